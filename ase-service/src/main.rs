@@ -1,0 +1,3 @@
+//! The `ase` binary.
+
+fn main() {}

@@ -1,0 +1,6 @@
+//! The pure heart of ASE: client identifiers and their extraction, the sideband contract, the API registry,
+//! the attack list, the decision and the transaction record.
+//!
+//! Used by the gateway filter (wasm32) and by the daemon (native), which never depend on each other.
+//! Nothing here does IO, reads a clock, draws randomness or starts a thread; `clippy.toml` beside this crate holds that.
+#![forbid(unsafe_code)]

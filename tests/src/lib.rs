@@ -1,0 +1,1 @@
+//! The harness: scenarios as data, gateways that run them, a scripted ASE and an upstream.
