@@ -4,3 +4,7 @@
 //! Used by the gateway filter (wasm32) and by the daemon (native), which never depend on each other.
 //! Nothing here does IO, reads a clock, draws randomness or starts a thread; `clippy.toml` beside this crate holds that.
 #![forbid(unsafe_code)]
+
+pub mod api_id;
+pub mod fault;
+pub mod time;
