@@ -5,6 +5,18 @@
 //! Nothing here does IO, reads a clock, draws randomness or starts a thread; `clippy.toml` beside this crate holds that.
 #![forbid(unsafe_code)]
 
+pub mod address;
 pub mod api_id;
+pub mod credential;
 pub mod fault;
+pub mod headers;
+pub mod host;
+pub mod identifier_list;
+pub mod identity;
+pub mod json;
+pub mod metadata;
+pub mod path;
+pub mod text;
 pub mod time;
+pub mod transaction;
+pub mod wire;

@@ -1,0 +1,263 @@
+//! Paths of API traffic, in one spelling, so that a variant spelling of a blocked path is the same path.
+//!
+//! Escapes are decoded once; `\` and a decoded `/` separate as `/` does; `;parameters`, empty segments and dot segments
+//! go; case stays. The result is for matching only and never stands in for the path that the client sent.
+//! Linear in time and never longer than its input plus one byte.
+
+use std::fmt;
+
+/// A normalised path. The root has no segment; a trailing slash makes no difference.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NormalPath {
+    /// Each segment behind one `/`; empty for the root. Decoded bytes need not be UTF-8.
+    bytes: Vec<u8>,
+}
+
+impl NormalPath {
+    /// Normalises the path of a request target: origin form, absolute form, authority form or `*`; query and fragment
+    /// are cut off. The two last have no path and are the root.
+    #[must_use]
+    pub fn from_url(url: &str) -> Self {
+        let mut path = Self {
+            bytes: Vec::with_capacity(url.len() + 1),
+        };
+        let mut segment = Segment::default();
+        for byte in Decoded::of(raw_path(url).as_bytes()) {
+            if byte == b'/' || byte == b'\\' {
+                path.end_segment(&mut segment);
+            } else {
+                path.extend_segment(&mut segment, byte);
+            }
+        }
+        path.end_segment(&mut segment);
+        path
+    }
+
+    /// The decoded segments, from the root downwards; none for the root.
+    pub fn segments(&self) -> impl Iterator<Item = &[u8]> {
+        // The bytes open with a separator, so the first piece is the nothing before it.
+        self.bytes.split(|&byte| byte == b'/').skip(1)
+    }
+
+    /// Whether it is the root path.
+    #[must_use]
+    pub fn is_root(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    /// A segment is written behind the path before it is known whether it stays.
+    fn extend_segment(&mut self, segment: &mut Segment, byte: u8) {
+        if byte == b';' {
+            segment.in_parameters = true;
+        }
+        if segment.in_parameters {
+            return;
+        }
+        if segment.length == 0 {
+            self.bytes.push(b'/');
+        }
+        self.bytes.push(byte);
+        segment.length += 1;
+    }
+
+    fn end_segment(&mut self, segment: &mut Segment) {
+        let Segment { length, .. } = std::mem::take(segment);
+        if length == 0 {
+            return;
+        }
+        let start = self.bytes.len().saturating_sub(length);
+        let drops = match self.bytes.get(start..) {
+            Some(b".") => 1,
+            Some(b"..") => 2,
+            Some(_) | None => 0,
+        };
+        for _ in 0..drops {
+            let end = self
+                .bytes
+                .iter()
+                .rposition(|&byte| byte == b'/')
+                .unwrap_or(0);
+            self.bytes.truncate(end);
+        }
+    }
+}
+
+impl fmt::Display for NormalPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_root() {
+            return f.write_str("/");
+        }
+        f.write_str(&String::from_utf8_lossy(&self.bytes))
+    }
+}
+
+#[derive(Default)]
+struct Segment {
+    length: usize,
+    in_parameters: bool,
+}
+
+/// The path of a request target, still escaped, without query and fragment.
+fn raw_path(url: &str) -> &str {
+    let target = url.split(['?', '#']).next().unwrap_or_default();
+    if target.starts_with(['/', '\\']) {
+        return target;
+    }
+    match target.split_once("://") {
+        Some((scheme, rest)) if is_scheme(scheme) => match rest.find(['/', '\\']) {
+            Some(start) => rest.get(start..).unwrap_or_default(),
+            None => "",
+        },
+        // Without a separator it is an authority or `*`, and has no path.
+        Some(_) | None if target.contains(['/', '\\']) => target,
+        Some(_) | None => "",
+    }
+}
+
+fn is_scheme(text: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.');
+    !text.is_empty() && text.bytes().all(allowed)
+}
+
+/// The bytes of a text with `%XX` decoded once; an invalid escape stays as it is.
+struct Decoded<'a>(std::slice::Iter<'a, u8>);
+
+impl<'a> Decoded<'a> {
+    fn of(bytes: &'a [u8]) -> Self {
+        Self(bytes.iter())
+    }
+}
+
+impl Iterator for Decoded<'_> {
+    type Item = u8;
+
+    fn next(&mut self) -> Option<u8> {
+        let byte = *self.0.next()?;
+        if byte != b'%' {
+            return Some(byte);
+        }
+        match self.0.as_slice() {
+            [high, low, rest @ ..] => match (hex(*high), hex(*low)) {
+                (Some(high), Some(low)) => {
+                    self.0 = rest.iter();
+                    Some(high << 4 | low)
+                }
+                (None, _) | (_, None) => Some(byte),
+            },
+            [] | [_] => Some(byte),
+        }
+    }
+}
+
+fn hex(digit: u8) -> Option<u8> {
+    char::from(digit)
+        .to_digit(16)
+        .and_then(|value| u8::try_from(value).ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn normal(url: &str) -> String {
+        NormalPath::from_url(url).to_string()
+    }
+
+    #[test]
+    fn every_spelling_of_a_path_is_one_path() {
+        let spellings = [
+            "/shop/books",
+            "/shop/books/",
+            "/shop/books?id=7&next=/other",
+            "/shop/books#part/x",
+            "/shop/books;v=1?x",
+            "/shop;jsessionid=1/books",
+            "//shop///books//",
+            "/./shop/./books/.",
+            "/shop/x/../books",
+            "/../../shop/books",
+            "/shop/%2e/books",
+            "/shop/x/%2E%2e/books",
+            "/shop/x/.%2e/books",
+            "/%73hop/b%6F%6fks",
+            "/shop%2Fbooks",
+            "/shop%2fbooks%2F",
+            "/shop\\books",
+            "/shop%5Cbooks",
+            "/shop/x/..;a=b/books",
+            "/shop/x/..%3Ba/books",
+            "\\shop\\books",
+            "shop/books",
+            "http://api.example.com/shop/books?x",
+            "HTTPS://user:pw@api.example.com:443//shop/books",
+            "http://api.example.com\\shop\\books",
+        ];
+        for spelling in spellings {
+            assert_eq!(normal(spelling), "/shop/books", "{spelling:?}");
+        }
+    }
+
+    #[test]
+    fn forms_without_a_path_are_the_root() {
+        let forms = [
+            "",
+            "/",
+            "//",
+            "/.",
+            "/..",
+            "*",
+            "api.example.com:443",
+            "[::1]:443",
+            "http://api.example.com",
+            "?a=/b",
+            "#/b",
+            "http://api.example.com?x=/shop",
+            "/;a=1",
+            "/shop/..",
+        ];
+        for form in forms {
+            assert!(NormalPath::from_url(form).is_root(), "{form:?}");
+        }
+    }
+
+    #[test]
+    fn other_paths_stay_other_paths() {
+        let others = [
+            ("/Shop/books", "/Shop/books"),
+            ("/shopbooks", "/shopbooks"),
+            ("/shop/%252e%252e/books", "/shop/%2e%2e/books"),
+            ("/shop/%252Fbooks", "/shop/%2Fbooks"),
+            ("/shop/%zz/%4", "/shop/%zz/%4"),
+            ("/shop/%", "/shop/%"),
+            ("/shop/...", "/shop/..."),
+            ("/shop/%00books", "/shop/\0books"),
+            ("/shop/%3Fa%23b", "/shop/?a#b"),
+            ("/shop/%e9", "/shop/\u{fffd}"),
+            ("/caf%C3%A9", "/café"),
+            ("/shop/http://x", "/shop/http:/x"),
+        ];
+        for (url, path) in others {
+            assert_eq!(normal(url), path, "{url:?}");
+        }
+    }
+
+    #[test]
+    fn segments_are_what_stands_between_the_slashes() {
+        let path = NormalPath::from_url("/shop/b%20c/%FF");
+        assert_eq!(
+            path.segments().collect::<Vec<_>>(),
+            [b"shop".as_slice(), b"b c", b"\xff"]
+        );
+        assert_eq!(NormalPath::from_url("/").segments().count(), 0);
+    }
+
+    #[test]
+    fn a_long_climb_neither_leaves_the_root_nor_takes_long() {
+        let climb = format!(
+            "/shop{}{}/shop",
+            "/a".repeat(200_000),
+            "/..".repeat(300_000)
+        );
+        assert_eq!(normal(&climb), "/shop");
+    }
+}
