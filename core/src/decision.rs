@@ -1,0 +1,214 @@
+//! The decision: one request report against one snapshot of registry and lists.
+//!
+//! Pure: no await, no lock, no IO, time is an argument. The allow list always wins; only an API with blocking on blocks.
+
+use std::sync::Arc;
+
+use crate::api_id::ApiId;
+use crate::credential::{CredentialId, CredentialKey, CredentialKind};
+use crate::identifier_list::{Entry, IdentifierList, ListedIdentifier, Source};
+use crate::identity::{Credential, CredentialNames, Credentials, Place, Provenance};
+use crate::metadata::RequestReport;
+use crate::registry::{ApiDefinition, Found, Registry};
+use crate::time::UnixMillis;
+use crate::transaction::VerdictLabel;
+
+/// What a decision looks at. Cheap to clone; a change makes a new one.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    /// The registered APIs.
+    pub registry: Arc<Registry>,
+    /// Whom to block.
+    pub attack: IdentifierList,
+    /// Whom never to block.
+    pub allow: IdentifierList,
+}
+
+/// What ASE answers to a request, and what it found out on the way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// The answer.
+    pub verdict: Verdict,
+    /// The API that the request belongs to.
+    pub api: Option<ApiId>,
+    /// The credentials of the request; their raw values are not kept.
+    pub credentials: Vec<IdentifiedCredential>,
+    /// How many credential values were left out as too many of one kind.
+    pub credentials_left_out: usize,
+    /// The list entry that decided, on either list.
+    pub listing: Option<Listing>,
+}
+
+/// The answer to a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Verdict {
+    /// Pass: no identifier is on the attack list.
+    NotListed,
+    /// Pass: an identifier is on the allow list.
+    AllowListed,
+    /// Pass: an identifier is on the attack list, and blocking is off for this API.
+    WouldBlock,
+    /// Block.
+    Blocked,
+    /// No API definition matches the path.
+    UnknownApi,
+    /// The path is known, but not on this host.
+    UnknownHostname,
+}
+
+/// A credential by its id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IdentifiedCredential {
+    /// What kind of identifier it is.
+    pub kind: CredentialKind,
+    /// The header, parameter or cookie name.
+    pub name: String,
+    /// Where it stood.
+    pub place: Place,
+    /// How far it can be trusted.
+    pub provenance: Provenance,
+    /// Its keyed hash.
+    pub id: CredentialId,
+}
+
+/// The list entry behind a verdict.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listing {
+    /// The identifier as listed.
+    pub identifier: ListedIdentifier,
+    /// Who listed it.
+    pub source: Source,
+    /// Why.
+    pub reason: Arc<str>,
+}
+
+/// Decides on one request.
+///
+/// Which credentials count is said by the API's definition, by the gateway's own findings in the report and by
+/// `user_info`. A user name of `user_info` counts as verified unless the gateway reports the same name otherwise:
+/// policies fill it from a token that they have checked.
+#[must_use]
+pub fn decide(
+    report: &RequestReport<'_>,
+    snapshot: &Snapshot,
+    key: &CredentialKey,
+    now: UnixMillis,
+) -> Decision {
+    let found = snapshot.registry.find(report.host.as_ref(), &report.path);
+    let (api, names) = match found {
+        Found::Api(api) => (Some(api), api.credential_names().clone()),
+        Found::UnknownApi | Found::UnknownHostname => (None, CredentialNames::default()),
+    };
+    let credentials = credentials_of(report, &names);
+    let mut decision = Decision {
+        verdict: match found {
+            Found::Api(_) => Verdict::NotListed,
+            Found::UnknownApi => Verdict::UnknownApi,
+            Found::UnknownHostname => Verdict::UnknownHostname,
+        },
+        api: api.map(|api| api.id().clone()),
+        credentials_left_out: credentials.left_out(),
+        credentials: credentials.iter().map(|c| identified(c, key)).collect(),
+        listing: None,
+    };
+    let Some(api) = api else {
+        return decision;
+    };
+    let look_up = |list: &IdentifierList| listed(list, report, &decision.credentials, api, now);
+    if let Some(listing) = look_up(&snapshot.allow) {
+        decision.verdict = Verdict::AllowListed;
+        decision.listing = Some(listing);
+    } else if let Some(listing) = look_up(&snapshot.attack) {
+        decision.verdict = if api.enable_blocking() {
+            Verdict::Blocked
+        } else {
+            Verdict::WouldBlock
+        };
+        decision.listing = Some(listing);
+    }
+    decision
+}
+
+impl Verdict {
+    /// The same in one word for `x-ase-verdict`.
+    #[must_use]
+    pub fn label(self) -> VerdictLabel {
+        match self {
+            Self::NotListed | Self::AllowListed => VerdictLabel::Allowed,
+            Self::WouldBlock => VerdictLabel::WouldBlock,
+            Self::Blocked => VerdictLabel::Blocked,
+            Self::UnknownApi | Self::UnknownHostname => VerdictLabel::Unregistered,
+        }
+    }
+}
+
+fn credentials_of<'a>(
+    report: &'a RequestReport<'_>,
+    names: &'a CredentialNames,
+) -> Credentials<'a> {
+    let metadata = report.metadata;
+    let mut credentials = Credentials::find(&metadata.headers, report.url.as_bytes(), names);
+    for credential in &metadata.credentials {
+        credentials.add(credential.clone());
+    }
+    for username in &metadata.usernames {
+        let reported = |known: &&Credential<'_>| {
+            known.kind == CredentialKind::Username && known.value == *username
+        };
+        if metadata.credentials.iter().find(reported).is_none() {
+            credentials.add(Credential {
+                kind: CredentialKind::Username,
+                name: "user_info".into(),
+                place: Place::Header,
+                value: username.clone(),
+                provenance: Provenance::Verified,
+            });
+        }
+    }
+    credentials
+}
+
+fn identified(credential: &Credential<'_>, key: &CredentialKey) -> IdentifiedCredential {
+    let Credential {
+        kind, name, value, ..
+    } = credential;
+    IdentifiedCredential {
+        kind: *kind,
+        name: name.clone().into_owned(),
+        place: credential.place,
+        provenance: credential.provenance,
+        id: key.id_of(*kind, name, value.as_bytes()),
+    }
+}
+
+fn listed(
+    list: &IdentifierList,
+    report: &RequestReport<'_>,
+    credentials: &[IdentifiedCredential],
+    api: &ApiDefinition,
+    now: UnixMillis,
+) -> Option<Listing> {
+    let (id, group) = (api.id(), api.group());
+    if let Some((network, entry)) = list.look_up_address(report.client, id, group, now) {
+        return Some(listing(ListedIdentifier::Network(network), entry));
+    }
+    credentials.iter().find_map(|credential| {
+        let entry = list.look_up_credential(credential.kind, &credential.id, id, group, now)?;
+        let identifier = ListedIdentifier::Credential {
+            kind: credential.kind,
+            id: credential.id,
+        };
+        Some(listing(identifier, entry))
+    })
+}
+
+fn listing(identifier: ListedIdentifier, entry: &Entry) -> Listing {
+    Listing {
+        identifier,
+        source: entry.source,
+        reason: Arc::clone(&entry.reason),
+    }
+}
+
+#[cfg(test)]
+mod tests;

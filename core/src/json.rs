@@ -1,0 +1,198 @@
+//! A JSON writer into a buffer that the caller owns and reuses.
+//!
+//! The filter writes a question and a record per request; this needs no value tree and takes header bytes of any
+//! kind. Text that is not UTF-8 is written as the ISO-8859-1 characters of the same numbers (see [`crate::text`]).
+
+use std::io::Write as _;
+
+/// Writes the members of one JSON object.
+pub struct Object<'b> {
+    out: &'b mut Vec<u8>,
+    empty: bool,
+}
+
+/// Writes the elements of one JSON array.
+pub struct Array<'b> {
+    out: &'b mut Vec<u8>,
+    empty: bool,
+}
+
+/// Appends one JSON object to `out`; `fill` writes its members.
+pub fn object(out: &mut Vec<u8>, fill: impl FnOnce(&mut Object<'_>)) {
+    out.push(b'{');
+    let mut members = Object { out, empty: true };
+    fill(&mut members);
+    members.out.push(b'}');
+}
+
+/// Appends `value` as a JSON string.
+pub fn string(out: &mut Vec<u8>, value: &[u8]) {
+    out.push(b'"');
+    match std::str::from_utf8(value) {
+        Ok(_) => escaped(out, value),
+        Err(_) => {
+            for &byte in value {
+                if byte < 0x80 {
+                    escaped(out, &[byte]);
+                } else {
+                    // U+0080 to U+00FF in UTF-8: the two top bits, then the six low ones.
+                    out.extend_from_slice(&[0xC0 | (byte >> 6), 0x80 | (byte & 0x3F)]);
+                }
+            }
+        }
+    }
+    out.push(b'"');
+}
+
+impl Object<'_> {
+    /// A string member. `value` may be any bytes.
+    pub fn text(&mut self, key: &str, value: &[u8]) {
+        self.key(key.as_bytes());
+        string(self.out, value);
+    }
+
+    /// As [`Self::text`], for a key that is itself data, such as a header name.
+    pub fn text_under(&mut self, key: &[u8], value: &[u8]) {
+        self.key(key);
+        string(self.out, value);
+    }
+
+    /// An integer member.
+    pub fn number(&mut self, key: &str, value: u64) {
+        self.key(key.as_bytes());
+        // Writing to a Vec cannot fail.
+        let _infallible = write!(self.out, "{value}");
+    }
+
+    /// A boolean member.
+    pub fn flag(&mut self, key: &str, value: bool) {
+        self.key(key.as_bytes());
+        self.out
+            .extend_from_slice(if value { b"true" } else { b"false" });
+    }
+
+    /// A member whose value is JSON already.
+    pub fn raw(&mut self, key: &str, json: &[u8]) {
+        self.key(key.as_bytes());
+        self.out.extend_from_slice(json);
+    }
+
+    /// An object member.
+    pub fn object(&mut self, key: &str, fill: impl FnOnce(&mut Object<'_>)) {
+        self.key(key.as_bytes());
+        object(self.out, fill);
+    }
+
+    /// An array member.
+    pub fn array(&mut self, key: &str, fill: impl FnOnce(&mut Array<'_>)) {
+        self.key(key.as_bytes());
+        self.out.push(b'[');
+        let mut elements = Array {
+            out: self.out,
+            empty: true,
+        };
+        fill(&mut elements);
+        elements.out.push(b']');
+    }
+
+    fn key(&mut self, key: &[u8]) {
+        if !self.empty {
+            self.out.push(b',');
+        }
+        self.empty = false;
+        string(self.out, key);
+        self.out.push(b':');
+    }
+}
+
+impl Array<'_> {
+    /// An object element.
+    pub fn object(&mut self, fill: impl FnOnce(&mut Object<'_>)) {
+        self.comma();
+        object(self.out, fill);
+    }
+
+    /// A string element.
+    pub fn text(&mut self, value: &[u8]) {
+        self.comma();
+        string(self.out, value);
+    }
+
+    fn comma(&mut self) {
+        if !self.empty {
+            self.out.push(b',');
+        }
+        self.empty = false;
+    }
+}
+
+/// Appends UTF-8 with the escapes that RFC 8259 §7 requires; runs without one are copied whole.
+fn escaped(out: &mut Vec<u8>, utf8: &[u8]) {
+    for run in utf8.chunk_by(|left, right| !must_escape(*left) && !must_escape(*right)) {
+        match run {
+            [byte] if must_escape(*byte) => escape(out, *byte),
+            plain => out.extend_from_slice(plain),
+        }
+    }
+}
+
+fn must_escape(byte: u8) -> bool {
+    byte < 0x20 || byte == b'"' || byte == b'\\'
+}
+
+fn escape(out: &mut Vec<u8>, byte: u8) {
+    match byte {
+        b'"' => out.extend_from_slice(b"\\\""),
+        b'\\' => out.extend_from_slice(b"\\\\"),
+        b'\n' => out.extend_from_slice(b"\\n"),
+        b'\r' => out.extend_from_slice(b"\\r"),
+        b'\t' => out.extend_from_slice(b"\\t"),
+        control => {
+            // Writing to a Vec cannot fail.
+            let _infallible = write!(out, "\\u{control:04x}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn read_back(bytes: &[u8]) -> String {
+        let mut out = Vec::new();
+        string(&mut out, bytes);
+        serde_json::from_slice(&out).unwrap()
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_become_a_string_that_reads_back_as_their_text(bytes: Vec<u8>) {
+            prop_assert_eq!(read_back(&bytes), crate::text::of(&bytes));
+        }
+
+        #[test]
+        fn any_text_reads_back_as_itself(text: String) {
+            prop_assert_eq!(read_back(text.as_bytes()), text);
+        }
+    }
+
+    #[test]
+    fn members_and_elements_are_parted_by_commas() {
+        let mut out = Vec::new();
+        object(&mut out, |o| {
+            o.text("a", b"x\"\\\n\x01");
+            o.number("n", 7);
+            o.flag("f", true);
+            o.raw("r", b"[1]");
+            o.object("o", |_| {});
+            o.array("l", |l| {
+                l.text(b"1");
+                l.object(|o| o.text_under(b"k\xff", b"v"));
+            });
+        });
+        let expected =
+            r#"{"a":"x\"\\\n\u0001","n":7,"f":true,"r":[1],"o":{},"l":["1",{"kÿ":"v"}]}"#;
+        assert_eq!(String::from_utf8(out).unwrap(), expected);
+    }
+}

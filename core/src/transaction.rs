@@ -1,0 +1,293 @@
+//! One whole HTTP exchange as the gateway saw it, from the client's request to its end.
+
+use std::fmt;
+use std::time::Duration;
+
+use thiserror::Error;
+
+use crate::metadata::{RequestMetadata, ResponseMetadata};
+use crate::time::UnixMillis;
+
+pub mod wire;
+
+/// Longest record id, in bytes.
+pub const MAX_RECORD_ID_BYTES: usize = 64;
+
+/// A finished exchange.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Transaction<'a> {
+    /// Minted by the gateway; unique per sideband token.
+    pub id: RecordId,
+    /// When the request's headers came, by the gateway's clock.
+    pub started: UnixMillis,
+    /// From there to the end of the exchange.
+    pub duration: Duration,
+    /// How the gateway was set to decide.
+    pub mode: Mode,
+    /// Why the request passed, or did not.
+    pub decision: GatewayDecision,
+    /// What ASE said when it was asked.
+    pub verdict: Option<VerdictLabel>,
+    /// How long the request waited for ASE.
+    pub asked_for: Option<Duration>,
+    /// How it ended.
+    pub end: End,
+    /// The request.
+    pub request: RequestMetadata<'a>,
+    /// Upstream's response, where there was one.
+    pub response: Option<ResponseMetadata<'a>>,
+}
+
+/// Names one record: 1 to 64 characters of `[0-9a-zA-Z_.:-]`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct RecordId(String);
+
+/// A text that cannot be a record id.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("not a record id: use 1 to {MAX_RECORD_ID_BYTES} characters of [0-9a-zA-Z_.:-]")]
+pub struct RecordIdError;
+
+/// How the gateway decides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Mode {
+    /// The request waits for ASE.
+    Sync,
+    /// The request never waits and is never blocked.
+    Async,
+}
+
+/// Why no verdict could be had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum FailureClass {
+    /// ASE did not answer in time.
+    Timeout,
+    /// No connection to ASE.
+    Unreachable,
+    /// An answer that is not one of ASE's.
+    BadReply,
+    /// The answer broke off after its headers.
+    ResetAfterHeaders,
+    /// ASE answered with a server error, overload included.
+    Ase5xx,
+    /// ASE refused the question (400, 401, 413).
+    AseRejected,
+    /// The host could not send: no endpoint, circuit open, overload or missing capability.
+    NotDispatched,
+    /// The host does not know the cluster.
+    Misconfigured,
+    /// ASE failed several times in a row and is left alone for a while.
+    CoolingDown,
+}
+
+/// What the gateway did with the request, and why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum GatewayDecision {
+    /// Passed: ASE said 200.
+    Verdict,
+    /// Passed unasked: the mode is async.
+    Async,
+    /// Passed: ASE does not know the API.
+    Unregistered,
+    /// Passed: no verdict, and the failure class is open.
+    FailOpen(FailureClass),
+    /// Blocked: ASE said 403.
+    Denied,
+    /// Blocked: ASE does not know the API, and the gateway is told to block that.
+    UnregisteredBlocked,
+    /// Refused: no verdict, and the failure class is closed.
+    FailedClosed(FailureClass),
+    /// The client left while ASE was being asked.
+    Undecided,
+}
+
+/// How an exchange ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum End {
+    /// The client got a response from upstream.
+    Upstream,
+    /// The client got the gateway's block reply.
+    Denied,
+    /// The client got the gateway's failure reply.
+    Failed,
+    /// It ended before any response.
+    Aborted,
+}
+
+/// ASE's answer in one word (`x-ase-verdict`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum VerdictLabel {
+    /// Pass.
+    Allowed,
+    /// Listed, and blocking is off.
+    WouldBlock,
+    /// Block.
+    Blocked,
+    /// The question was refused.
+    Rejected,
+    /// No API definition matches.
+    Unregistered,
+    /// ASE sheds load.
+    Overloaded,
+}
+
+impl RecordId {
+    /// Reads a record id.
+    ///
+    /// # Errors
+    /// When it is empty, too long or holds another character.
+    pub fn parse(text: &str) -> Result<Self, RecordIdError> {
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_.:-".contains(&byte);
+        if text.is_empty() || text.len() > MAX_RECORD_ID_BYTES || !text.bytes().all(allowed) {
+            return Err(RecordIdError);
+        }
+        Ok(Self(text.to_owned()))
+    }
+
+    /// Mints an id: `root` is random per root context, `counter` counts its exchanges.
+    #[must_use]
+    pub fn mint(root: u64, counter: u64) -> Self {
+        Self(format!("{root:016x}-{counter:x}"))
+    }
+
+    /// The id as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for RecordId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Mode {
+    /// Its name in records and configuration.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Sync => "sync",
+            Self::Async => "async",
+        }
+    }
+}
+
+impl FailureClass {
+    /// Every class.
+    pub const ALL: [Self; 9] = [
+        Self::Timeout,
+        Self::Unreachable,
+        Self::BadReply,
+        Self::ResetAfterHeaders,
+        Self::Ase5xx,
+        Self::AseRejected,
+        Self::NotDispatched,
+        Self::Misconfigured,
+        Self::CoolingDown,
+    ];
+
+    /// Its name in records, counters and configuration.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Timeout => "timeout",
+            Self::Unreachable => "unreachable",
+            Self::BadReply => "bad_reply",
+            Self::ResetAfterHeaders => "reset_after_headers",
+            Self::Ase5xx => "ase_5xx",
+            Self::AseRejected => "ase_rejected",
+            Self::NotDispatched => "not_dispatched",
+            Self::Misconfigured => "misconfigured",
+            Self::CoolingDown => "cooling_down",
+        }
+    }
+}
+
+impl GatewayDecision {
+    /// Its name in records, logs and counters.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Verdict => "verdict",
+            Self::Async => "async",
+            Self::Unregistered => "unregistered",
+            Self::FailOpen(_) => "fail_open",
+            Self::Denied => "denied",
+            Self::UnregisteredBlocked => "unregistered_blocked",
+            Self::FailedClosed(_) => "failed_closed",
+            Self::Undecided => "undecided",
+        }
+    }
+
+    /// The failure class behind it, where there is one.
+    #[must_use]
+    pub fn cause(self) -> Option<FailureClass> {
+        match self {
+            Self::FailOpen(class) | Self::FailedClosed(class) => Some(class),
+            Self::Verdict
+            | Self::Async
+            | Self::Unregistered
+            | Self::Denied
+            | Self::UnregisteredBlocked
+            | Self::Undecided => None,
+        }
+    }
+
+    fn from_parts(name: &str, cause: Option<FailureClass>) -> Option<Self> {
+        match (name, cause) {
+            ("verdict", _) => Some(Self::Verdict),
+            ("async", _) => Some(Self::Async),
+            ("unregistered", _) => Some(Self::Unregistered),
+            ("fail_open", Some(class)) => Some(Self::FailOpen(class)),
+            ("denied", _) => Some(Self::Denied),
+            ("unregistered_blocked", _) => Some(Self::UnregisteredBlocked),
+            ("failed_closed", Some(class)) => Some(Self::FailedClosed(class)),
+            ("undecided", _) => Some(Self::Undecided),
+            _ => None,
+        }
+    }
+}
+
+impl End {
+    /// Its name in records and logs.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Upstream => "upstream",
+            Self::Denied => "denied",
+            Self::Failed => "failed",
+            Self::Aborted => "aborted",
+        }
+    }
+}
+
+impl VerdictLabel {
+    const ALL: [Self; 6] = [
+        Self::Allowed,
+        Self::WouldBlock,
+        Self::Blocked,
+        Self::Rejected,
+        Self::Unregistered,
+        Self::Overloaded,
+    ];
+
+    /// Its name in `x-ase-verdict`, records and logs.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Allowed => "allowed",
+            Self::WouldBlock => "would_block",
+            Self::Blocked => "blocked",
+            Self::Rejected => "rejected",
+            Self::Unregistered => "unregistered",
+            Self::Overloaded => "overloaded",
+        }
+    }
+
+    /// The label of this name.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|label| label.as_str() == name)
+    }
+}

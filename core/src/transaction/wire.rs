@@ -1,0 +1,165 @@
+//! The JSON of a batch record (`docs/wire.md`): one line a transaction, written by the gateway, read by ASE.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+use thiserror::Error;
+
+use super::{End, FailureClass, GatewayDecision, Mode, RecordId, Transaction, VerdictLabel};
+use crate::json;
+use crate::time::UnixMillis;
+use crate::wire::{RawRequest, RawResponse};
+
+/// A record about to be written; its two halves are JSON already.
+#[derive(Clone, Debug)]
+pub struct Record<'a> {
+    /// See [`Transaction::id`].
+    pub id: &'a RecordId,
+    /// See [`Transaction::started`].
+    pub started: UnixMillis,
+    /// See [`Transaction::duration`].
+    pub duration: Duration,
+    /// See [`Transaction::mode`].
+    pub mode: Mode,
+    /// See [`Transaction::decision`].
+    pub decision: GatewayDecision,
+    /// See [`Transaction::verdict`].
+    pub verdict: Option<VerdictLabel>,
+    /// See [`Transaction::asked_for`].
+    pub asked_for: Option<Duration>,
+    /// See [`Transaction::end`].
+    pub end: End,
+    /// Written by [`crate::wire::write_request`].
+    pub request_json: &'a [u8],
+    /// Written by [`crate::wire::write_response`].
+    pub response_json: Option<&'a [u8]>,
+}
+
+/// What is wrong with a line of a batch.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum RecordFault {
+    /// Not JSON, or not of the documented shape; the text is the parser's.
+    #[error("not a record: {0}")]
+    Malformed(String),
+    /// A field holds something else than documented.
+    #[error("{field}: {value:?} is not known")]
+    Unknown {
+        /// The field's name.
+        field: &'static str,
+        /// What it holds, cut to 64 characters.
+        value: String,
+    },
+    /// The id is not one.
+    #[error("id: {0}")]
+    Id(#[from] super::RecordIdError),
+    /// The response half has no valid code.
+    #[error("response: response code absent")]
+    ResponseCode,
+}
+
+/// Appends `record` and a newline.
+pub fn write_record(out: &mut Vec<u8>, record: &Record<'_>) {
+    json::object(out, |o| {
+        o.text("id", record.id.as_str().as_bytes());
+        o.number("started_ms", record.started.0);
+        o.number("duration_us", micros(record.duration));
+        o.text("mode", record.mode.as_str().as_bytes());
+        o.text("decision", record.decision.as_str().as_bytes());
+        if let Some(class) = record.decision.cause() {
+            o.text("cause", class.as_str().as_bytes());
+        }
+        if let Some(verdict) = record.verdict {
+            o.text("verdict", verdict.as_str().as_bytes());
+        }
+        if let Some(asked_for) = record.asked_for {
+            o.number("ask_us", micros(asked_for));
+        }
+        o.text("end", record.end.as_str().as_bytes());
+        o.raw("request", record.request_json);
+        if let Some(response) = record.response_json {
+            o.raw("response", response);
+        }
+    });
+    out.push(b'\n');
+}
+
+/// Reads one line of a batch, given as text (see [`crate::wire::body_text`]).
+///
+/// # Errors
+/// When the line is not a record; a record whose request half lacks something required is still read.
+pub fn read_record(line: &str) -> Result<Transaction<'_>, RecordFault> {
+    let raw: RawRecord<'_> =
+        serde_json::from_str(line).map_err(|error| RecordFault::Malformed(error.to_string()))?;
+    let cause = match raw.cause.as_deref() {
+        None => None,
+        Some(name) => Some(known(
+            "cause",
+            name,
+            &FailureClass::ALL,
+            FailureClass::as_str,
+        )?),
+    };
+    let decision = GatewayDecision::from_parts(&raw.decision, cause)
+        .ok_or_else(|| unknown("decision", &raw.decision))?;
+    let ends = [End::Upstream, End::Denied, End::Failed, End::Aborted];
+    let response = match raw.response {
+        None => None,
+        Some(response) => Some(response.into_metadata().ok_or(RecordFault::ResponseCode)?),
+    };
+    Ok(Transaction {
+        id: RecordId::parse(&raw.id)?,
+        started: UnixMillis(raw.started_ms),
+        duration: Duration::from_micros(raw.duration_us),
+        mode: known("mode", &raw.mode, &[Mode::Sync, Mode::Async], Mode::as_str)?,
+        decision,
+        // A label of a newer ASE is no fault of the record.
+        verdict: raw.verdict.as_deref().and_then(VerdictLabel::parse),
+        asked_for: raw.ask_us.map(Duration::from_micros),
+        end: known("end", &raw.end, &ends, End::as_str)?,
+        request: raw.request.into_metadata(),
+        response,
+    })
+}
+
+#[derive(Deserialize)]
+struct RawRecord<'a> {
+    id: String,
+    started_ms: u64,
+    duration_us: u64,
+    mode: String,
+    decision: String,
+    cause: Option<String>,
+    verdict: Option<String>,
+    ask_us: Option<u64>,
+    end: String,
+    #[serde(borrow)]
+    request: RawRequest<'a>,
+    #[serde(borrow)]
+    response: Option<RawResponse<'a>>,
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+fn known<T: Copy>(
+    field: &'static str,
+    name: &str,
+    all: &[T],
+    name_of: fn(T) -> &'static str,
+) -> Result<T, RecordFault> {
+    all.iter()
+        .copied()
+        .find(|value| name_of(*value) == name)
+        .ok_or_else(|| unknown(field, name))
+}
+
+fn unknown(field: &'static str, value: &str) -> RecordFault {
+    RecordFault::Unknown {
+        field,
+        value: value.chars().take(64).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

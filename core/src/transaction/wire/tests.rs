@@ -1,0 +1,114 @@
+use super::*;
+use proptest::prelude::*;
+
+const REQUEST: &str =
+    r#"{"source_ip":"203.0.113.7","method":"GET","url":"/","headers":[{"host":"a"}]}"#;
+
+#[test]
+fn what_the_gateway_writes_is_what_ase_reads() {
+    let id = RecordId::mint(0xab, 26);
+    let record = Record {
+        id: &id,
+        started: UnixMillis(1_763_771_712_345),
+        duration: Duration::from_micros(12_345),
+        mode: Mode::Sync,
+        decision: GatewayDecision::FailOpen(FailureClass::Timeout),
+        verdict: Some(VerdictLabel::Overloaded),
+        asked_for: Some(Duration::from_micros(950)),
+        end: End::Upstream,
+        request_json: REQUEST.as_bytes(),
+        response_json: Some(br#"{"response_code":200,"headers":[]}"#),
+    };
+    let mut out = Vec::new();
+    write_record(&mut out, &record);
+    let line = String::from_utf8(out).unwrap();
+    let read = read_record(line.trim_end()).unwrap();
+    assert_eq!(read.id.as_str(), "00000000000000ab-1a");
+    assert_eq!(
+        (read.started, read.duration),
+        (record.started, record.duration)
+    );
+    assert_eq!((read.mode, read.decision), (record.mode, record.decision));
+    assert_eq!(
+        (read.verdict, read.asked_for),
+        (record.verdict, record.asked_for)
+    );
+    assert_eq!(
+        (read.end, read.response.map(|r| r.code)),
+        (End::Upstream, Some(200))
+    );
+    assert_eq!(read.request.url.as_deref(), Some("/"));
+}
+
+#[test]
+fn every_decision_and_class_survives_the_wire() {
+    let decisions = FailureClass::ALL
+        .into_iter()
+        .flat_map(|class| {
+            [
+                GatewayDecision::FailOpen(class),
+                GatewayDecision::FailedClosed(class),
+            ]
+        })
+        .chain([
+            GatewayDecision::Verdict,
+            GatewayDecision::Async,
+            GatewayDecision::Unregistered,
+            GatewayDecision::Denied,
+            GatewayDecision::UnregisteredBlocked,
+            GatewayDecision::Undecided,
+        ]);
+    for decision in decisions {
+        let cause = decision.cause();
+        let again = GatewayDecision::from_parts(decision.as_str(), cause);
+        assert_eq!(again, Some(decision));
+    }
+}
+
+#[test]
+fn a_line_that_is_not_a_record_is_refused_with_its_reason() {
+    let with = |id: &str, decision: &str, end: &str, more: &str| {
+        format!(
+            r#"{{"id":"{id}","started_ms":1,"duration_us":1,"mode":"sync","decision":"{decision}","end":"{end}"{more},"request":{REQUEST}}}"#
+        )
+    };
+    assert!(read_record(&with("a-1", "verdict", "upstream", "")).is_ok());
+    let cases = [
+        (
+            with("a b", "verdict", "upstream", ""),
+            "id: not a record id",
+        ),
+        (
+            with("a", "maybe", "upstream", ""),
+            "decision: \"maybe\" is not known",
+        ),
+        (
+            with("a", "fail_open", "upstream", ""),
+            "decision: \"fail_open\" is not known",
+        ),
+        (
+            with("a", "verdict", "gone", ""),
+            "end: \"gone\" is not known",
+        ),
+        (
+            with("a", "verdict", "upstream", r#","cause":"bad luck""#),
+            "cause: \"bad luck\"",
+        ),
+        (
+            with("a", "verdict", "upstream", r#","response":{}"#),
+            "response: response code absent",
+        ),
+        ("{".to_owned(), "not a record: "),
+    ];
+    for (line, fault) in cases {
+        let found = read_record(&line).unwrap_err().to_string();
+        assert!(found.starts_with(fault), "{line}: {found}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_line_is_read_or_refused_without_a_panic(line: String) {
+        let _either = read_record(&line);
+    }
+}

@@ -1,0 +1,259 @@
+//! JSON as gateway policies really write it. Every oddity that is tolerated is named at the place that tolerates it.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+use super::{push_header, source_ip};
+use crate::credential::CredentialKind;
+use crate::headers::Headers;
+use crate::identity::{Credential, Place, Provenance};
+use crate::metadata::{RequestMetadata, ResponseMetadata, SourceIp};
+
+/// `POST /ase/request`.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+pub(crate) struct RawRequest<'a> {
+    #[serde(borrow)]
+    source_ip: Option<Text<'a>>,
+    #[serde(borrow)]
+    source_port: Option<Text<'a>>,
+    #[serde(borrow)]
+    method: Option<Text<'a>>,
+    #[serde(borrow)]
+    url: Option<Text<'a>>,
+    #[serde(borrow)]
+    http_version: Option<Text<'a>>,
+    #[serde(borrow)]
+    headers: Option<Pairs<'a>>,
+    #[serde(borrow)]
+    user_info: Option<Pairs<'a>>,
+    #[serde(borrow)]
+    client_identifiers: Option<Vec<RawCredential<'a>>>,
+    // One policy wraps its payload.
+    #[serde(borrow, rename = "ASEPayload")]
+    wrapped: Option<Box<RawRequest<'a>>>,
+}
+
+/// `POST /ase/response`.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+pub(crate) struct RawResponse<'a> {
+    #[serde(borrow)]
+    response_code: Option<Text<'a>>,
+    #[serde(borrow)]
+    response_status: Option<Text<'a>>,
+    #[serde(borrow)]
+    http_version: Option<Text<'a>>,
+    #[serde(borrow)]
+    headers: Option<Pairs<'a>>,
+    #[serde(borrow, rename = "ASEPayload")]
+    wrapped: Option<Box<RawResponse<'a>>>,
+}
+
+#[derive(Deserialize)]
+struct RawCredential<'a> {
+    #[serde(borrow, rename = "type")]
+    kind: Text<'a>,
+    #[serde(borrow, default)]
+    name: Option<Text<'a>>,
+    #[serde(borrow, rename = "in", default)]
+    place: Option<Text<'a>>,
+    #[serde(borrow)]
+    value: Text<'a>,
+    #[serde(borrow, default)]
+    provenance: Option<Text<'a>>,
+}
+
+/// A string, or a number or boolean where some policy writes one; `null` and nested values are empty.
+pub(crate) struct Text<'a>(Cow<'a, str>);
+
+/// Name and value pairs: an array of objects with one or several keys each, or one object.
+#[derive(Default)]
+struct Pairs<'a>(Vec<(Text<'a>, Text<'a>)>);
+
+impl<'a> RawRequest<'a> {
+    pub(crate) fn into_metadata(self) -> RequestMetadata<'a> {
+        if let Some(wrapped) = self.wrapped {
+            return wrapped.into_metadata();
+        }
+        let mut metadata = RequestMetadata {
+            source_ip: match self.source_ip.and_then(Text::into_non_empty) {
+                None => SourceIp::Absent,
+                Some(text) => source_ip(&text),
+            },
+            // Policies send dummies and even host names here, so anything odd counts as unknown.
+            source_port: self
+                .source_port
+                .and_then(|port| port.0.parse().ok())
+                .filter(|&port| port != 0),
+            method: self.method.and_then(Text::into_non_empty),
+            url: self.url.and_then(Text::into_non_empty),
+            http_version: self.http_version.and_then(Text::into_non_empty),
+            headers: self.headers.unwrap_or_default().into_headers(),
+            ..RequestMetadata::default()
+        };
+        for (key, value) in self.user_info.unwrap_or_default().0 {
+            match (&*key.0, value.into_non_empty()) {
+                ("username", Some(username)) => metadata.usernames.push(username),
+                ("client_id", Some(client_id)) => metadata.client_ids.push(client_id),
+                _ => {}
+            }
+        }
+        let credentials = self.client_identifiers.unwrap_or_default();
+        metadata.credentials = credentials
+            .into_iter()
+            .filter_map(RawCredential::into_credential)
+            .collect();
+        metadata
+    }
+}
+
+impl<'a> RawResponse<'a> {
+    pub(crate) fn into_metadata(self) -> Option<ResponseMetadata<'a>> {
+        if let Some(wrapped) = self.wrapped {
+            return wrapped.into_metadata();
+        }
+        let code = self.response_code?.0.trim().parse().ok()?;
+        if !(100..=999).contains(&code) {
+            return None;
+        }
+        Some(ResponseMetadata {
+            code,
+            status: self.response_status.and_then(Text::into_non_empty),
+            http_version: self.http_version.and_then(Text::into_non_empty),
+            headers: self.headers.unwrap_or_default().into_headers(),
+        })
+    }
+}
+
+impl<'a> RawCredential<'a> {
+    /// An identifier of a type or place that this version does not know is left out: it cannot be listed either.
+    fn into_credential(self) -> Option<Credential<'a>> {
+        let provenance = match &self.provenance {
+            None => Provenance::Claimed,
+            Some(name) => Provenance::parse(&name.0)?,
+        };
+        Some(Credential {
+            kind: CredentialKind::parse(&self.kind.0).ok()?,
+            name: self.name.map(|name| name.0).unwrap_or_default(),
+            place: match &self.place {
+                None => Place::Header,
+                Some(place) => Place::parse(&place.0)?,
+            },
+            value: self.value.into_non_empty()?,
+            provenance,
+        })
+    }
+}
+
+impl<'a> Text<'a> {
+    pub(crate) fn into_bytes(self) -> Cow<'a, [u8]> {
+        match self.0 {
+            Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
+            Cow::Owned(text) => Cow::Owned(text.into_bytes()),
+        }
+    }
+
+    fn into_non_empty(self) -> Option<Cow<'a, str>> {
+        (!self.0.is_empty()).then_some(self.0)
+    }
+}
+
+impl<'a> Pairs<'a> {
+    fn into_headers(self) -> Headers<'a> {
+        let mut headers = Headers::default();
+        for (name, value) in self.0 {
+            push_header(&mut headers, name, value);
+        }
+        headers
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct TextVisitor;
+        impl<'de> Visitor<'de> for TextVisitor {
+            type Value = Text<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string or a number")
+            }
+
+            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
+                Ok(Text(Cow::Borrowed(text)))
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+                Ok(Text(Cow::Owned(text.to_owned())))
+            }
+
+            fn visit_u64<E>(self, number: u64) -> Result<Self::Value, E> {
+                Ok(Text(Cow::Owned(number.to_string())))
+            }
+
+            fn visit_i64<E>(self, number: i64) -> Result<Self::Value, E> {
+                Ok(Text(Cow::Owned(number.to_string())))
+            }
+
+            fn visit_f64<E>(self, number: f64) -> Result<Self::Value, E> {
+                Ok(Text(Cow::Owned(number.to_string())))
+            }
+
+            fn visit_bool<E>(self, flag: bool) -> Result<Self::Value, E> {
+                Ok(Text(Cow::Owned(flag.to_string())))
+            }
+
+            fn visit_unit<E>(self) -> Result<Self::Value, E> {
+                Ok(Text(Cow::Borrowed("")))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+                while seq.next_element::<IgnoredAny>()?.is_some() {}
+                Ok(Text(Cow::Borrowed("")))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+                Ok(Text(Cow::Borrowed("")))
+            }
+        }
+        deserializer.deserialize_any(TextVisitor)
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Pairs<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct PairsVisitor;
+        impl<'de> Visitor<'de> for PairsVisitor {
+            type Value = Pairs<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an array of objects")
+            }
+
+            fn visit_unit<E>(self) -> Result<Self::Value, E> {
+                Ok(Pairs::default())
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+                let mut all = Vec::new();
+                while let Some(Pairs(pairs)) = seq.next_element()? {
+                    all.extend(pairs);
+                }
+                Ok(Pairs(all))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut pairs = Vec::new();
+                while let Some(pair) = map.next_entry()? {
+                    pairs.push(pair);
+                }
+                Ok(Pairs(pairs))
+            }
+        }
+        deserializer.deserialize_any(PairsVisitor)
+    }
+}

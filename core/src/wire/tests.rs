@@ -1,0 +1,148 @@
+use super::*;
+use crate::credential::CredentialKind;
+use crate::metadata::RequestReport;
+use proptest::prelude::*;
+
+#[test]
+fn what_the_gateway_writes_is_what_ase_reads() {
+    let head = RequestHead {
+        source_ip: ClientAddress::parse("::ffff:203.0.113.7").ok(),
+        source_port: Some(41234),
+        method: b"GET",
+        url: b"/a?b=\"c\"\\\xff",
+        host: b"api.example.com",
+        http_version: Some(b"1.1"),
+        username: Some(b"anna"),
+        client_id: Some(b"web"),
+    };
+    let headers: [(&[u8], &[u8]); 2] = [(b"x-dup", b"1"), (b"x-dup", b"\x80")];
+    let credential = Credential {
+        kind: CredentialKind::Token,
+        name: "access_token".into(),
+        place: Place::Query,
+        value: "t".into(),
+        provenance: Provenance::Verified,
+    };
+    let mut out = Vec::new();
+    write_request(
+        &mut out,
+        &head,
+        headers.into_iter(),
+        std::iter::once(&credential),
+    );
+    let body = body_text(&out);
+    let read = read_request(&body).unwrap();
+    assert_eq!(read.source_ip, source_ip("203.0.113.7"));
+    assert_eq!(read.source_port, Some(41234));
+    assert_eq!(read.url.as_deref(), Some("/a?b=\"c\"\\\u{ff}"));
+    let dup: Vec<&[u8]> = read.headers.values_of(b"x-dup").map(|v| &**v).collect();
+    assert_eq!(dup, ["1".as_bytes(), "\u{80}".as_bytes()]);
+    assert_eq!((&*read.usernames[0], &*read.client_ids[0]), ("anna", "web"));
+    assert_eq!(read.credentials, [credential]);
+    assert!(RequestReport::of(&read).is_ok());
+}
+
+#[test]
+fn every_shape_that_deployed_policies_send_is_read() {
+    let shapes = [
+        r#"{"source_ip":"10.0.0.6","source_port":80,"method":"GET","url":"/shop","http_version":"HTTP/1.1","headers":[{"host":"a"},{"X-Forwarded-For":"10.0.0.6"}]}"#,
+        r#"{"source_ip":"10.0.0.6","source_port":"message.source","method":"GET","url":"/shop","headers":[{"HOST":"a","x":"y"}]}"#,
+        r#"{"ASEPayload":{"source_ip":" 10.0.0.6 ","method":"GET","url":"/shop","headers":{"Host":"a"},"unknown":[1,{"x":null}]}}"#,
+        r#"{"source_ip":"10.0.0.6","source_port":-1,"method":"GET","url":"/shop","headers":[{"host":"a"},{"n":7},{"none":null},{"l":[1]}],"user_info":[{"username":"anonymous"},{"client_id":5}]}"#,
+    ];
+    for shape in shapes {
+        let read = read_request(shape).unwrap();
+        let report =
+            RequestReport::of(&read).unwrap_or_else(|faults| panic!("{shape}: {faults:?}"));
+        assert_eq!((report.method, report.url), ("GET", "/shop"), "{shape}");
+        assert_eq!(report.client.to_string(), "10.0.0.6", "{shape}");
+    }
+}
+
+#[test]
+fn a_latin_1_body_is_read() {
+    let body = b"{\"source_ip\":\"10.0.0.6\",\"method\":\"GET\",\"url\":\"/caf\xe9\",\"headers\":[{\"host\":\"a\"}]}";
+    let body = body_text(body);
+    assert_eq!(
+        read_request(&body).unwrap().url.as_deref(),
+        Some("/caf\u{e9}")
+    );
+}
+
+#[test]
+fn every_missing_or_invalid_part_is_named_at_once() {
+    let read = read_request(r#"{"source_ip":"example.com","method":"","headers":[]}"#).unwrap();
+    let faults = RequestReport::of(&read).unwrap_err();
+    let names: Vec<String> = faults.iter().map(ToString::to_string).collect();
+    let expected = [
+        "request source ip invalid",
+        "request method absent",
+        "request url absent",
+        "request host header absent",
+    ];
+    assert_eq!(names, expected);
+    assert_eq!(read_request(" \n"), Err(RequestFault::BodyAbsent));
+    assert_eq!(
+        read_request("{\"url\":\"a\"b\"}"),
+        Err(RequestFault::BodyMalformed)
+    );
+    assert_eq!(read_request("[]"), Err(RequestFault::BodyMalformed));
+}
+
+#[test]
+fn a_response_code_is_read_as_a_number_or_as_text_and_must_be_a_status() {
+    for good in [
+        r#"{"response_code":200}"#,
+        r#"{"ASEPayload":{"response_code":" 200","response_status":"OK","headers":[]}}"#,
+    ] {
+        assert_eq!(read_response(good).unwrap().code, 200, "{good}");
+    }
+    for bad in [
+        r#"{"response_code":"OK"}"#,
+        r#"{"response_code":99}"#,
+        "{}",
+        r#"{"response_code":null}"#,
+    ] {
+        assert_eq!(read_response(bad), Err(ResponseFault::CodeAbsent), "{bad}");
+    }
+    assert_eq!(read_response(""), Err(ResponseFault::BodyAbsent));
+    assert_eq!(read_response("{"), Err(ResponseFault::BodyMalformed));
+}
+
+#[test]
+fn a_deeply_nested_body_is_refused_without_overflowing_the_stack() {
+    let body = "{\"ASEPayload\":".repeat(100_000);
+    assert_eq!(read_request(&body), Err(RequestFault::BodyMalformed));
+    let body = format!("{{\"x\":{}", "[".repeat(100_000));
+    assert_eq!(read_request(&body), Err(RequestFault::BodyMalformed));
+}
+
+proptest! {
+    #[test]
+    fn any_request_reads_back_as_its_text(
+        url in proptest::collection::vec(any::<u8>(), 1..40),
+        name in "[a-z-]{1,8}",
+        value: Vec<u8>,
+    ) {
+        let head = RequestHead {
+            source_ip: None, source_port: None, method: b"M", url: &url, host: b"h",
+            http_version: None, username: None, client_id: None,
+        };
+        let mut out = Vec::new();
+        let headers = std::iter::once((name.as_bytes(), value.as_slice()));
+        write_request(&mut out, &head, headers, std::iter::empty());
+        let body = body_text(&out);
+        let read = read_request(&body).unwrap();
+        let url_text = text::of(&url);
+        prop_assert_eq!(read.url.as_deref(), Some(&*url_text));
+        let last = read.headers.iter().last().unwrap();
+        let value_text = text::of(&value);
+        prop_assert_eq!(&*last.value, value_text.as_bytes());
+    }
+
+    #[test]
+    fn any_bytes_are_read_or_refused_without_a_panic(body: Vec<u8>) {
+        let body = body_text(&body);
+        let _either = (read_request(&body), read_response(&body));
+    }
+}
