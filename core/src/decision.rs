@@ -9,7 +9,7 @@ use crate::credential::{CredentialId, CredentialKey, CredentialKind};
 use crate::identifier_list::{Entry, IdentifierList, ListedIdentifier, Source};
 use crate::identity::{Credential, CredentialNames, Credentials, Place, Provenance};
 use crate::metadata::RequestReport;
-use crate::registry::{ApiDefinition, Found, Registry};
+use crate::registry::{ApiDefinition, Blocking, Found, Registry};
 use crate::time::UnixMillis;
 use crate::transaction::VerdictLabel;
 
@@ -96,10 +96,10 @@ pub fn decide(
 ) -> Decision {
     let found = snapshot.registry.find(report.host.as_ref(), &report.path);
     let (api, names) = match found {
-        Found::Api(api) => (Some(api), api.credential_names().clone()),
-        Found::UnknownApi | Found::UnknownHostname => (None, CredentialNames::default()),
+        Found::Api(api) => (Some(api), api.credential_names()),
+        Found::UnknownApi | Found::UnknownHostname => (None, CredentialNames::none()),
     };
-    let credentials = credentials_of(report, &names);
+    let credentials = credentials_of(report, names);
     let mut decision = Decision {
         verdict: match found {
             Found::Api(_) => Verdict::NotListed,
@@ -119,10 +119,9 @@ pub fn decide(
         decision.verdict = Verdict::AllowListed;
         decision.listing = Some(listing);
     } else if let Some(listing) = look_up(&snapshot.attack) {
-        decision.verdict = if api.enable_blocking() {
-            Verdict::Blocked
-        } else {
-            Verdict::WouldBlock
+        decision.verdict = match api.blocking() {
+            Blocking::Enforced => Verdict::Blocked,
+            Blocking::DetectOnly => Verdict::WouldBlock,
         };
         decision.listing = Some(listing);
     }

@@ -74,6 +74,22 @@ pub struct Credentials<'a> {
     left_out: usize,
 }
 
+impl CredentialNames {
+    /// Names nothing.
+    #[must_use]
+    pub fn none() -> &'static Self {
+        static NONE: CredentialNames = CredentialNames {
+            token_headers: Vec::new(),
+            token_query: Vec::new(),
+            api_key_headers: Vec::new(),
+            api_key_query: Vec::new(),
+            cookies: Vec::new(),
+            username_headers: Vec::new(),
+        };
+        &NONE
+    }
+}
+
 impl<'a> Credentials<'a> {
     /// Finds every credential that `names` points at, in the headers and in the query of `url`.
     #[must_use]

@@ -8,6 +8,7 @@
 pub mod address;
 pub mod api_id;
 pub mod credential;
+pub mod decision;
 pub mod fault;
 pub mod headers;
 pub mod host;
@@ -16,6 +17,7 @@ pub mod identity;
 pub mod json;
 pub mod metadata;
 pub mod path;
+pub mod registry;
 pub mod text;
 pub mod time;
 pub mod transaction;

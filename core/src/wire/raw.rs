@@ -34,7 +34,7 @@ pub(crate) struct RawRequest<'a> {
     client_identifiers: Option<Vec<RawCredential<'a>>>,
     // One policy wraps its payload.
     #[serde(borrow, rename = "ASEPayload")]
-    wrapped: Option<Box<RawRequest<'a>>>,
+    wrapped: Option<Box<Self>>,
 }
 
 /// `POST /ase/response`.
@@ -50,7 +50,7 @@ pub(crate) struct RawResponse<'a> {
     #[serde(borrow)]
     headers: Option<Pairs<'a>>,
     #[serde(borrow, rename = "ASEPayload")]
-    wrapped: Option<Box<RawResponse<'a>>>,
+    wrapped: Option<Box<Self>>,
 }
 
 #[derive(Deserialize)]

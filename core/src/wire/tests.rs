@@ -10,7 +10,7 @@ fn what_the_gateway_writes_is_what_ase_reads() {
         source_port: Some(41234),
         method: b"GET",
         url: b"/a?b=\"c\"\\\xff",
-        host: b"api.example.com",
+        host: Some(b"api.example.com"),
         http_version: Some(b"1.1"),
         username: Some(b"anna"),
         client_id: Some(b"web"),
@@ -125,7 +125,7 @@ proptest! {
         value: Vec<u8>,
     ) {
         let head = RequestHead {
-            source_ip: None, source_port: None, method: b"M", url: &url, host: b"h",
+            source_ip: None, source_port: None, method: b"M", url: &url, host: Some(b"h"),
             http_version: None, username: None, client_id: None,
         };
         let mut out = Vec::new();

@@ -1,0 +1,204 @@
+use super::*;
+use crate::address::{ClientAddress, Network};
+use crate::credential::KeyId;
+use crate::identifier_list::Scope;
+use crate::metadata::{RequestMetadata, SourceIp};
+use crate::wire::read_request;
+
+const NOW: UnixMillis = UnixMillis(1_000_000);
+
+#[test]
+fn blocks_a_listed_address_until_its_listing_expires() {
+    let mut world = World::new();
+    world.attack_network("203.0.113.0/24", Scope::All, Some(UnixMillis(NOW.0 + 1)));
+    assert_eq!(world.check("/shop/a", ""), Verdict::Blocked);
+    assert_eq!(
+        world.check_at("/shop/a", "", UnixMillis(NOW.0 + 1)),
+        Verdict::NotListed
+    );
+}
+
+#[test]
+fn an_api_with_blocking_off_only_reports() {
+    let mut world = World::new();
+    world.attack_network("203.0.113.7", Scope::All, None);
+    assert_eq!(world.check("/catalog", ""), Verdict::WouldBlock);
+}
+
+#[test]
+fn the_allow_list_wins_over_the_attack_list_whatever_the_identifier() {
+    let mut world = World::new();
+    world.attack_network("203.0.113.7", Scope::All, None);
+    world.allow_credential(CredentialKind::Cookie, "S", "good");
+    assert_eq!(world.check("/shop", ""), Verdict::Blocked);
+    assert_eq!(
+        world.check("/shop", r#",{"cookie":"S=good"}"#),
+        Verdict::AllowListed
+    );
+}
+
+#[test]
+fn any_listed_occurrence_of_a_credential_blocks() {
+    let mut world = World::new();
+    world.attack_credential(CredentialKind::Cookie, "S", "bad");
+    world.attack_credential(CredentialKind::ApiKey, "", "key1");
+    world.attack_credential(CredentialKind::Token, "", "tok");
+    for headers in [
+        r#",{"cookie":"S=fine; S=bad"}"#,
+        r#",{"cookie":"S=fine"},{"Cookie":"S=bad"}"#,
+        r#",{"X-Api-Key":"key1"}"#,
+        r#",{"Authorization":"bearer tok"}"#,
+    ] {
+        assert_eq!(world.check("/shop", headers), Verdict::Blocked, "{headers}");
+    }
+    assert_eq!(world.check("/shop?key=key1", ""), Verdict::Blocked);
+    assert_eq!(
+        world.check("/shop?key=key2", r#",{"cookie":"s=bad"}"#),
+        Verdict::NotListed
+    );
+}
+
+#[test]
+fn an_entry_for_one_api_leaves_the_others_alone() {
+    let mut world = World::new();
+    let shop = Scope::Api(ApiId::parse("shop").unwrap());
+    world.attack_network("203.0.113.7", shop, None);
+    assert_eq!(world.check("/shop", ""), Verdict::Blocked);
+    assert_eq!(world.check("/pay", ""), Verdict::NotListed);
+}
+
+#[test]
+fn a_variant_spelling_of_a_blocked_path_is_blocked() {
+    let mut world = World::new();
+    world.attack_network(
+        "203.0.113.7",
+        Scope::Api(ApiId::parse("shop").unwrap()),
+        None,
+    );
+    for path in [
+        "/x/../shop/a",
+        "//shop",
+        "/%73hop",
+        "/./shop;v=1/a",
+        "/shop?x=/pay",
+    ] {
+        assert_eq!(world.check(path, ""), Verdict::Blocked, "{path}");
+    }
+}
+
+#[test]
+fn an_unregistered_path_has_its_own_verdict_even_for_a_listed_client() {
+    let mut world = World::new();
+    world.attack_network("203.0.113.7", Scope::All, None);
+    assert_eq!(world.check("/nowhere", ""), Verdict::UnknownApi);
+}
+
+#[test]
+fn a_gateway_finding_counts_beside_the_definition_and_keeps_its_provenance() {
+    let mut world = World::new();
+    world.attack_credential(CredentialKind::Token, "", "q");
+    let body = r#"{"source_ip":"203.0.113.7","method":"GET","url":"/pay","headers":[{"host":"a"}],
+        "user_info":[{"username":"anna"},{"username":"eve"}],
+        "client_identifiers":[{"type":"token","name":"t","in":"query","value":"q"},
+                              {"type":"username","name":"x-user","in":"header","value":"anna","provenance":"claimed"}]}"#;
+    let metadata = read_request(body).unwrap();
+    let decision = world.decide(&metadata, NOW);
+    assert_eq!(decision.verdict, Verdict::Blocked);
+    let names: Vec<_> = decision
+        .credentials
+        .iter()
+        .map(|c| (&*c.name, c.provenance))
+        .collect();
+    let expected = [
+        ("t", Provenance::Claimed),
+        ("x-user", Provenance::Claimed),
+        ("user_info", Provenance::Verified),
+    ];
+    assert_eq!(names, expected);
+}
+
+struct World {
+    snapshot: Snapshot,
+    key: CredentialKey,
+}
+
+impl World {
+    fn new() -> Self {
+        let api = |id: &str, path: &str, blocking: bool| {
+            let document = format!(
+                r#"{{"api_metadata":{{"protocol":"http","url":"{path}","hostname":"*","cookie":"S","oauth2_access_token":true,
+                    "apikey_qs":"key","apikey_header":"x-api-key","enable_blocking":{blocking}}}}}"#
+            );
+            let id = ApiId::parse(id).unwrap();
+            ApiDefinition::from_json(id, document.as_bytes()).unwrap().0
+        };
+        let apis = [
+            api("shop", "/shop", true),
+            api("pay", "/pay", true),
+            api("catalog", "/catalog", false),
+        ];
+        Self {
+            snapshot: Snapshot {
+                registry: Arc::new(Registry::compile(apis).unwrap()),
+                ..Snapshot::default()
+            },
+            key: CredentialKey::from_bytes(KeyId(1), [7; 32]),
+        }
+    }
+
+    fn attack_network(&mut self, network: &str, scope: Scope, expires: Option<UnixMillis>) {
+        let identifier = ListedIdentifier::Network(Network::parse(network).unwrap());
+        self.snapshot
+            .attack
+            .insert(identifier, entry(scope, expires));
+    }
+
+    fn attack_credential(&mut self, kind: CredentialKind, name: &str, value: &str) {
+        let identifier = self.credential(kind, name, value);
+        self.snapshot
+            .attack
+            .insert(identifier, entry(Scope::All, None));
+    }
+
+    fn allow_credential(&mut self, kind: CredentialKind, name: &str, value: &str) {
+        let identifier = self.credential(kind, name, value);
+        self.snapshot
+            .allow
+            .insert(identifier, entry(Scope::All, None));
+    }
+
+    fn credential(&self, kind: CredentialKind, name: &str, value: &str) -> ListedIdentifier {
+        let id = self.key.id_of(kind, name, value.as_bytes());
+        ListedIdentifier::Credential { kind, id }
+    }
+
+    fn check(&self, url: &str, more_headers: &str) -> Verdict {
+        self.check_at(url, more_headers, NOW)
+    }
+
+    fn check_at(&self, url: &str, more_headers: &str, now: UnixMillis) -> Verdict {
+        let body = format!(
+            r#"{{"source_ip":"203.0.113.7","method":"GET","url":"{url}","headers":[{{"host":"a"}}{more_headers}]}}"#
+        );
+        let metadata = read_request(&body).unwrap();
+        assert!(
+            matches!(metadata.source_ip, SourceIp::Known(address) if address == ClientAddress::parse("203.0.113.7").unwrap())
+        );
+        self.decide(&metadata, now).verdict
+    }
+
+    fn decide(&self, metadata: &RequestMetadata<'_>, now: UnixMillis) -> Decision {
+        let report = RequestReport::of(metadata).unwrap();
+        decide(&report, &self.snapshot, &self.key, now)
+    }
+}
+
+fn entry(scope: Scope, expires: Option<UnixMillis>) -> Entry {
+    Entry {
+        scope,
+        expires,
+        source: Source::Manual,
+        reason: "test".into(),
+        added: UnixMillis(0),
+    }
+}
