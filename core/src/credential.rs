@@ -1,0 +1,305 @@
+//! Credentials as keyed hashes: what lists, logs and the engine hold of a cookie, a token, an API key or a user name.
+//!
+//! The value goes in as the bytes of the text that gateway and ASE share (header bytes that are not UTF-8 are read as
+//! ISO-8859-1 first, see `docs/wire.md`), so both ends make the same id. A raw value never leaves this module, and a key never prints.
+
+use std::fmt;
+
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+use thiserror::Error;
+
+/// The bytes of the HMAC that an id keeps: 128 bits, too many for a chance collision.
+const DIGEST_BYTES: usize = 16;
+
+/// What sort of credential it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum CredentialKind {
+    /// A cookie of the `Cookie` header; cookies of different names are different credentials.
+    Cookie,
+    /// An OAuth or bearer token.
+    Token,
+    /// An API key.
+    ApiKey,
+    /// A user name that the gateway reports.
+    Username,
+}
+
+/// Tells the keys apart that are valid at the same time during a rotation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct KeyId(pub u8);
+
+/// A secret that makes credential ids. Not `Clone` and never printed.
+pub struct CredentialKey {
+    id: KeyId,
+    /// HMAC state with the secret already taken in, so that an id costs one copy of it and two blocks.
+    keyed: Hmac<Sha256>,
+}
+
+/// A credential, as everything but the gateway knows it. Text form: `k<key id>:<32 hex digits>`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CredentialId {
+    key: KeyId,
+    digest: [u8; DIGEST_BYTES],
+}
+
+/// A text that is not the kind of a credential.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{0:?} is not a credential kind: use cookie, token, api_key or username")]
+pub struct KindError(String);
+
+/// A text that is not a credential id. It is not repeated: it may be a raw credential, given by mistake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("not a credential id: use k<key id, 0 to 255>:<32 hex digits>")]
+pub struct IdError;
+
+impl CredentialKind {
+    /// Every kind.
+    pub const ALL: [Self; 4] = [Self::Cookie, Self::Token, Self::ApiKey, Self::Username];
+
+    /// The name on the wire and in lists; it is also hashed into ids, so it never changes.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Cookie => "cookie",
+            Self::Token => "token",
+            Self::ApiKey => "api_key",
+            Self::Username => "username",
+        }
+    }
+
+    /// Reads the name of a kind.
+    ///
+    /// # Errors
+    /// When no kind has that name.
+    pub fn parse(text: &str) -> Result<Self, KindError> {
+        let kind = Self::ALL.into_iter().find(|kind| kind.as_str() == text);
+        kind.ok_or_else(|| KindError(text.chars().take(60).collect()))
+    }
+}
+
+impl fmt::Display for CredentialKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl CredentialKey {
+    /// A key of 32 secret, random bytes.
+    #[must_use]
+    pub fn from_bytes(id: KeyId, secret: [u8; 32]) -> Self {
+        // HMAC pads a short key with zeros to the block (RFC 2104 section 2); a whole block makes the constructor infallible.
+        let mut block = [0; 64];
+        for (to, from) in block.iter_mut().zip(secret) {
+            *to = from;
+        }
+        Self {
+            id,
+            keyed: Hmac::new(&block.into()),
+        }
+    }
+
+    /// Which key this is.
+    #[must_use]
+    pub fn id(&self) -> KeyId {
+        self.id
+    }
+
+    /// The id of a credential: HMAC-SHA256 over kind, a zero byte, the name's length (8 bytes, big endian), name and value, cut to 16 bytes.
+    ///
+    /// Only a cookie's name counts. A token, an API key and a user name are the same credential under whatever header,
+    /// query parameter or field they come, so their `name` is hashed as empty.
+    #[must_use]
+    pub fn id_of(&self, kind: CredentialKind, name: &str, value: &[u8]) -> CredentialId {
+        let name = match kind {
+            CredentialKind::Cookie => name.as_bytes(),
+            CredentialKind::Token | CredentialKind::ApiKey | CredentialKind::Username => &[],
+        };
+        let mut mac = self.keyed.clone();
+        mac.update(kind.as_str().as_bytes());
+        mac.update(&[0]);
+        mac.update(&(name.len() as u64).to_be_bytes());
+        mac.update(name);
+        mac.update(value);
+        let whole: [u8; 32] = mac.finalize().into_bytes().into();
+        let mut digest = [0; DIGEST_BYTES];
+        for (to, from) in digest.iter_mut().zip(whole) {
+            *to = from;
+        }
+        CredentialId {
+            key: self.id,
+            digest,
+        }
+    }
+}
+
+impl fmt::Debug for CredentialKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "CredentialKey(k{}, ***)", self.id.0)
+    }
+}
+
+impl CredentialId {
+    /// Reads the text form; hex digits in either case.
+    ///
+    /// # Errors
+    /// When the text is anything else.
+    pub fn parse(text: &str) -> Result<Self, IdError> {
+        let (key, hex) = text
+            .strip_prefix('k')
+            .and_then(|rest| rest.split_once(':'))
+            .ok_or(IdError)?;
+        let key: u8 = key
+            .parse()
+            .ok()
+            .filter(|number: &u8| number.to_string() == key)
+            .ok_or(IdError)?;
+        if hex.len() != DIGEST_BYTES * 2 || !hex.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Err(IdError);
+        }
+        let digest = u128::from_str_radix(hex, 16).map_err(|_| IdError)?;
+        Ok(Self {
+            key: KeyId(key),
+            digest: digest.to_be_bytes(),
+        })
+    }
+
+    /// The key that made it.
+    #[must_use]
+    pub fn key(&self) -> KeyId {
+        self.key
+    }
+}
+
+impl fmt::Display for CredentialId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "k{}:{:032x}",
+            self.key.0,
+            u128::from_be_bytes(self.digest)
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key() -> CredentialKey {
+        let mut secret = [0; 32];
+        for (number, byte) in (0_u8..).zip(secret.iter_mut()) {
+            *byte = number;
+        }
+        CredentialKey::from_bytes(KeyId(7), secret)
+    }
+
+    /// The expected digests were made with Python: `hmac.new(bytes(range(32)), label + b"\0" + len(name).to_bytes(8, "big") + name + value, "sha256").hexdigest()[:32]`.
+    #[test]
+    fn ids_equal_an_independent_hmac() {
+        for (kind, name, value, expect) in [
+            (
+                CredentialKind::Cookie,
+                "session",
+                &b"abc123"[..],
+                "3c98d25c1c1b5a483a9dd257eea30d98",
+            ),
+            (
+                CredentialKind::Cookie,
+                "",
+                b"",
+                "ff369b61ecc2b55b8d1504ce07b5988c",
+            ),
+            (
+                CredentialKind::Token,
+                "access_token",
+                b"eyJhbGciOiJub25lIn0.e30.",
+                "d1db1dd48a40ce7fa952dac11b4cdbd1",
+            ),
+            (
+                CredentialKind::ApiKey,
+                "x-api-key",
+                &[0, 0xff, 0x80],
+                "05f0763047639510cdbe24c5369fafc9",
+            ),
+            (
+                CredentialKind::Username,
+                "username",
+                "zoë".as_bytes(),
+                "9cd4d536384c414464e121f946216bc2",
+            ),
+        ] {
+            assert_eq!(
+                key().id_of(kind, name, value).to_string(),
+                format!("k7:{expect}"),
+                "{kind} {name}"
+            );
+        }
+    }
+
+    #[test]
+    fn only_a_cookie_is_another_credential_under_another_name() {
+        for kind in CredentialKind::ALL {
+            let differs = key().id_of(kind, "a", b"value") != key().id_of(kind, "b", b"value");
+            assert_eq!(differs, kind == CredentialKind::Cookie, "{kind}");
+        }
+    }
+
+    #[test]
+    fn moving_bytes_between_name_and_value_makes_another_credential() {
+        let id = |name, value| key().id_of(CredentialKind::Cookie, name, value);
+        assert_ne!(id("ab", b"c"), id("a", b"bc"));
+        assert_ne!(id("", b"\0\0\0\0\0\0\0\x01a"), id("a", b""));
+    }
+
+    #[test]
+    fn another_key_and_another_kind_make_another_id() {
+        let other = CredentialKey::from_bytes(KeyId(8), [1; 32]);
+        assert_eq!(other.id(), KeyId(8));
+        assert_ne!(
+            key().id_of(CredentialKind::Token, "", b"v"),
+            other.id_of(CredentialKind::Token, "", b"v")
+        );
+        assert_ne!(
+            key().id_of(CredentialKind::Token, "", b"v"),
+            key().id_of(CredentialKind::ApiKey, "", b"v")
+        );
+    }
+
+    #[test]
+    fn an_id_is_read_back_from_its_text() {
+        let id = key().id_of(CredentialKind::Token, "", b"value");
+        assert_eq!(CredentialId::parse(&id.to_string()), Ok(id));
+        assert_eq!(
+            CredentialId::parse(&id.to_string().to_uppercase().replace('K', "k")),
+            Ok(id)
+        );
+        assert_eq!(id.key(), KeyId(7));
+        let hex = "0123456789abcdef0123456789abcdef";
+        for bad in [
+            format!("7:{hex}"),
+            format!("k256:{hex}"),
+            format!("k07:{hex}"),
+            format!("k+7:{hex}"),
+            format!("k7:{hex}0"),
+            "k7:".to_owned(),
+            format!("k7:+{}", hex.replacen("0", "", 1)),
+            String::new(),
+        ] {
+            assert_eq!(CredentialId::parse(&bad), Err(IdError), "{bad}");
+        }
+    }
+
+    #[test]
+    fn kinds_are_read_back_from_their_names() {
+        for kind in CredentialKind::ALL {
+            assert_eq!(CredentialKind::parse(kind.as_str()), Ok(kind));
+        }
+        assert!(CredentialKind::parse("Cookie").is_err());
+    }
+
+    #[test]
+    fn a_key_never_prints_its_secret() {
+        assert_eq!(format!("{:?}", key()), "CredentialKey(k7, ***)");
+    }
+}
