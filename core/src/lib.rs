@@ -17,6 +17,7 @@ pub mod identity;
 pub mod json;
 pub mod metadata;
 pub mod path;
+pub mod redaction;
 pub mod registry;
 pub mod text;
 pub mod time;
