@@ -1,0 +1,122 @@
+//! Which names mark a secret.
+//!
+//! A name is compared decoded, in lower case and without separators, so that `Access-Token`, `access%5Ftoken` and
+//! `accessToken` are one name. Too many names are better than too few: a hidden harmless value costs little.
+
+/// A name that is exactly one of these is secret.
+const EXACT: &[&str] = &[
+    "assertion",
+    "auth",
+    "clientassertion",
+    "code",
+    "codeverifier",
+    "key",
+    "otp",
+    "pass",
+    "pin",
+    "pw",
+    "pwd",
+    "sid",
+    "sig",
+    "ticket",
+    "xauth",
+    "xamznoidcdata",
+];
+
+/// A name with one of these anywhere in it is secret: `refresh_token`, `x-amz-signature`, `SAMLResponse`, `PHPSESSID`, ...
+const WITHIN: &[&str] = &[
+    "accesskey",
+    "apikey",
+    "authorization",
+    "credential",
+    "jwt",
+    "passphrase",
+    "passwd",
+    "password",
+    "privatekey",
+    "saml",
+    "secret",
+    "sessid",
+    "session",
+    "signature",
+    "subscriptionkey",
+    "token",
+    "jwtassertion",
+];
+
+/// Escapes are taken off at most so many times; a name nested deeper is no server's parameter.
+const MAX_ROUNDS: usize = 8;
+
+/// The built-in names and those of the operator.
+pub(super) struct SecretNames {
+    extra: Vec<String>,
+}
+
+impl SecretNames {
+    pub(super) fn with(extra: &[String]) -> Self {
+        let extra = extra
+            .iter()
+            .map(|name| plain(name))
+            .filter(|name| !name.is_empty());
+        Self {
+            extra: extra.collect(),
+        }
+    }
+
+    /// Whether `name`, or a part of it as in `user[password]`, marks a secret.
+    pub(super) fn has(&self, name: &str) -> bool {
+        let name = decoded(name);
+        let is_secret = |name: &str| {
+            let name = plain(name);
+            EXACT.contains(&name.as_str())
+                || WITHIN.iter().any(|part| name.contains(part))
+                || self.extra.contains(&name)
+        };
+        is_secret(&name)
+            || name
+                .split(['[', ']', '.', ':', '&', ';', '?', '#', '/', '\\'])
+                .any(is_secret)
+    }
+}
+
+/// Lower case, letters and digits only.
+pub(super) fn plain(name: &str) -> String {
+    let letters = name.chars().filter(|c| c.is_alphanumeric());
+    letters.flat_map(char::to_lowercase).collect()
+}
+
+/// Escapes taken off, as often as there are some.
+pub(super) fn decoded(text: &str) -> String {
+    let mut text = text.to_owned();
+    for _ in 0..MAX_ROUNDS {
+        match decoded_once(&text) {
+            Some(next) => text = next,
+            None => break,
+        }
+    }
+    text
+}
+
+/// `None` when there is no escape in it.
+fn decoded_once(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((byte, tail)) = rest.split_first() {
+        rest = tail;
+        let escape = (*byte == b'%').then(|| escape(tail)).flatten();
+        if let Some((value, tail)) = escape {
+            bytes.push(value);
+            rest = tail;
+        } else {
+            bytes.push(*byte);
+        }
+    }
+    (bytes.len() < text.len()).then(|| String::from_utf8_lossy(&bytes).into_owned())
+}
+
+fn escape(bytes: &[u8]) -> Option<(u8, &[u8])> {
+    let (digits, rest) = bytes.split_first_chunk::<2>()?;
+    let [high, low] = digits.map(|digit| char::from(digit).to_digit(16));
+    let value = u8::try_from(high? << 4 | low?).ok()?;
+    Some((value, rest))
+}
