@@ -13,7 +13,7 @@ from typing import NamedTuple
 from stack import short
 
 LOG_SECONDS = 10
-SHOWN = ("client", "method", "url", "api", "mode", "decision", "verdict", "end", "status")
+SHOWN = ("client_ip", "method", "url", "api", "decision", "cause", "verdict", "outcome", "response_code")
 BLOCKED = "203.0.113.7"
 OTHER = "198.51.100.20"
 
@@ -32,28 +32,28 @@ STEPS = (
     Step(
         "An ordinary request passes",
         "ASE is asked, finds nothing against the client, and says so.",
-        OTHER, "/shop/books?id=7", 200, {"decision": "verdict", "verdict": "allowed", "end": "upstream"},
+        OTHER, "/shop/books?id=7", 200, {"decision": "verdict", "verdict": "allowed", "outcome": "upstream"},
     ),
     Step(
         "A client on the deny list gets 403",
         "The list changes while everything runs; the next request sees it.",
-        BLOCKED, "/shop/books?id=7", 403, {"decision": "denied", "verdict": "blocked", "end": "denied"},
+        BLOCKED, "/shop/books?id=7", 403, {"decision": "denied", "verdict": "blocked", "outcome": "denied"},
         command=("deny", "add", "ip", BLOCKED, "--ttl", "10m"),
     ),
     Step(
         "Another spelling of the path does not help",
         "The API is found by the normalised path; the log keeps what the client sent.",
-        BLOCKED, "/catalog/%2e%2e//sh%6fp/./books", 403, {"decision": "denied", "verdict": "blocked", "end": "denied"},
+        BLOCKED, "/catalog/%2e%2e//sh%6fp/./books", 403, {"decision": "denied", "verdict": "blocked", "outcome": "denied"},
     ),
     Step(
         "An API with blocking off lets the same client pass, and says what it would have done",
         "enable_blocking is false in envoy/demo/apis/catalog.json: how an API is tried before it is protected.",
-        BLOCKED, "/catalog/items", 200, {"decision": "verdict", "verdict": "would_block", "end": "upstream"},
+        BLOCKED, "/catalog/items", 200, {"decision": "verdict", "verdict": "would_block", "outcome": "upstream"},
     ),
     Step(
         "A path that no API definition covers passes, and is logged as such",
         "ASE protects what it knows. The filter's \"unregistered\": \"block\" would refuse it.",
-        BLOCKED, "/elsewhere", 200, {"decision": "unregistered", "verdict": "unregistered", "end": "upstream"},
+        BLOCKED, "/elsewhere", 200, {"decision": "unregistered", "verdict": "unregistered", "outcome": "upstream"},
     ),
 )
 
@@ -134,7 +134,7 @@ def logged(demo, step, seen):
                 log.seek(seen)
                 lines = log.read().split(b"\n")[:-1]
             for record in map(json.loads, lines):
-                if record.get("url") == step.path and record.get("client") == step.client:
+                if record.get("url") == step.path and record.get("client_ip") == step.client:
                     return record
         demo.pause()
     return None
