@@ -4,6 +4,7 @@
 //! Nothing here ever invents an address: a text that is not one is an error, and so is a forwarding chain that is too short.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::num::{NonZeroU8, NonZeroU16};
 
@@ -30,7 +31,7 @@ pub struct PeerAddress {
 }
 
 /// A block of addresses: the leading bits that its members share. The bits below the prefix are zero.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Network {
     first: ClientAddress,
     prefix: u8,
@@ -284,6 +285,21 @@ impl Network {
     pub fn contains(&self, address: ClientAddress) -> bool {
         self.first.0.is_ipv4() == address.0.is_ipv4()
             && masked(address.0, self.prefix) == self.first.0
+    }
+}
+
+impl Hash for Network {
+    /// One word for IPv4: the list hashes a network per look-up and prefix length, and a keyed hash pays for each write.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        match self.first.0 {
+            IpAddr::V4(v4) => {
+                state.write_u64((u64::from(v4.to_bits()) << 8) | u64::from(self.prefix))
+            }
+            IpAddr::V6(v6) => {
+                state.write_u128(v6.to_bits());
+                state.write_u8(self.prefix);
+            }
+        }
     }
 }
 
