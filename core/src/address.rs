@@ -283,8 +283,7 @@ impl Network {
     /// Whether `address` belongs to the network. An IPv6 network never holds an IPv4 client, not even `::/0`.
     #[must_use]
     pub fn contains(&self, address: ClientAddress) -> bool {
-        self.first.0.is_ipv4() == address.0.is_ipv4()
-            && masked(address.0, self.prefix) == self.first.0
+        masked(address.0, self.prefix) == self.first.0
     }
 }
 
