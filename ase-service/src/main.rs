@@ -1,3 +1,7 @@
-//! The `ase` binary.
+//! The `ase` binary: hands the command line to the library and ends with its exit code.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ase_service::cli::run()
+}

@@ -1,0 +1,248 @@
+//! ASE itself: what a question, a response call and a batch do, apart from how they travel.
+//!
+//! The registry and the lists are read from one snapshot per question, without a lock. Nothing here waits: what must be written
+//! goes to the access log's queue.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use ase_core::credential::CredentialKey;
+use ase_core::decision::{self, Decision, Snapshot, Verdict};
+use ase_core::metadata::{RequestFault, RequestMetadata, RequestReport, ResponseFault};
+use ase_core::time::UnixMillis;
+use ase_core::transaction::{End, GatewayDecision, VerdictLabel};
+use ase_core::wire;
+
+use crate::access_log::AccessLog;
+use crate::config::Limits;
+use crate::correlation::{AbortCause, Aborted, Correlation, Finished, Opened};
+use crate::counters::{Counter, Counters};
+use crate::exchange::{Ending, ReportMode, RequestFacts, RequestHalf, Started};
+use crate::fingerprint::{Fingerprinter, Seen};
+use crate::tokens::{Gateway, Tokens};
+
+pub mod answer;
+mod batch;
+
+use answer::Answer;
+
+/// What all calls share.
+pub struct Ase {
+    /// Who may call.
+    pub tokens: Tokens,
+    /// Bounds of bodies.
+    pub limits: Limits,
+    /// Registry and lists as of the last change.
+    pub snapshot: Arc<ArcSwap<Snapshot>>,
+    /// What has been counted.
+    pub counters: Arc<Counters>,
+    /// Where exchanges go.
+    pub log: AccessLog,
+    key: Arc<CredentialKey>,
+    fingerprinter: Fingerprinter,
+    correlation: Mutex<Correlation>,
+    seen: Mutex<Seen>,
+}
+
+/// What came with a call beside its body.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// Who called.
+    pub gateway: Gateway,
+    /// The value of `X-CorrelationID`; never empty.
+    pub correlation_id: Option<Vec<u8>>,
+    /// How the rest of the exchange will come.
+    pub delivery: Delivery,
+    /// When, by the monotonic clock.
+    pub at: Instant,
+    /// When, by the wall clock.
+    pub now: UnixMillis,
+}
+
+/// How the rest of an exchange will come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delivery {
+    /// As a batch record that stands alone.
+    Batch,
+    /// As a response call.
+    PerCall,
+}
+
+impl Ase {
+    /// Puts the parts together.
+    #[must_use]
+    pub fn new(
+        (tokens, limits): (Tokens, Limits),
+        snapshot: Arc<ArcSwap<Snapshot>>,
+        key: Arc<CredentialKey>,
+        (counters, log): (Arc<Counters>, AccessLog),
+    ) -> Self {
+        Self {
+            tokens,
+            snapshot,
+            counters,
+            log,
+            key,
+            fingerprinter: Fingerprinter::default(),
+            correlation: Mutex::new(Correlation::new(limits.correlation_entries, limits.correlation_ttl)),
+            seen: Mutex::new(Seen::new(limits.record_ids)),
+            limits,
+        }
+    }
+
+    /// Answers `POST /ase/request`.
+    pub fn request(&self, call: &Call, body: &[u8]) -> Answer {
+        let text = wire::body_text(body);
+        let metadata = match wire::read_request(&text) {
+            Ok(metadata) => metadata,
+            Err(fault) => return self.refuse_request(&[fault]),
+        };
+        let report = match RequestReport::of(&metadata) {
+            Ok(report) => report,
+            Err(faults) => return self.refuse_request(&faults),
+        };
+        let found = self.decide(&report, call.now);
+        let label = found.verdict.label();
+        self.counters.count(Counter::Verdict(label));
+        match call.delivery {
+            Delivery::Batch => {}
+            Delivery::PerCall => self.keep(call, &metadata, &found),
+        }
+        match found.verdict {
+            Verdict::NotListed | Verdict::AllowListed => Answer::Allowed,
+            Verdict::WouldBlock => Answer::WouldBlock,
+            Verdict::Blocked => Answer::Blocked,
+            Verdict::UnknownApi => Answer::UnknownApi,
+            Verdict::UnknownHostname => Answer::UnknownHostname,
+        }
+    }
+
+    /// Answers `POST /ase/response`.
+    pub fn response(&self, call: &Call, body: &[u8]) -> Answer {
+        let text = wire::body_text(body);
+        let response = match wire::read_response(&text) {
+            Ok(response) => response,
+            Err(fault) => return self.refuse_response(fault),
+        };
+        let Some(id) = call.correlation_id.as_deref() else {
+            return self.refuse_response(ResponseFault::CorrelationIdNotFound);
+        };
+        let id = self.fingerprinter.of(&call.gateway, id);
+        match lock(&self.correlation).finish(id, call.at) {
+            Finished::Unknown => self.refuse_response(ResponseFault::CorrelationIdNotFound),
+            Finished::Logged => Answer::Accepted,
+            Finished::Half(half, duration) => {
+                self.log.log(half.finish(&Ending {
+                    outcome: End::Upstream,
+                    response: Some(&response),
+                    duration: Some(duration),
+                    asked_for: None,
+                }));
+                Answer::Accepted
+            }
+        }
+    }
+
+    /// Logs the exchanges whose response did not come in time.
+    pub fn expire(&self, now: Instant) {
+        let aborted = lock(&self.correlation).expire(now);
+        self.log_aborted(aborted);
+    }
+
+    /// Logs the exchanges that still wait for their response, at the end.
+    pub fn abort_waiting(&self) {
+        let aborted = lock(&self.correlation).drain();
+        self.log_aborted(aborted);
+    }
+
+    /// How many exchanges wait for their response.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        lock(&self.correlation).len()
+    }
+
+    fn decide(&self, report: &RequestReport<'_>, now: UnixMillis) -> Decision {
+        decision::decide(report, &self.snapshot.load(), &self.key, now)
+    }
+
+    /// Logs an exchange that has ended with its question, or keeps it for its response call.
+    fn keep(&self, call: &Call, metadata: &RequestMetadata<'_>, found: &Decision) {
+        let label = found.verdict.label();
+        let id = call.correlation_id.as_deref();
+        let half = RequestHalf::of(&RequestFacts {
+            started: Started::At(call.now),
+            id: &id.map_or_else(|| "-".into(), wire::body_text),
+            gateway: call.gateway.as_str(),
+            mode: ReportMode::Sideband,
+            metadata,
+            decision: sideband_decision(found.verdict),
+            verdict: Some(label),
+            found: Some(found),
+        });
+        let denied = label == VerdictLabel::Blocked;
+        let outcome = if denied { End::Denied } else { End::Aborted };
+        let ended = |duration| Ending {
+            outcome,
+            response: None,
+            duration,
+            asked_for: None,
+        };
+        let Some(id) = id else {
+            self.counters.count(Counter::CorrelationIdAbsent);
+            self.log.log(half.finish(&ended(None)));
+            return;
+        };
+        let id = self.fingerprinter.of(&call.gateway, id);
+        let opened = if denied {
+            self.log.log(half.finish(&ended(Some(Duration::ZERO))));
+            Opened::Logged
+        } else {
+            Opened::Half(half)
+        };
+        let aborted = lock(&self.correlation).open(id, opened, call.at);
+        self.log_aborted(aborted);
+    }
+
+    fn log_aborted(&self, aborted: Vec<Aborted>) {
+        for Aborted { half, cause } in aborted {
+            match cause {
+                AbortCause::Expired => self.counters.count(Counter::CorrelationExpired),
+                AbortCause::Evicted => self.counters.count(Counter::CorrelationEvicted),
+                AbortCause::Replaced => self.counters.count(Counter::CorrelationReplaced),
+                AbortCause::Stopped => {}
+            }
+            self.log.log(half.finish(&Ending {
+                outcome: End::Aborted,
+                response: None,
+                duration: None,
+                asked_for: None,
+            }));
+        }
+    }
+
+    fn refuse_request(&self, faults: &[RequestFault]) -> Answer {
+        self.counters.request_refused(faults);
+        self.counters.count(Counter::Verdict(VerdictLabel::Rejected));
+        Answer::malformed(faults)
+    }
+
+    fn refuse_response(&self, fault: ResponseFault) -> Answer {
+        self.counters.response_refused(fault);
+        Answer::malformed(&[fault])
+    }
+}
+
+/// What an old policy does with an answer: it blocks on 403 and passes everything else.
+fn sideband_decision(verdict: Verdict) -> GatewayDecision {
+    match verdict {
+        Verdict::NotListed | Verdict::AllowListed | Verdict::WouldBlock => GatewayDecision::Verdict,
+        Verdict::Blocked => GatewayDecision::Denied,
+        Verdict::UnknownApi | Verdict::UnknownHostname => GatewayDecision::Unregistered,
+    }
+}
+
+/// A panic while the lock was held leaves the tables whole: every change is one call.
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

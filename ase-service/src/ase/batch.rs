@@ -1,0 +1,199 @@
+//! A batch of finished transactions: every line is dealt with, or none is taken.
+//!
+//! Room in the access log's queue is reserved for all new records before one is taken, and a record is remembered in the same
+//! step, so a gateway may send a batch again as often as it likes.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use ase_core::json;
+use ase_core::metadata::{RequestFault, RequestReport};
+use ase_core::time::UnixMillis;
+use ase_core::transaction::wire::read_record;
+use ase_core::transaction::{Transaction, VerdictLabel};
+use ase_core::wire;
+
+use super::answer::Answer;
+use super::{Ase, Call, lock};
+use crate::access_log::NoRoom;
+use crate::counters::Counter;
+use crate::exchange::{Ending, Line, ReportMode, RequestFacts, RequestHalf, Started};
+use crate::fingerprint::Fingerprint;
+
+/// A gateway's time further back than this is not believed: longer than a gateway retries a batch.
+const MAX_PAST: Duration = Duration::from_secs(600);
+/// A gateway's time further ahead than this is not believed.
+const MAX_FUTURE: Duration = Duration::from_secs(5);
+/// Most rejected lines that the answer names; all are counted.
+const MAX_NAMED_LINES: usize = 100;
+
+/// The lines of one batch, read.
+#[derive(Default)]
+struct Batch {
+    records: Vec<(Fingerprint, Line)>,
+    rejected: Vec<(usize, String)>,
+    incomplete: u64,
+    clamped: u64,
+}
+
+impl Ase {
+    /// Answers `POST /ase/batch`.
+    pub fn batch(&self, call: &Call, body: &[u8]) -> Answer {
+        if self.log.free() == 0 {
+            return self.overloaded();
+        }
+        if body.trim_ascii().is_empty() {
+            self.counters.count(Counter::BatchesRefused);
+            return Answer::malformed(&[RequestFault::BodyAbsent]);
+        }
+        let batch = self.read(call, body);
+        let (accepted, duplicates) = match self.take(batch.records) {
+            Ok(taken) => taken,
+            Err(NoRoom::Full) => return self.overloaded(),
+            Err(NoRoom::Never) => {
+                self.counters.count(Counter::BatchesRefused);
+                return Answer::TooLarge;
+            }
+        };
+        let wide = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
+        self.counters.count(Counter::BatchesAccepted);
+        self.counters.add(Counter::RecordsAccepted, wide(accepted));
+        self.counters.add(Counter::RecordsDuplicate, wide(duplicates));
+        self.counters.add(Counter::RecordsRejected, wide(batch.rejected.len()));
+        self.counters.add(Counter::RecordsIncomplete, batch.incomplete);
+        self.counters.add(Counter::RecordsClamped, batch.clamped);
+        let mut report = Vec::new();
+        json::object(&mut report, |o| {
+            o.number("accepted", wide(accepted));
+            o.number("duplicates", wide(duplicates));
+            o.array("rejected", |a| {
+                for (line, fault) in batch.rejected.iter().take(MAX_NAMED_LINES) {
+                    a.object(|r| {
+                        r.number("line", wide(*line));
+                        r.text("fault", fault.as_bytes());
+                    });
+                }
+            });
+        });
+        Answer::Batch(report)
+    }
+
+    fn overloaded(&self) -> Answer {
+        self.counters.count(Counter::BatchesOverloaded);
+        Answer::Overloaded
+    }
+
+    fn read(&self, call: &Call, body: &[u8]) -> Batch {
+        let mut batch = Batch::default();
+        for (number, line) in (1..).zip(body.split(|&byte| byte == b'\n')) {
+            let line = line.trim_ascii();
+            if line.is_empty() {
+                continue;
+            }
+            match read_record(&wire::body_text(line)) {
+                Ok(transaction) => {
+                    let id = transaction.id.as_str().as_bytes();
+                    let id = self.fingerprinter.of(&call.gateway, id);
+                    let line = self.line_of(call, &transaction, &mut batch);
+                    batch.records.push((id, line));
+                }
+                Err(fault) => batch.rejected.push((number, fault.to_string())),
+            }
+        }
+        batch
+    }
+
+    fn line_of(&self, call: &Call, transaction: &Transaction<'_>, batch: &mut Batch) -> Line {
+        let found = match RequestReport::of(&transaction.request) {
+            Ok(report) => Some(self.decide(&report, call.now)),
+            Err(_) => {
+                batch.incomplete = batch.incomplete.saturating_add(1);
+                None
+            }
+        };
+        let started = clamped(transaction.started, call.now);
+        match started {
+            Started::At(_) => {}
+            Started::Clamped(_) => batch.clamped = batch.clamped.saturating_add(1),
+        }
+        let own_label = || found.as_ref().map(|found| unasked(found.verdict.label()));
+        let half = RequestHalf::of(&RequestFacts {
+            started,
+            id: transaction.id.as_str(),
+            gateway: call.gateway.as_str(),
+            mode: ReportMode::Batch(transaction.mode),
+            metadata: &transaction.request,
+            decision: transaction.decision,
+            verdict: transaction.verdict.or_else(own_label),
+            found: found.as_ref(),
+        });
+        half.finish(&Ending {
+            outcome: transaction.end,
+            response: transaction.response.as_ref(),
+            duration: Some(transaction.duration),
+            asked_for: transaction.asked_for,
+        })
+    }
+
+    /// Queues every record that is new, and says how many were and were not.
+    fn take(&self, records: Vec<(Fingerprint, Line)>) -> Result<(usize, usize), NoRoom> {
+        let total = records.len();
+        let mut seen = lock(&self.seen);
+        let mut of_batch = HashSet::with_capacity(total);
+        let new: Vec<_> = records
+            .into_iter()
+            .filter(|(id, _)| !seen.contains(id) && of_batch.insert(*id))
+            .collect();
+        let accepted = new.len();
+        let mut room = self.log.reserve(accepted)?;
+        for (id, line) in new {
+            seen.insert(id);
+            room.log(line);
+        }
+        Ok((accepted, total.saturating_sub(accepted)))
+    }
+}
+
+/// What ASE would have said to a gateway that did not get its answer: such a request was not blocked by a verdict.
+fn unasked(label: VerdictLabel) -> VerdictLabel {
+    match label {
+        VerdictLabel::Blocked => VerdictLabel::WouldBlock,
+        VerdictLabel::Allowed
+        | VerdictLabel::WouldBlock
+        | VerdictLabel::Rejected
+        | VerdictLabel::Unregistered
+        | VerdictLabel::Overloaded => label,
+    }
+}
+
+fn clamped(started: UnixMillis, now: UnixMillis) -> Started {
+    let past = u64::try_from(MAX_PAST.as_millis()).unwrap_or(u64::MAX);
+    let earliest = UnixMillis(now.0.saturating_sub(past));
+    let latest = now.after(MAX_FUTURE);
+    if started < earliest {
+        Started::Clamped(earliest)
+    } else if started > latest {
+        Started::Clamped(latest)
+    } else {
+        Started::At(started)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gateway_clock_is_believed_within_its_bounds_only() {
+        let now = UnixMillis(10_000_000);
+        for (started, expected) in [
+            (9_400_000, Started::At(UnixMillis(9_400_000))),
+            (9_399_999, Started::Clamped(UnixMillis(9_400_000))),
+            (10_005_000, Started::At(UnixMillis(10_005_000))),
+            (10_005_001, Started::Clamped(UnixMillis(10_005_000))),
+            (u64::MAX, Started::Clamped(UnixMillis(10_005_000))),
+        ] {
+            assert_eq!(clamped(UnixMillis(started), now), expected, "{started}");
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! `ase check`: every fault of the settings and of the files that they name, without starting anything.
+
+use std::path::Path;
+
+use crate::config::{Overrides, Settings};
+use crate::definitions;
+use crate::lists::{describe, read_list_file};
+
+/// What a check found.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// What must be corrected.
+    pub faults: Vec<String>,
+    /// What should be looked at.
+    pub warnings: Vec<String>,
+    /// How many APIs are good; `None` when no folder is configured or it cannot be read.
+    pub apis: Option<usize>,
+}
+
+/// Checks the settings and, as far as they can be read, the files that they name.
+#[must_use]
+pub fn check(config: Option<&Path>, overrides: &Overrides) -> Report {
+    let mut report = Report::default();
+    let settings = match Settings::load(config, overrides) {
+        Ok(settings) => settings,
+        Err(error) => {
+            let file = config.map_or_else(String::new, |path| format!("{}: ", path.display()));
+            report.faults.extend(error.to_string().lines().map(|line| {
+                if line.starts_with(&file) { line.to_owned() } else { format!("{file}{line}") }
+            }));
+            return report;
+        }
+    };
+    match settings.api_dir.as_deref().map(definitions::load) {
+        None => report.warnings.push("api_dir: is not set, so no API is registered and every question is answered 503".to_owned()),
+        Some(Err(error)) => report.faults.push(error.to_string()),
+        Some(Ok(found)) => {
+            report.apis = Some(found.registry.len());
+            report.faults.extend(found.faults);
+            report.warnings.extend(found.warnings);
+        }
+    }
+    for path in [&settings.attack_list_file, &settings.allow_list_file].into_iter().flatten() {
+        match read_list_file(path) {
+            Err(error) => report.faults.push(error.to_string()),
+            Ok(list) => report.faults.extend(list.faults.iter().map(|fault| describe(path, fault))),
+        }
+    }
+    report
+}

@@ -1,0 +1,322 @@
+//! The commands that talk to the management port of a running daemon.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use bytes::Bytes;
+use clap::{Args, Subcommand};
+use http_body_util::{BodyExt as _, Full};
+use hyper::header::HOST;
+use hyper::{Method, Request};
+use hyper_util::rt::TokioIo;
+use serde_json::{Map, Value, json};
+use thiserror::Error;
+use tokio::net::TcpStream;
+
+use super::{DONE, REFUSED, UNREACHABLE, complain, say};
+use crate::config::{DEFAULT_ADMIN_LISTEN, DEFAULT_STATE_DIR};
+use crate::daemon::{ADDRESSES_FILE, SECRET_FILE};
+use crate::management::{ACCESS_KEY, ACCESS_KEY_HEADER, SECRET_KEY_HEADER};
+
+/// Longest wait for an answer.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+#[derive(Subcommand)]
+pub(super) enum ListCommand {
+    /// Add an entry; it holds from the next request on and survives a restart
+    Add(AddArguments),
+    /// Take an entry off
+    Remove(RemoveArguments),
+    /// Show every entry
+    List(Connection),
+}
+
+#[derive(Args)]
+pub(super) struct AddArguments {
+    #[command(flatten)]
+    identifier: Identifier,
+    /// How long it holds: 30s, 10m, 12h, 7d [default: until it is removed]
+    #[arg(long, value_parser = seconds)]
+    ttl: Option<u64>,
+    /// Why, for people
+    #[arg(long)]
+    reason: Option<String>,
+    /// Where it holds: all, api:ID or group:NAME [default: all]
+    #[arg(long)]
+    scope: Option<String>,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+#[derive(Args)]
+pub(super) struct RemoveArguments {
+    #[command(flatten)]
+    identifier: Identifier,
+    /// Only the entry of this scope [default: every scope]
+    #[arg(long)]
+    scope: Option<String>,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+#[derive(Args)]
+struct Identifier {
+    /// ip, cookie, token, api_key or username
+    #[arg(value_name = "TYPE", value_parser = ["ip", "cookie", "token", "api_key", "username"])]
+    kind: String,
+    /// An address or network, NAME VALUE of a cookie, or a value; a credential id (k1:...) stands for any value
+    #[arg(value_name = "VALUE", required = true, num_args = 1..=2)]
+    value: Vec<String>,
+}
+
+#[derive(Args)]
+pub(super) struct Connection {
+    /// The management port, such as http://127.0.0.1:8010 [default: where the daemon of the state folder serves]
+    #[arg(long, value_name = "URL", env = "ASE_ADMIN_URL")]
+    admin: Option<String>,
+    #[arg(long, value_name = "DIR", env = "ASE_STATE_DIR", help = format!("The daemon's state folder, with its secret and address [default: {DEFAULT_STATE_DIR}]"))]
+    state_dir: Option<PathBuf>,
+    /// The management secret, in place of the state folder's
+    #[arg(long, env = "ASE_ADMIN_SECRET", hide_env_values = true, value_name = "SECRET", hide = true)]
+    secret: Option<String>,
+    /// Print the answer as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Error)]
+enum Failure {
+    #[error("{0}")]
+    Usage(String),
+    #[error("no daemon answers at {0}: {1}")]
+    Unreachable(String, String),
+    #[error("{0}")]
+    Refused(String),
+}
+
+/// `ase deny ...` and `ase allow ...`.
+pub(super) fn change(list: &str, command: &ListCommand) -> u8 {
+    match command {
+        ListCommand::Add(arguments) => {
+            let body = arguments.identifier.to_json().map(|mut body| {
+                put(&mut body, "ttl_s", arguments.ttl.map(Value::from));
+                put(&mut body, "reason", arguments.reason.clone().map(Value::from));
+                put(&mut body, "scope", arguments.scope.clone().map(Value::from));
+                body
+            });
+            finish(call(list, Method::POST, body, &arguments.connection), &arguments.connection, |answer| {
+                added(list, answer)
+            })
+        }
+        ListCommand::Remove(arguments) => {
+            let body = arguments.identifier.to_json().map(|mut body| {
+                put(&mut body, "scope", arguments.scope.clone().map(Value::from));
+                body
+            });
+            finish(call(list, Method::DELETE, body, &arguments.connection), &arguments.connection, |answer| {
+                format!("{} removed from the {list} list", text(answer, "identifier"))
+            })
+        }
+        ListCommand::List(connection) => {
+            finish(call(list, Method::GET, Ok(Map::new()), connection), connection, table)
+        }
+    }
+}
+
+/// `ase status` and `ase counters`.
+pub(super) fn show(what: &str, connection: &Connection) -> u8 {
+    finish(call(what, Method::GET, Ok(Map::new()), connection), connection, |answer| {
+        let mut lines = Vec::new();
+        flatten("", answer, &mut lines);
+        lines.join("\n")
+    })
+}
+
+fn finish(answer: Result<Value, Failure>, connection: &Connection, show: impl FnOnce(&Value) -> String) -> u8 {
+    match answer {
+        Ok(answer) => {
+            let text = if connection.json { answer.to_string() } else { show(&answer) };
+            if !text.is_empty() {
+                say(&text);
+            }
+            DONE
+        }
+        Err(failure) => {
+            complain(&failure.to_string());
+            match failure {
+                Failure::Usage(_) => 2,
+                Failure::Unreachable(..) => UNREACHABLE,
+                Failure::Refused(_) => REFUSED,
+            }
+        }
+    }
+}
+
+fn added(list: &str, answer: &Value) -> String {
+    let until = match answer.get("expires").and_then(Value::as_str) {
+        Some(expires) => format!("until {expires}"),
+        None => "until it is removed".to_owned(),
+    };
+    let mut line = format!("{} added to the {list} list {until}, scope {}", shown(answer), text(answer, "scope"));
+    if let Some(note) = answer.get("note").and_then(Value::as_str) {
+        line = format!("{line}\n{note}");
+    }
+    line
+}
+
+fn table(answer: &Value) -> String {
+    let entries = answer.get("entries").and_then(Value::as_array);
+    let line = |entry: &Value| {
+        let expires = entry.get("expires").and_then(Value::as_str).unwrap_or("never");
+        let columns = [&shown(entry), text(entry, "scope"), text(entry, "source"), expires, text(entry, "reason")];
+        columns.join("\t").trim_end().to_owned()
+    };
+    let lines: Vec<String> = entries.into_iter().flatten().map(line).collect();
+    lines.join("\n")
+}
+
+fn shown(entry: &Value) -> String {
+    format!("{} {}", text(entry, "type"), text(entry, "value"))
+}
+
+fn text<'v>(value: &'v Value, key: &str) -> &'v str {
+    value.get(key).and_then(Value::as_str).unwrap_or_default()
+}
+
+fn flatten(path: &str, value: &Value, lines: &mut Vec<String>) {
+    match value {
+        Value::Object(object) => {
+            for (key, value) in object {
+                let path = if path.is_empty() { key.clone() } else { format!("{path} / {key}") };
+                flatten(&path, value, lines);
+            }
+        }
+        Value::Array(elements) => lines.extend(elements.iter().map(|element| format!("{path}: {element}"))),
+        Value::String(text) => lines.push(format!("{path}: {text}")),
+        Value::Null | Value::Bool(_) | Value::Number(_) => lines.push(format!("{path}: {value}")),
+    }
+}
+
+impl Identifier {
+    fn to_json(&self) -> Result<Map<String, Value>, Failure> {
+        let mut body = Map::new();
+        put(&mut body, "type", Some(self.kind.clone().into()));
+        match self.value.as_slice() {
+            [name, value] if self.kind == "cookie" => {
+                put(&mut body, "name", Some(name.clone().into()));
+                put(&mut body, "value", Some(value.clone().into()));
+            }
+            [value] => put(&mut body, "value", Some(value.clone().into())),
+            _ => return Err(Failure::Usage(format!("{} takes one value", self.kind))),
+        }
+        Ok(body)
+    }
+}
+
+fn put(body: &mut Map<String, Value>, key: &str, value: Option<Value>) {
+    if let Some(value) = value {
+        body.insert(key.to_owned(), value);
+    }
+}
+
+fn call(
+    what: &str,
+    method: Method,
+    body: Result<Map<String, Value>, Failure>,
+    connection: &Connection,
+) -> Result<Value, Failure> {
+    let body = body?;
+    let folder = connection.state_dir.clone().unwrap_or_else(|| DEFAULT_STATE_DIR.into());
+    let address = address(connection.admin.as_deref(), &folder)?;
+    let secret = secret(connection.secret.as_deref(), &folder)?;
+    let body = if body.is_empty() { String::new() } else { json!(body).to_string() };
+    let request = Request::builder()
+        .method(method)
+        .uri(format!("/v1/{what}"))
+        .header(HOST, &address)
+        .header(ACCESS_KEY_HEADER, ACCESS_KEY)
+        .header(SECRET_KEY_HEADER, secret)
+        .body(Full::new(Bytes::from(body)))
+        .map_err(|error| Failure::Usage(format!("the secret or the address cannot be sent: {error}")))?;
+    let unreachable = |error: &dyn std::fmt::Display| Failure::Unreachable(address.clone(), error.to_string());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| unreachable(&error))?;
+    let exchanged = runtime.block_on(async { tokio::time::timeout(TIMEOUT, exchange(&address, request)).await });
+    let (status, body) = match exchanged {
+        Ok(Ok(answer)) => answer,
+        Ok(Err(error)) => return Err(unreachable(&error)),
+        Err(_) => return Err(unreachable(&"no answer in time")),
+    };
+    let answer: Value = serde_json::from_slice(&body)
+        .map_err(|_| unreachable(&format_args!("status {status} without JSON, so it is no ASE")))?;
+    if (200..300).contains(&status) {
+        return Ok(answer);
+    }
+    let faults = answer.get("faults").and_then(Value::as_array);
+    let faults: Vec<&str> = faults.into_iter().flatten().filter_map(Value::as_str).collect();
+    Err(Failure::Refused(faults.join("\n")))
+}
+
+async fn exchange(
+    address: &str,
+    request: Request<Full<Bytes>>,
+) -> Result<(u16, Bytes), Box<dyn std::error::Error + Send + Sync>> {
+    let stream = TcpStream::connect(address).await?;
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    let answered = async {
+        let response = sender.send_request(request).await?;
+        let status = response.status().as_u16();
+        Ok::<_, hyper::Error>((status, response.into_body().collect().await?.to_bytes()))
+    };
+    tokio::pin!(answered);
+    tokio::select! {
+        answer = &mut answered => Ok(answer?),
+        ended = connection => {
+            ended?;
+            Ok(answered.await?)
+        }
+    }
+}
+
+/// `host:port` of the management port.
+fn address(admin: Option<&str>, folder: &Path) -> Result<String, Failure> {
+    if let Some(url) = admin {
+        let rest = url.strip_prefix("http://").unwrap_or(url).trim_end_matches('/');
+        if rest.is_empty() || rest.contains('/') {
+            return Err(Failure::Usage(format!("--admin: {url:?} is not a URL such as http://{DEFAULT_ADMIN_LISTEN}")));
+        }
+        return Ok(rest.to_owned());
+    }
+    let written = std::fs::read(folder.join(ADDRESSES_FILE)).ok();
+    let written: Option<Value> = written.and_then(|json| serde_json::from_slice(&json).ok());
+    let admin = written.as_ref().map(|written| text(written, "admin")).filter(|admin| !admin.is_empty());
+    Ok(admin.unwrap_or(DEFAULT_ADMIN_LISTEN).to_owned())
+}
+
+fn secret(given: Option<&str>, folder: &Path) -> Result<String, Failure> {
+    if let Some(secret) = given {
+        return Ok(secret.to_owned());
+    }
+    let path = folder.join(SECRET_FILE);
+    match std::fs::read_to_string(&path) {
+        Ok(secret) => Ok(secret.trim().to_owned()),
+        Err(error) => Err(Failure::Refused(format!(
+            "no management secret: {}: {error}; name the daemon's state folder with --state-dir, or set ASE_ADMIN_SECRET",
+            path.display()
+        ))),
+    }
+}
+
+fn seconds(text: &str) -> Result<u64, String> {
+    let wrong = || format!("{text:?} is not a time: write a number and s, m, h or d");
+    let unit = text.chars().next_back().ok_or_else(wrong)?;
+    let factor = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 3600,
+        'd' => 86_400,
+        _ => return Err(wrong()),
+    };
+    let number: u64 = text.trim_end_matches(unit).parse().map_err(|_| wrong())?;
+    number.checked_mul(factor).filter(|seconds| *seconds > 0).ok_or_else(wrong)
+}

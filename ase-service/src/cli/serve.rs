@@ -1,0 +1,104 @@
+//! `ase serve`: the daemon under the signals of its process.
+//!
+//! SIGTERM and SIGINT stop it without losing what it took; SIGHUP opens the access log again, after a rotation.
+
+use std::io;
+use std::path::PathBuf;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::{DONE, REFUSED, complain, say};
+use crate::config::{Overrides, Settings};
+use crate::daemon::Daemon;
+
+pub(super) fn run((config, overrides, level): (Option<PathBuf>, Overrides, tracing::Level)) -> u8 {
+    tracing_subscriber::fmt()
+        .with_writer(io::stderr)
+        .with_ansi(false)
+        .with_max_level(level)
+        .with_target(false)
+        .init();
+    let settings = match Settings::load(config.as_deref(), &overrides) {
+        Ok(settings) => settings,
+        Err(error) => {
+            for fault in error.to_string().lines() {
+                complain(fault);
+            }
+            return REFUSED;
+        }
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        // Batches, list changes and the wait for the writer; each is short.
+        .max_blocking_threads(16)
+        .build();
+    match runtime {
+        Ok(runtime) => runtime.block_on(serve(settings)),
+        Err(error) => {
+            complain(&format!("no threads to serve with: {error}"));
+            REFUSED
+        }
+    }
+}
+
+async fn serve(settings: Settings) -> u8 {
+    let signals = (Signals::install(), settings.state_dir.clone());
+    let (mut signals, state_dir) = match signals {
+        (Ok(signals), state_dir) => (signals, state_dir),
+        (Err(error), _) => {
+            complain(&format!("signals cannot be handled: {error}"));
+            return REFUSED;
+        }
+    };
+    let daemon = match Daemon::start(settings).await {
+        Ok(daemon) => daemon,
+        Err(error) => {
+            complain(&error.to_string());
+            return REFUSED;
+        }
+    };
+    if let Some(secret) = &daemon.new_secret {
+        let folder = state_dir.display();
+        complain(&format!("the management secret is {} (shown this once; kept in {folder}/admin.secret)", secret.reveal()));
+    }
+    say(&daemon.ready_line());
+    loop {
+        match signals.next().await {
+            Asked::Reopen => daemon.reopen_log().await,
+            Asked::Stop => break,
+        }
+    }
+    tracing::info!("stopping");
+    daemon.stop().await;
+    tracing::info!("stopped");
+    DONE
+}
+
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+}
+
+enum Asked {
+    Stop,
+    Reopen,
+}
+
+impl Signals {
+    fn install() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hang_up: signal(SignalKind::hangup())?,
+        })
+    }
+
+    async fn next(&mut self) -> Asked {
+        tokio::select! {
+            _ = self.terminate.recv() => Asked::Stop,
+            _ = self.interrupt.recv() => Asked::Stop,
+            _ = self.hang_up.recv() => Asked::Reopen,
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! The wall clock: the one place that asks it, and its text form in logs.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use ase_core::time::UnixMillis;
+
+const MILLIS_PER_DAY: u64 = 86_400_000;
+
+/// Now, by the wall clock; 1970 when the clock stands before it.
+#[must_use]
+pub fn now() -> UnixMillis {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    UnixMillis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// RFC 3339 in UTC with milliseconds: `2026-11-22T01:02:03.004Z`.
+#[must_use]
+pub fn rfc3339(at: UnixMillis) -> String {
+    let (year, month, day) = civil(at.0 / MILLIS_PER_DAY);
+    let millis = at.0 % MILLIS_PER_DAY;
+    let (hour, minute) = (millis / 3_600_000, millis / 60_000 % 60);
+    let (second, milli) = (millis / 1000 % 60, millis % 1000);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{milli:03}Z")
+}
+
+/// Year, month and day of a day counted from 1970-01-01. Years start in March here, so that the leap day is the last one;
+/// 400 years always have 146,097 days.
+fn civil(days: u64) -> (u64, u64, u64) {
+    // Days from 0000-03-01 to 1970-01-01.
+    let days = days.saturating_add(719_468);
+    let (era, day_of_era) = (days / 146_097, days % 146_097);
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let march_month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * march_month + 2) / 5 + 1;
+    let month = if march_month < 10 { march_month + 3 } else { march_month - 9 };
+    let year = era * 400 + year_of_era + u64::from(month <= 2);
+    (year, month, day)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Expected texts by GNU `date -u -d @SECONDS`.
+    #[test]
+    fn days_around_leap_years_are_named_right() {
+        for (seconds, text) in [
+            (0, "1970-01-01T00:00:00.007Z"),
+            (951_782_400, "2000-02-29T00:00:00.007Z"),
+            (951_868_799, "2000-02-29T23:59:59.007Z"),
+            (951_868_800, "2000-03-01T00:00:00.007Z"),
+            (1_735_689_599, "2024-12-31T23:59:59.007Z"),
+            (4_107_542_400, "2100-03-01T00:00:00.007Z"),
+        ] {
+            assert_eq!(rfc3339(UnixMillis(seconds * 1000 + 7)), text);
+        }
+    }
+}

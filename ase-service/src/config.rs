@@ -1,0 +1,424 @@
+//! ASE's settings: the TOML file, overridden by the flags of `ase serve`.
+//!
+//! Every fault is found at once, each with its path. A relative path in the file counts from the file's folder, one in a flag from
+//! the working folder. Nothing here opens the files that the settings name, except the ones that hold tokens.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use ase_core::address::Ipv6Width;
+use ase_core::fault::{FaultCollector, Faults, Fields, Item};
+use thiserror::Error;
+
+use crate::secret::Secret;
+use crate::tokens::{Token, Tokens};
+
+/// Where the data port listens by default.
+pub const DEFAULT_DATA_LISTEN: &str = "127.0.0.1:8000";
+/// Where the management port listens by default.
+pub const DEFAULT_ADMIN_LISTEN: &str = "127.0.0.1:8010";
+/// The state folder by default.
+pub const DEFAULT_STATE_DIR: &str = "ase-state";
+
+const MIB: usize = 1024 * 1024;
+
+/// All that `ase serve` needs to know.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where gateways call.
+    pub data_listen: SocketAddr,
+    /// Where operators call.
+    pub admin_listen: SocketAddr,
+    /// The folder with the API definitions; without it no API is registered.
+    pub api_dir: Option<PathBuf>,
+    /// The folder with ASE's own state.
+    pub state_dir: PathBuf,
+    /// The access log.
+    pub access_log: PathBuf,
+    /// A plain list of addresses to block.
+    pub attack_list_file: Option<PathBuf>,
+    /// A plain list of addresses never to block.
+    pub allow_list_file: Option<PathBuf>,
+    /// The sideband tokens.
+    pub tokens: Tokens,
+    /// Whether gateways may keep connections open.
+    pub keep_alive: KeepAlive,
+    /// How much of an IPv6 address one listing covers when no prefix is given.
+    pub ipv6_prefix: Ipv6Width,
+    /// Bounds of everything that could grow.
+    pub limits: Limits,
+}
+
+/// Whether a connection to the data port outlives a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeepAlive {
+    /// Kept open.
+    On,
+    /// `Connection: close` after each answer.
+    Off,
+}
+
+/// Bounds of everything that could grow.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Largest body of a request or response call, in bytes.
+    pub body_bytes: usize,
+    /// Largest batch, in bytes.
+    pub batch_bytes: usize,
+    /// Most exchanges that wait for their response call.
+    pub correlation_entries: usize,
+    /// How long they wait.
+    pub correlation_ttl: Duration,
+    /// Most lines that wait for the access log's writer.
+    pub access_log_queue: usize,
+    /// Most record ids that are remembered to recognise a retry.
+    pub record_ids: usize,
+    /// How long a stop may take.
+    pub drain: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            body_bytes: MIB,
+            batch_bytes: 16 * MIB,
+            correlation_entries: 100_000,
+            correlation_ttl: Duration::from_secs(180),
+            access_log_queue: 65_536,
+            record_ids: 1_000_000,
+            drain: Duration::from_secs(10),
+        }
+    }
+}
+
+/// What the flags of `ase serve` say; each one overrides the file.
+#[derive(Clone, Debug, Default)]
+pub struct Overrides {
+    /// See [`Settings::data_listen`].
+    pub data_listen: Option<String>,
+    /// See [`Settings::admin_listen`].
+    pub admin_listen: Option<String>,
+    /// See [`Settings::api_dir`].
+    pub api_dir: Option<PathBuf>,
+    /// See [`Settings::state_dir`].
+    pub state_dir: Option<PathBuf>,
+    /// See [`Settings::access_log`].
+    pub access_log: Option<PathBuf>,
+    /// Whether listening beyond loopback needs tokens.
+    pub exposure: Exposure,
+}
+
+/// Whether the data port may be open to a network without tokens.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Exposure {
+    /// Beyond loopback only with tokens.
+    #[default]
+    Guarded,
+    /// Anywhere; the operator takes the risk.
+    Insecure,
+}
+
+/// Why there are no settings.
+#[derive(Debug, Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("{}: {error}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        error: std::io::Error,
+    },
+    /// The file is not TOML.
+    #[error("{}: is not TOML: {error}", path.display())]
+    NotToml {
+        /// The file.
+        path: PathBuf,
+        /// The parser's text, with line and column.
+        error: String,
+    },
+    /// Values that break rules, all of them.
+    #[error("{faults}")]
+    Faults {
+        /// At least one.
+        faults: Faults,
+    },
+}
+
+impl Settings {
+    /// Reads the file, where there is one, and applies the flags.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or with every value that breaks a rule.
+    pub fn load(file: Option<&Path>, overrides: &Overrides) -> Result<Self, ConfigError> {
+        let (document, folder) = match file {
+            None => (serde_json::json!({}), PathBuf::new()),
+            Some(path) => {
+                let folder = path.parent().map(Path::to_path_buf).unwrap_or_default();
+                (read_toml(path)?, folder)
+            }
+        };
+        let mut collector = FaultCollector::default();
+        let mut fields = Fields::of(&document, "", &mut collector);
+        let settings = read(&mut fields, &folder, overrides);
+        fields.finish();
+        collector
+            .into_complete(settings)
+            .map_err(|faults| ConfigError::Faults { faults })
+    }
+}
+
+fn read_toml(path: &Path) -> Result<serde_json::Value, ConfigError> {
+    let text = std::fs::read_to_string(path).map_err(|error| ConfigError::Unreadable {
+        path: path.to_path_buf(),
+        error,
+    })?;
+    toml::from_str(&text).map_err(|error| ConfigError::NotToml {
+        path: path.to_path_buf(),
+        // The parser's full text quotes the line, which may hold a token.
+        error: match error.span() {
+            Some(span) => format!("{} (line {})", error.message(), line_of(&text, span.start)),
+            None => error.message().to_owned(),
+        },
+    })
+}
+
+fn line_of(text: &str, offset: usize) -> usize {
+    let before = text.bytes().take(offset);
+    before.filter(|byte| *byte == b'\n').count() + 1
+}
+
+fn read(fields: &mut Fields<'_, '_>, folder: &Path, overrides: &Overrides) -> Option<Settings> {
+    let data = (overrides.data_listen.as_deref(), DEFAULT_DATA_LISTEN);
+    let data_listen = listen_address(fields, "data_listen", "--data-listen", data);
+    let admin = (overrides.admin_listen.as_deref(), DEFAULT_ADMIN_LISTEN);
+    let admin_listen = listen_address(fields, "admin_listen", "--admin-listen", admin);
+    let tokens = read_tokens(fields, folder);
+    let insecure = fields.flag("insecure", false) || overrides.exposure == Exposure::Insecure;
+    if let Some(address) = data_listen
+        && !address.ip().is_loopback()
+        && tokens.is_empty()
+        && !insecure
+    {
+        let rule = format_args!(
+            "{address} is open to a network and no tokens are configured: configure tokens, listen on loopback, or say --insecure"
+        );
+        fields.fault("data_listen", rule);
+    }
+    let mut path = |key: &str, flag: &Option<PathBuf>| {
+        let configured = fields.text(key).map(|text| folder.join(text));
+        flag.clone().or(configured)
+    };
+    let api_dir = path("api_dir", &overrides.api_dir);
+    let state_dir = path("state_dir", &overrides.state_dir).unwrap_or_else(|| DEFAULT_STATE_DIR.into());
+    let access_log = path("access_log", &overrides.access_log);
+    let attack_list_file = path("attack_list_file", &None);
+    let allow_list_file = path("allow_list_file", &None);
+    let keep_alive = match fields.flag("keep_alive", true) {
+        true => KeepAlive::On,
+        false => KeepAlive::Off,
+    };
+    let width = fields.integer("ipv6_prefix", 1..=128_u8, 64);
+    let limits = read_limits(fields);
+    Some(Settings {
+        data_listen: data_listen?,
+        admin_listen: admin_listen?,
+        api_dir,
+        access_log: access_log.unwrap_or_else(|| state_dir.join("access.jsonl")),
+        state_dir,
+        attack_list_file,
+        allow_list_file,
+        tokens: Tokens::new(tokens),
+        keep_alive,
+        ipv6_prefix: Ipv6Width::new(width).unwrap_or_default(),
+        limits,
+    })
+}
+
+fn listen_address(
+    fields: &mut Fields<'_, '_>,
+    key: &str,
+    flag: &str,
+    (given, default): (Option<&str>, &str),
+) -> Option<SocketAddr> {
+    let parse = |text: &str| {
+        text.parse::<SocketAddr>()
+            .map_err(|_| format!("{text:?} is not an address and port, such as {default}"))
+    };
+    let configured = fields.item(key).map(|mut item| item.custom(parse));
+    match (given, configured) {
+        (None, None) => default.parse().ok(),
+        (None, Some(configured)) => configured,
+        (Some(text), _) => match parse(text) {
+            Ok(address) => Some(address),
+            Err(rule) => {
+                fields.fault(flag, rule);
+                None
+            }
+        },
+    }
+}
+
+fn read_tokens(fields: &mut Fields<'_, '_>, folder: &Path) -> Vec<Token> {
+    let mut names: Vec<String> = Vec::new();
+    fields.list("tokens", |item| {
+        let token = read_token(item, folder)?;
+        let name = token.name.to_string();
+        if names.contains(&name) {
+            item.fault(format_args!("a token of the name {name:?} stands before this one"));
+        }
+        names.push(name);
+        Some(token)
+    })
+}
+
+fn read_token(item: &mut Item<'_, '_>, folder: &Path) -> Option<Token> {
+    let mut fields = item.fields();
+    let name = fields.required_custom("name", token_name);
+    let value = fields.text("value");
+    let file = fields.text("value_file");
+    let value = match (value, file) {
+        (Some(value), None) => checked_value(&mut fields, "value", value),
+        (None, Some(file)) => match std::fs::read_to_string(folder.join(&file)) {
+            Ok(value) => checked_value(&mut fields, "value_file", value.trim().to_owned()),
+            Err(error) => {
+                fields.fault("value_file", format_args!("{file:?} cannot be read: {error}"));
+                None
+            }
+        },
+        (Some(_), Some(_)) => {
+            fields.fault("value_file", "has no meaning beside value");
+            None
+        }
+        (None, None) => {
+            fields.fault("value", "is required (or value_file)");
+            None
+        }
+    };
+    fields.finish();
+    Some(Token {
+        name: name?.into(),
+        value: value?,
+    })
+}
+
+fn token_name(text: &str) -> Result<String, String> {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
+    // The access log writes "-" for a gateway that was not checked.
+    if (1..=64).contains(&text.len()) && text.bytes().all(allowed) && text != "-" {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("{text:?} is not a token name: use 1 to 64 characters of [0-9a-zA-Z_.-]"))
+    }
+}
+
+fn checked_value(fields: &mut Fields<'_, '_>, key: &str, value: String) -> Option<Secret> {
+    let printable = value.bytes().all(|byte| byte.is_ascii_graphic());
+    if value.len() < 16 || value.len() > 512 || !printable {
+        fields.fault(key, "a token has 16 to 512 visible ASCII characters");
+        return None;
+    }
+    Some(Secret::new(value))
+}
+
+fn read_limits(fields: &mut Fields<'_, '_>) -> Limits {
+    let default = Limits::default();
+    let mut limits = fields.object("limits");
+    let mut count = |key: &str, low: usize, high: usize, default: usize| {
+        let wide = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
+        let found = limits.integer(key, wide(low)..=wide(high), wide(default));
+        usize::try_from(found).unwrap_or(default)
+    };
+    let body_bytes = count("body_bytes", 1024, 64 * MIB, default.body_bytes);
+    let batch_bytes = count("batch_bytes", 1024, 256 * MIB, default.batch_bytes);
+    let correlation_entries = count("correlation_entries", 1, 10_000_000, default.correlation_entries);
+    let access_log_queue = count("access_log_queue", 1, 10_000_000, default.access_log_queue);
+    let record_ids = count("record_ids", 2, 100_000_000, default.record_ids);
+    let ttl = limits.integer("correlation_ttl_s", 1..=86_400_u64, default.correlation_ttl.as_secs());
+    let drain = limits.integer("drain_s", 1..=3600_u64, default.drain.as_secs());
+    limits.finish();
+    Limits {
+        body_bytes,
+        batch_bytes,
+        correlation_entries,
+        correlation_ttl: Duration::from_secs(ttl),
+        access_log_queue,
+        record_ids,
+        drain: Duration::from_secs(drain),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(text: &str, overrides: &Overrides) -> Result<Settings, String> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ase.toml");
+        std::fs::write(&path, text).unwrap();
+        Settings::load(Some(&path), overrides).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn an_empty_file_means_the_documented_defaults() {
+        let settings = load("", &Overrides::default()).unwrap();
+        assert_eq!(settings.data_listen.to_string(), DEFAULT_DATA_LISTEN);
+        assert_eq!(settings.admin_listen.to_string(), DEFAULT_ADMIN_LISTEN);
+        assert_eq!(settings.limits, Limits::default());
+        assert_eq!(settings.keep_alive, KeepAlive::On);
+    }
+
+    #[test]
+    fn every_fault_is_named_with_its_path_and_no_token_is_repeated() {
+        let text = "data_listen = \"here\"\nkeep_alive = 1\nipv6_prefix = 0\nacess_log = \"x\"\n\
+                    [[tokens]]\nname = \"-\"\nvalue = \"short-secret\"\n[limits]\nbody_bytes = 1\n";
+        let faults = load(text, &Overrides::default()).unwrap_err();
+        let expected = [
+            "data_listen: \"here\" is not an address",
+            "tokens[0].name: \"-\" is not a token name",
+            "tokens[0].value: a token has 16",
+            "keep_alive: must be true or false, found 1",
+            "ipv6_prefix: must be an integer from 1 to 128, found 0",
+            "limits.body_bytes: must be an integer",
+            "acess_log: unknown key (did you mean \"access_log\"?)",
+        ];
+        assert_eq!(faults.lines().count(), expected.len(), "{faults}");
+        for expected in expected {
+            assert!(faults.contains(expected), "{expected} is not in\n{faults}");
+        }
+        assert!(!faults.contains("short-secret"));
+    }
+
+    #[test]
+    fn broken_toml_is_named_by_its_line_without_quoting_it() {
+        let error = load("\nvalue = \"secret-secret", &Overrides::default()).unwrap_err();
+        assert!(error.contains("line 2") && !error.contains("secret-secret"), "{error}");
+    }
+
+    #[test]
+    fn a_data_port_beyond_loopback_needs_tokens_or_the_word_insecure() {
+        let open = |exposure| Overrides {
+            data_listen: Some("0.0.0.0:8000".to_owned()),
+            exposure,
+            ..Overrides::default()
+        };
+        let token = "tokens = [{name = \"kong\", value = \"0123456789abcdef\"}]";
+        let refused = load("", &open(Exposure::Guarded)).unwrap_err();
+        assert!(refused.contains("--insecure"), "{refused}");
+        assert!(load(token, &open(Exposure::Guarded)).is_ok());
+        assert!(load("", &open(Exposure::Insecure)).is_ok());
+        assert!(load("insecure = true", &open(Exposure::Guarded)).is_ok());
+    }
+
+    #[test]
+    fn a_flag_overrides_the_file_whose_paths_count_from_its_folder() {
+        let overrides = Overrides {
+            state_dir: Some("elsewhere".into()),
+            ..Overrides::default()
+        };
+        let settings = load("state_dir = \"s\"\napi_dir = \"apis\"", &overrides).unwrap();
+        assert_eq!(settings.state_dir, Path::new("elsewhere"));
+        assert!(settings.api_dir.unwrap().is_absolute());
+    }
+}

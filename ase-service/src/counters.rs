@@ -1,0 +1,300 @@
+//! What has been counted since the start, under the documented names of the original where it has one.
+//!
+//! Adding to a counter never blocks. Nothing that is dropped or refused goes without one of these.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use ase_core::metadata::{RequestFault, ResponseFault};
+use ase_core::transaction::VerdictLabel;
+
+/// One counter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Counter {
+    /// A question that was refused.
+    RequestsFailed,
+    /// A question refused for this fault.
+    Request(RequestFault),
+    /// A question with an absent or wrong sideband token.
+    RequestAuthentication,
+    /// A question refused for another reason, such as its size.
+    RequestUnknown,
+    /// A response call that was refused.
+    ResponsesFailed,
+    /// A response call refused for this fault.
+    Response(ResponseFault),
+    /// A response call with an absent or wrong sideband token.
+    ResponseAuthentication,
+    /// A response call refused for another reason, such as its size.
+    ResponseUnknown,
+    /// A verdict that was given.
+    Verdict(VerdictLabel),
+    /// An old-style question without a correlation id: its response cannot be tied to it.
+    CorrelationIdAbsent,
+    /// An exchange whose response call did not come in time.
+    CorrelationExpired,
+    /// An exchange that made room for another.
+    CorrelationEvicted,
+    /// An exchange whose correlation id was used again before its response came.
+    CorrelationReplaced,
+    /// A batch that was taken.
+    BatchesAccepted,
+    /// A batch with an absent or wrong sideband token.
+    BatchAuthentication,
+    /// A batch refused for another reason, such as its size.
+    BatchesRefused,
+    /// A batch that was sent away because the queue was full.
+    BatchesOverloaded,
+    /// A record that was taken.
+    RecordsAccepted,
+    /// A record that had been taken before.
+    RecordsDuplicate,
+    /// A line that is not a record.
+    RecordsRejected,
+    /// A record whose request half lacks something required; logged as it is.
+    RecordsIncomplete,
+    /// A record whose time was too far from ASE's clock.
+    RecordsClamped,
+    /// A line that was written to the access log.
+    LogLinesWritten,
+    /// An old-style exchange that was not logged because the queue was full.
+    LogLinesDropped,
+    /// A line that could not be written.
+    LogLinesFailed,
+    /// A call to a path or with a method that the data port does not know.
+    UnknownCalls,
+}
+
+/// Counter groups and names in the order of `GET /v1/counters`.
+const GROUPS: [(&str, &[Counter]); 6] = [
+    (
+        "request parsing errors",
+        &[
+            Counter::RequestsFailed,
+            Counter::Request(RequestFault::BodyAbsent),
+            Counter::Request(RequestFault::BodyMalformed),
+            Counter::Request(RequestFault::SourceIpAbsent),
+            Counter::Request(RequestFault::SourceIpInvalid),
+            Counter::Request(RequestFault::MethodAbsent),
+            Counter::Request(RequestFault::UrlAbsent),
+            Counter::Request(RequestFault::HostAbsent),
+            Counter::RequestAuthentication,
+            Counter::RequestUnknown,
+        ],
+    ),
+    (
+        "response parsing errors",
+        &[
+            Counter::ResponsesFailed,
+            Counter::Response(ResponseFault::BodyAbsent),
+            Counter::Response(ResponseFault::BodyMalformed),
+            Counter::Response(ResponseFault::CodeAbsent),
+            Counter::ResponseAuthentication,
+            Counter::Response(ResponseFault::CorrelationIdNotFound),
+            Counter::ResponseUnknown,
+        ],
+    ),
+    (
+        "verdicts",
+        &[
+            Counter::Verdict(VerdictLabel::Allowed),
+            Counter::Verdict(VerdictLabel::WouldBlock),
+            Counter::Verdict(VerdictLabel::Blocked),
+            Counter::Verdict(VerdictLabel::Unregistered),
+            Counter::Verdict(VerdictLabel::Rejected),
+            Counter::Verdict(VerdictLabel::Overloaded),
+        ],
+    ),
+    (
+        "correlation",
+        &[
+            Counter::CorrelationIdAbsent,
+            Counter::CorrelationExpired,
+            Counter::CorrelationEvicted,
+            Counter::CorrelationReplaced,
+        ],
+    ),
+    (
+        "batches",
+        &[
+            Counter::BatchesAccepted,
+            Counter::BatchAuthentication,
+            Counter::BatchesRefused,
+            Counter::BatchesOverloaded,
+            Counter::RecordsAccepted,
+            Counter::RecordsDuplicate,
+            Counter::RecordsRejected,
+            Counter::RecordsIncomplete,
+            Counter::RecordsClamped,
+        ],
+    ),
+    (
+        "access log",
+        &[
+            Counter::LogLinesWritten,
+            Counter::LogLinesDropped,
+            Counter::LogLinesFailed,
+            Counter::UnknownCalls,
+        ],
+    ),
+];
+
+const SLOTS: usize = 48;
+
+/// All counters; zero at the start.
+#[derive(Debug)]
+pub struct Counters([AtomicU64; SLOTS]);
+
+impl Default for Counters {
+    fn default() -> Self {
+        Self([const { AtomicU64::new(0) }; SLOTS])
+    }
+}
+
+impl Counters {
+    /// Adds one.
+    pub fn count(&self, counter: Counter) {
+        self.add(counter, 1);
+    }
+
+    /// Adds `amount`.
+    pub fn add(&self, counter: Counter, amount: u64) {
+        if let Some(slot) = self.0.get(counter.slot()) {
+            slot.fetch_add(amount, Ordering::Relaxed);
+        }
+    }
+
+    /// The count so far.
+    #[must_use]
+    pub fn get(&self, counter: Counter) -> u64 {
+        self.0
+            .get(counter.slot())
+            .map_or(0, |slot| slot.load(Ordering::Relaxed))
+    }
+
+    /// Counts a refused question under each of its faults.
+    pub fn request_refused(&self, faults: &[RequestFault]) {
+        self.count(Counter::RequestsFailed);
+        for fault in faults {
+            self.count(Counter::Request(*fault));
+        }
+    }
+
+    /// Counts a refused response call under its fault.
+    pub fn response_refused(&self, fault: ResponseFault) {
+        self.count(Counter::ResponsesFailed);
+        self.count(Counter::Response(fault));
+    }
+
+    /// Every counter by group and name, for the management port.
+    #[must_use]
+    pub fn to_json(&self) -> serde_json::Value {
+        let group = |counters: &[Counter]| -> serde_json::Map<String, serde_json::Value> {
+            let entry = |counter: &Counter| (counter.name(), self.get(*counter).into());
+            counters.iter().map(entry).collect()
+        };
+        GROUPS
+            .iter()
+            .map(|(name, counters)| ((*name).to_owned(), group(counters).into()))
+            .collect::<serde_json::Map<_, _>>()
+            .into()
+    }
+}
+
+impl Counter {
+    /// The name within its group.
+    #[must_use]
+    pub fn name(self) -> String {
+        match self {
+            Self::Request(fault) => fault.to_string(),
+            Self::Response(fault) => fault.to_string(),
+            Self::Verdict(label) => label.as_str().to_owned(),
+            Self::RequestsFailed => "total requests failed".to_owned(),
+            Self::RequestAuthentication => "request authentication failure".to_owned(),
+            Self::RequestUnknown => "request error unknown".to_owned(),
+            Self::ResponsesFailed => "total responses failed".to_owned(),
+            Self::ResponseAuthentication => "response authentication failure".to_owned(),
+            Self::ResponseUnknown => "response error unknown".to_owned(),
+            Self::CorrelationIdAbsent => "request correlation id absent".to_owned(),
+            Self::CorrelationExpired => "expired".to_owned(),
+            Self::CorrelationEvicted => "evicted".to_owned(),
+            Self::CorrelationReplaced => "replaced by the same id".to_owned(),
+            Self::BatchesAccepted => "accepted".to_owned(),
+            Self::BatchAuthentication => "authentication failure".to_owned(),
+            Self::BatchesRefused => "refused".to_owned(),
+            Self::BatchesOverloaded => "overloaded".to_owned(),
+            Self::RecordsAccepted => "records accepted".to_owned(),
+            Self::RecordsDuplicate => "records duplicate".to_owned(),
+            Self::RecordsRejected => "records rejected".to_owned(),
+            Self::RecordsIncomplete => "records incomplete".to_owned(),
+            Self::RecordsClamped => "records clamped".to_owned(),
+            Self::LogLinesWritten => "lines written".to_owned(),
+            Self::LogLinesDropped => "lines dropped".to_owned(),
+            Self::LogLinesFailed => "lines failed".to_owned(),
+            Self::UnknownCalls => "unknown calls".to_owned(),
+        }
+    }
+
+    fn slot(self) -> usize {
+        match self {
+            Self::RequestsFailed => 0,
+            Self::RequestAuthentication => 1,
+            Self::RequestUnknown => 2,
+            Self::ResponsesFailed => 3,
+            Self::ResponseAuthentication => 4,
+            Self::ResponseUnknown => 5,
+            Self::CorrelationIdAbsent => 6,
+            Self::CorrelationExpired => 7,
+            Self::CorrelationEvicted => 8,
+            Self::CorrelationReplaced => 9,
+            Self::BatchesAccepted => 10,
+            Self::BatchAuthentication => 11,
+            Self::BatchesRefused => 12,
+            Self::BatchesOverloaded => 13,
+            Self::RecordsAccepted => 14,
+            Self::RecordsDuplicate => 15,
+            Self::RecordsRejected => 16,
+            Self::RecordsIncomplete => 17,
+            Self::RecordsClamped => 18,
+            Self::LogLinesWritten => 19,
+            Self::LogLinesDropped => 20,
+            Self::LogLinesFailed => 21,
+            Self::UnknownCalls => 22,
+            Self::Request(RequestFault::BodyAbsent) => 23,
+            Self::Request(RequestFault::BodyMalformed) => 24,
+            Self::Request(RequestFault::SourceIpAbsent) => 25,
+            Self::Request(RequestFault::SourceIpInvalid) => 26,
+            Self::Request(RequestFault::MethodAbsent) => 27,
+            Self::Request(RequestFault::UrlAbsent) => 28,
+            Self::Request(RequestFault::HostAbsent) => 29,
+            Self::Response(ResponseFault::BodyAbsent) => 30,
+            Self::Response(ResponseFault::BodyMalformed) => 31,
+            Self::Response(ResponseFault::CodeAbsent) => 32,
+            Self::Response(ResponseFault::CorrelationIdNotFound) => 33,
+            Self::Verdict(VerdictLabel::Allowed) => 34,
+            Self::Verdict(VerdictLabel::WouldBlock) => 35,
+            Self::Verdict(VerdictLabel::Blocked) => 36,
+            Self::Verdict(VerdictLabel::Rejected) => 37,
+            Self::Verdict(VerdictLabel::Unregistered) => 38,
+            Self::Verdict(VerdictLabel::Overloaded) => 39,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_counter_has_its_own_slot_and_is_shown() {
+        let counters = Counters::default();
+        let all: Vec<Counter> = GROUPS.iter().flat_map(|(_, group)| *group).copied().collect();
+        for (amount, counter) in (1..).zip(&all) {
+            counters.add(*counter, amount);
+        }
+        for (amount, counter) in (1..).zip(&all) {
+            assert_eq!(counters.get(*counter), amount, "{counter:?}");
+        }
+        let shown = counters.to_json();
+        assert_eq!(shown["request parsing errors"]["request source ip absent"], 4);
+    }
+}

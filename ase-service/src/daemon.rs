@@ -1,0 +1,300 @@
+//! The daemon: opens what it needs, serves both ports, and stops without losing what it took.
+
+use std::fs::OpenOptions;
+use std::io::{self, Write as _};
+use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use ase_core::decision::Snapshot;
+use thiserror::Error;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::access_log::AccessLog;
+use crate::ase::Ase;
+use crate::clock;
+use crate::config::Settings;
+use crate::counters::Counters;
+use crate::data_port;
+use crate::definitions::{self, FolderError};
+use crate::lists::{self, ListFileError, Lists};
+use crate::management::{self, Management};
+use crate::secret::Secret;
+use crate::state::{ListName, State, StateError};
+
+/// The file in the state folder that says where the ports are.
+pub const ADDRESSES_FILE: &str = "addresses.json";
+/// The file in the state folder that holds the management secret.
+pub const SECRET_FILE: &str = "admin.secret";
+
+/// Between two looks for exchanges whose response did not come in time.
+const EXPIRE_EVERY: Duration = Duration::from_millis(500);
+/// Between two removals of expired list entries.
+const PURGE_EVERY: Duration = Duration::from_secs(60);
+
+/// Why the daemon does not start.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// The state.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// The folder of API definitions.
+    #[error(transparent)]
+    Definitions(#[from] FolderError),
+    /// A list file.
+    #[error(transparent)]
+    ListFile(#[from] ListFileError),
+    /// A file that must be written.
+    #[error("{}: {error}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// A port that cannot be listened on.
+    #[error("{flag} {address}: {error}")]
+    Listen {
+        /// The flag that changes it.
+        flag: &'static str,
+        /// The address.
+        address: SocketAddr,
+        /// What the system says.
+        error: io::Error,
+    },
+}
+
+/// A daemon that serves.
+pub struct Daemon {
+    /// Where the data port is.
+    pub data: SocketAddr,
+    /// Where the management port is.
+    pub admin: SocketAddr,
+    /// The management secret, when this start has made it.
+    pub new_secret: Option<Secret>,
+    ase: Arc<Ase>,
+    stop: watch::Sender<bool>,
+    ports: Vec<JoinHandle<()>>,
+    upkeep: Vec<JoinHandle<()>>,
+}
+
+impl Daemon {
+    /// Opens everything and starts to serve.
+    ///
+    /// # Errors
+    /// When something that was configured cannot be had. A broken API definition or list line is only logged.
+    pub async fn start(settings: Settings) -> Result<Self, StartError> {
+        let now = clock::now();
+        let mut state = State::open(&settings.state_dir)?;
+        let key = Arc::new(state.credential_key()?);
+        let (secret, new_secret) = admin_secret(&settings.state_dir.join(SECRET_FILE))?;
+        let published = Arc::new(ArcSwap::from_pointee(registered(&settings)?));
+        let lists = Arc::new(Lists::open(state, Arc::clone(&published), now)?);
+        load_list_files(&settings, &lists)?;
+        let counters = Arc::new(Counters::default());
+        let log = open_log(&settings, &counters)?;
+        let data = listen("--data-listen", settings.data_listen).await?;
+        let admin = listen("--admin-listen", settings.admin_listen).await?;
+        let addresses = (local("--data-listen", &data)?, local("--admin-listen", &admin)?);
+        let shared = (settings.tokens, settings.limits.clone());
+        let ase = Arc::new(Ase::new(shared, published, Arc::clone(&key), (counters, log)));
+        let (stop, stopped) = watch::channel(false);
+        let serving = (settings.keep_alive, settings.limits.drain);
+        let data = data_port::serve(data, Arc::clone(&ase), serving, stopped.clone());
+        let management = Management {
+            ase: Arc::clone(&ase),
+            lists: Arc::clone(&lists),
+            key,
+            secret,
+            ipv6_prefix: settings.ipv6_prefix,
+            started: now,
+            addresses,
+        };
+        let router = management::router(management);
+        let admin = management::serve(admin, router, settings.limits.drain, stopped);
+        write_addresses(&settings.state_dir, addresses)?;
+        Ok(Self {
+            data: addresses.0,
+            admin: addresses.1,
+            new_secret,
+            ports: vec![tokio::spawn(data), tokio::spawn(admin)],
+            upkeep: vec![
+                tokio::spawn(expire(Arc::clone(&ase))),
+                tokio::spawn(purge(lists)),
+            ],
+            ase,
+            stop,
+        })
+    }
+
+    /// The line that says where the daemon serves, as it is printed and written to [`ADDRESSES_FILE`].
+    #[must_use]
+    pub fn ready_line(&self) -> String {
+        addresses_json((self.data, self.admin))
+    }
+
+    /// Opens the access log again under its name.
+    pub async fn reopen_log(&self) {
+        self.ase.log.reopen().await;
+    }
+
+    /// Accepts nothing more, finishes the calls under way within the drain time, and writes everything that was taken.
+    pub async fn stop(self) {
+        if self.stop.send(true).is_err() {
+            tracing::warn!("both ports had stopped before");
+        }
+        for task in self.upkeep {
+            task.abort();
+        }
+        for port in self.ports {
+            if let Err(error) = port.await {
+                tracing::error!(%error, "a port broke off");
+            }
+        }
+        self.ase.abort_waiting();
+        self.ase.log.close().await;
+    }
+}
+
+/// The address line for scripts and for the command line.
+fn addresses_json((data, admin): (SocketAddr, SocketAddr)) -> String {
+    let (data, admin) = (data.to_string(), admin.to_string());
+    serde_json::json!({"data": data, "admin": admin}).to_string()
+}
+
+/// The API definitions, with their faults logged.
+fn registered(settings: &Settings) -> Result<Snapshot, StartError> {
+    let Some(folder) = &settings.api_dir else {
+        tracing::warn!("no API is registered: every question is answered 503; set api_dir");
+        return Ok(Snapshot::default());
+    };
+    let found = definitions::load(folder)?;
+    for warning in &found.warnings {
+        tracing::warn!("{warning}");
+    }
+    for fault in &found.faults {
+        tracing::error!("{fault}");
+    }
+    if found.registry.is_empty() {
+        tracing::warn!(folder = %folder.display(), "no API is registered: every question is answered 503");
+    } else {
+        tracing::info!(apis = found.registry.len(), "API definitions loaded");
+    }
+    Ok(Snapshot {
+        registry: Arc::new(found.registry),
+        ..Snapshot::default()
+    })
+}
+
+fn load_list_files(settings: &Settings, lists: &Lists) -> Result<(), StartError> {
+    let files = [
+        (ListName::Deny, &settings.attack_list_file),
+        (ListName::Allow, &settings.allow_list_file),
+    ];
+    for (name, path) in files {
+        let Some(path) = path else {
+            continue;
+        };
+        let began = Instant::now();
+        let file = lists::read_list_file(path)?;
+        for fault in &file.faults {
+            tracing::error!("{}", lists::describe(path, fault));
+        }
+        let reason = path.file_name().unwrap_or_default().to_string_lossy();
+        lists.load_file(name, &file, &reason, clock::now());
+        let (entries, took) = (file.networks.len(), began.elapsed());
+        tracing::info!(list = name.as_str(), entries, ?took, "list file loaded");
+    }
+    Ok(())
+}
+
+fn open_log(settings: &Settings, counters: &Arc<Counters>) -> Result<AccessLog, StartError> {
+    let path = &settings.access_log;
+    let log = AccessLog::open(path, settings.limits.access_log_queue, Arc::clone(counters));
+    log.map_err(|error| of_file(path, error))
+}
+
+async fn listen(flag: &'static str, address: SocketAddr) -> Result<TcpListener, StartError> {
+    let listening = TcpListener::bind(address).await;
+    listening.map_err(|error| StartError::Listen {
+        flag,
+        address,
+        error,
+    })
+}
+
+fn local(flag: &'static str, listener: &TcpListener) -> Result<SocketAddr, StartError> {
+    listener.local_addr().map_err(|error| StartError::Listen {
+        flag,
+        address: SocketAddr::from(([0, 0, 0, 0], 0)),
+        error,
+    })
+}
+
+/// The management secret, and the same again when it is new.
+fn admin_secret(path: &Path) -> Result<(Secret, Option<Secret>), StartError> {
+    match std::fs::read_to_string(path) {
+        Ok(text) if !text.trim().is_empty() => Ok((Secret::new(text.trim().to_owned()), None)),
+        Ok(_) => make_secret(path),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => make_secret(path),
+        Err(error) => Err(of_file(path, error)),
+    }
+}
+
+fn make_secret(path: &Path) -> Result<(Secret, Option<Secret>), StartError> {
+    let secret = Secret::random().map_err(|error| of_file(path, error))?;
+    write_whole(path, &format!("{}\n", secret.reveal()))?;
+    Ok((secret.clone(), Some(secret)))
+}
+
+fn write_addresses(folder: &Path, addresses: (SocketAddr, SocketAddr)) -> Result<(), StartError> {
+    let text = format!("{}\n", addresses_json(addresses));
+    write_whole(&folder.join(ADDRESSES_FILE), &text)
+}
+
+/// Writes a file for the owner's eyes only; a reader finds the old text or the new one, never a part.
+fn write_whole(path: &Path, text: &str) -> Result<(), StartError> {
+    let new = path.with_extension("new");
+    let written = OpenOptions::new()
+        .create(true)
+        .write(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&new)
+        .and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()))
+        .and_then(|()| std::fs::rename(&new, path));
+    written.map_err(|error| of_file(path, error))
+}
+
+fn of_file(path: &Path, error: io::Error) -> StartError {
+    StartError::File {
+        path: path.to_path_buf(),
+        error,
+    }
+}
+
+async fn expire(ase: Arc<Ase>) {
+    let mut ticks = tokio::time::interval(EXPIRE_EVERY);
+    loop {
+        ticks.tick().await;
+        ase.expire(Instant::now());
+    }
+}
+
+async fn purge(lists: Arc<Lists>) {
+    let mut ticks = tokio::time::interval(PURGE_EVERY);
+    loop {
+        ticks.tick().await;
+        let lists = Arc::clone(&lists);
+        match tokio::task::spawn_blocking(move || lists.purge_expired(clock::now())).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::error!(%error, "expired list entries stay in the state"),
+            Err(error) => tracing::error!(%error, "the removal of expired list entries broke off"),
+        }
+    }
+}

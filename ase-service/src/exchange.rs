@@ -1,0 +1,271 @@
+//! One exchange as a line of the access log.
+//!
+//! The request half is written when the request is known and may wait for the response half. Nothing that identifies a client
+//! by a secret is ever written: credentials stand by their ids, URLs and headers are redacted, every value is cut.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use ase_core::decision::{Decision, IdentifiedCredential};
+use ase_core::headers::Headers;
+use ase_core::identity::Place;
+use ase_core::json::{self, Object};
+use ase_core::metadata::{RequestMetadata, ResponseMetadata, SourceIp};
+use ase_core::redaction;
+use ase_core::text;
+use ase_core::time::UnixMillis;
+use ase_core::transaction::{End, GatewayDecision, Mode, VerdictLabel};
+
+use crate::clock;
+
+/// Longest URL or referer that is logged, in bytes.
+const MAX_URL_BYTES: usize = 4096;
+/// Longest other value that is logged, in bytes.
+const MAX_VALUE_BYTES: usize = 512;
+/// Most credentials that are logged; the others are only counted.
+const MAX_CREDENTIALS: usize = 32;
+
+/// What is known of an exchange when its request is.
+#[derive(Clone, Debug)]
+pub struct RequestFacts<'a> {
+    /// When it began.
+    pub started: Started,
+    /// The gateway's name for it.
+    pub id: &'a str,
+    /// Who reported it.
+    pub gateway: &'a str,
+    /// How it was reported.
+    pub mode: ReportMode,
+    /// The request.
+    pub metadata: &'a RequestMetadata<'a>,
+    /// Why the gateway passed it, or did not.
+    pub decision: GatewayDecision,
+    /// What ASE said, or would have said.
+    pub verdict: Option<VerdictLabel>,
+    /// What ASE found; `None` when the report lacks something required.
+    pub found: Option<&'a Decision>,
+}
+
+/// When an exchange began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Started {
+    /// At this time.
+    At(UnixMillis),
+    /// Not at the time that the gateway gave, which is too far away; near this bound.
+    Clamped(UnixMillis),
+}
+
+/// How an exchange was reported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReportMode {
+    /// In a batch, by a gateway of this mode.
+    Batch(Mode),
+    /// By the two calls of the sideband protocol.
+    Sideband,
+}
+
+/// What is known of an exchange when it has ended.
+#[derive(Clone, Debug)]
+pub struct Ending<'a> {
+    /// How it ended.
+    pub outcome: End,
+    /// Upstream's response.
+    pub response: Option<&'a ResponseMetadata<'a>>,
+    /// From the request's headers to the end.
+    pub duration: Option<Duration>,
+    /// How long the request waited for ASE.
+    pub asked_for: Option<Duration>,
+}
+
+/// A line that waits for its ending.
+#[derive(Debug)]
+pub struct RequestHalf(Vec<u8>);
+
+/// A line, newline included.
+#[derive(Debug)]
+pub struct Line(Vec<u8>);
+
+impl Line {
+    /// The bytes to write.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl RequestHalf {
+    /// Writes the request half.
+    #[must_use]
+    pub fn of(facts: &RequestFacts<'_>) -> Self {
+        let mut out = Vec::with_capacity(768);
+        json::object(&mut out, |o| {
+            write_origin(o, facts);
+            write_request(o, facts);
+            write_judgement(o, facts);
+        });
+        Self(out)
+    }
+
+    /// Adds the ending.
+    #[must_use]
+    pub fn finish(self, ending: &Ending<'_>) -> Line {
+        let mut out = self.0;
+        // The closing brace makes room for the other members, whose own opening brace becomes the comma.
+        out.pop();
+        let start = out.len();
+        json::object(&mut out, |o| write_ending(o, ending));
+        if let Some(brace) = out.get_mut(start) {
+            *brace = b',';
+        }
+        out.push(b'\n');
+        Line(out)
+    }
+}
+
+impl ReportMode {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Batch(mode) => mode.as_str(),
+            Self::Sideband => "sideband",
+        }
+    }
+}
+
+fn write_origin(o: &mut Object<'_>, facts: &RequestFacts<'_>) {
+    match facts.started {
+        Started::At(at) => o.text("time", clock::rfc3339(at).as_bytes()),
+        Started::Clamped(at) => {
+            o.text("time", clock::rfc3339(at).as_bytes());
+            o.flag("time_clamped", true);
+        }
+    }
+    o.text("id", cut(facts.id, MAX_VALUE_BYTES));
+    o.text("gateway", facts.gateway.as_bytes());
+    o.text("mode", facts.mode.as_str().as_bytes());
+    match &facts.metadata.source_ip {
+        SourceIp::Known(address) => o.text("client_ip", address.to_string().as_bytes()),
+        // No address is invented for a report without one.
+        SourceIp::Absent | SourceIp::Invalid(_) => {}
+    }
+    if let Some(port) = facts.metadata.source_port {
+        o.number("client_port", u64::from(port));
+    }
+}
+
+fn write_request(o: &mut Object<'_>, facts: &RequestFacts<'_>) {
+    let metadata = facts.metadata;
+    let secret_names: Vec<String> = facts
+        .found
+        .iter()
+        .flat_map(|found| &found.credentials)
+        .filter(|credential| credential.place != Place::Cookie)
+        .map(|credential| credential.name.clone())
+        .collect();
+    if let Some(method) = metadata.method.as_deref() {
+        o.text("method", cut(method, MAX_VALUE_BYTES));
+    }
+    header(o, "host", &metadata.headers, "host", &secret_names);
+    if let Some(url) = metadata.url.as_deref() {
+        let url = redaction::redact_url(url, &secret_names);
+        o.text("url", cut(&url, MAX_URL_BYTES));
+    }
+    if let Some(version) = metadata.http_version.as_deref() {
+        o.text("http_version", cut(version, MAX_VALUE_BYTES));
+    }
+    header(o, "user_agent", &metadata.headers, "user-agent", &secret_names);
+    header(o, "referer", &metadata.headers, "referer", &secret_names);
+    header(o, "content_type", &metadata.headers, "content-type", &secret_names);
+    length(o, "content_length", &metadata.headers);
+}
+
+fn write_judgement(o: &mut Object<'_>, facts: &RequestFacts<'_>) {
+    if let Some(api) = facts.found.and_then(|found| found.api.as_ref()) {
+        o.text("api", api.as_str().as_bytes());
+    }
+    o.text("decision", facts.decision.as_str().as_bytes());
+    if let Some(cause) = facts.decision.cause() {
+        o.text("cause", cause.as_str().as_bytes());
+    }
+    if let Some(verdict) = facts.verdict {
+        o.text("verdict", verdict.as_str().as_bytes());
+    }
+    let Some(found) = facts.found else {
+        return;
+    };
+    if let Some(listing) = &found.listing {
+        o.object("listed", |l| {
+            l.text("identifier", listing.identifier.to_string().as_bytes());
+            l.text("source", listing.source.as_str().as_bytes());
+            l.text("reason", cut(&listing.reason, MAX_VALUE_BYTES));
+        });
+    }
+    if !found.credentials.is_empty() {
+        o.array("credentials", |a| {
+            for credential in found.credentials.iter().take(MAX_CREDENTIALS) {
+                a.object(|c| write_credential(c, credential));
+            }
+        });
+    }
+    let unlogged = found.credentials.len().saturating_sub(MAX_CREDENTIALS);
+    let left_out = found.credentials_left_out.saturating_add(unlogged);
+    if left_out > 0 {
+        o.number("credentials_left_out", u64::try_from(left_out).unwrap_or(u64::MAX));
+    }
+}
+
+fn write_credential(o: &mut Object<'_>, credential: &IdentifiedCredential) {
+    o.text("id", credential.id.to_string().as_bytes());
+    o.text("kind", credential.kind.as_str().as_bytes());
+    o.text("name", cut(&credential.name, MAX_VALUE_BYTES));
+    o.text("in", credential.place.as_str().as_bytes());
+    o.text("provenance", credential.provenance.as_str().as_bytes());
+}
+
+fn write_ending(o: &mut Object<'_>, ending: &Ending<'_>) {
+    o.text("outcome", ending.outcome.as_str().as_bytes());
+    if let Some(response) = ending.response {
+        o.number("response_code", u64::from(response.code));
+        header(o, "response_content_type", &response.headers, "content-type", &[]);
+        length(o, "response_content_length", &response.headers);
+    }
+    if let Some(duration) = ending.duration {
+        o.number("duration_us", micros(duration));
+    }
+    if let Some(asked_for) = ending.asked_for {
+        o.number("ask_us", micros(asked_for));
+    }
+}
+
+fn header(o: &mut Object<'_>, key: &str, headers: &Headers<'_>, name: &str, secret: &[String]) {
+    if let Some(value) = headers.first(name.as_bytes()) {
+        let value = text::of(value);
+        // A header that an API or a gateway takes for a credential is one, whatever it is called.
+        let value = if secret.iter().any(|secret| secret.eq_ignore_ascii_case(name)) {
+            Cow::Borrowed(redaction::HIDDEN)
+        } else {
+            redaction::redact_header(name, &value, secret)
+        };
+        let max = if name == "referer" { MAX_URL_BYTES } else { MAX_VALUE_BYTES };
+        o.text(key, cut(&value, max));
+    }
+}
+
+fn length(o: &mut Object<'_>, key: &str, headers: &Headers<'_>) {
+    let value = headers.first(b"content-length");
+    if let Some(length) = value.and_then(|value| text::of(value).trim().parse().ok()) {
+        o.number(key, length);
+    }
+}
+
+/// The first `max` bytes, or fewer, so that no character is broken.
+fn cut(text: &str, max: usize) -> &[u8] {
+    let mut end = max.min(text.len());
+    while !text.is_char_boundary(end) {
+        end = end.saturating_sub(1);
+    }
+    text.as_bytes().get(..end).unwrap_or_default()
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}

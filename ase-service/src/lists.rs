@@ -1,0 +1,216 @@
+//! The one owner of the deny and the allow list: every change goes through here, one at a time.
+//!
+//! A change is stored first and published second, so whatever a caller was told holds after a crash, and the next question sees
+//! it. Its calls touch the disk: run them off the request path.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use arc_swap::ArcSwap;
+use ase_core::decision::Snapshot;
+use ase_core::identifier_list::{
+    Entry, IdentifierList, LineFault, ListedIdentifier, PlainList, RemoveWhich, Scope, Source,
+    parse_plain,
+};
+use ase_core::time::UnixMillis;
+use thiserror::Error;
+
+use crate::state::{ListName, State, StateError};
+
+/// The owner.
+#[derive(Debug)]
+pub struct Lists {
+    state: Mutex<State>,
+    published: Arc<ArcSwap<Snapshot>>,
+}
+
+/// What came of a removal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Removed {
+    /// So many entries.
+    Entries(usize),
+    /// Nothing: no such entry.
+    NotListed,
+    /// Nothing: only other sources than management list it.
+    OfOtherSource(Source),
+}
+
+/// A list file that cannot be read.
+#[derive(Debug, Error)]
+#[error("{}: {error}", path.display())]
+pub struct ListFileError {
+    path: PathBuf,
+    error: std::io::Error,
+}
+
+/// Reads a plain list file; bad lines are among its faults.
+///
+/// # Errors
+/// When the file cannot be read.
+pub fn read_list_file(path: &Path) -> Result<PlainList, ListFileError> {
+    match std::fs::read(path) {
+        Ok(bytes) => Ok(parse_plain(&String::from_utf8_lossy(&bytes))),
+        Err(error) => Err(ListFileError {
+            path: path.to_path_buf(),
+            error,
+        }),
+    }
+}
+
+impl Lists {
+    /// Takes the state over and publishes its entries into `published`.
+    ///
+    /// # Errors
+    /// When the state cannot be read.
+    pub fn open(
+        mut state: State,
+        published: Arc<ArcSwap<Snapshot>>,
+        now: UnixMillis,
+    ) -> Result<Self, StateError> {
+        state.purge_expired(now)?;
+        let mut snapshot = Snapshot::clone(&published.load());
+        for stored in state.entries()? {
+            list_mut(&mut snapshot, stored.list).insert(stored.identifier, stored.entry);
+        }
+        snapshot.attack.merge();
+        snapshot.allow.merge();
+        published.store(Arc::new(snapshot));
+        Ok(Self {
+            state: Mutex::new(state),
+            published,
+        })
+    }
+
+    /// Lists every network of a file, in place of those of the file before.
+    pub fn load_file(&self, name: ListName, file: &PlainList, reason: &str, now: UnixMillis) {
+        let _owner = self.owner();
+        let reason: Arc<str> = Arc::from(reason);
+        self.publish(name, |list| {
+            list.clear(Source::File);
+            for network in &file.networks {
+                let entry = Entry {
+                    scope: Scope::All,
+                    expires: None,
+                    source: Source::File,
+                    reason: Arc::clone(&reason),
+                    added: now,
+                };
+                list.insert(ListedIdentifier::Network(*network), entry);
+            }
+            list.merge();
+        });
+    }
+
+    /// Adds an entry; it holds when this returns.
+    ///
+    /// # Errors
+    /// When it is not stored; then it does not hold either.
+    pub fn add(
+        &self,
+        name: ListName,
+        identifier: ListedIdentifier,
+        entry: Entry,
+    ) -> Result<(), StateError> {
+        let mut state = self.owner();
+        state.put(name, &identifier, &entry)?;
+        self.publish(name, |list| drop(list.insert(identifier, entry)));
+        Ok(())
+    }
+
+    /// Removes what management has listed: of one scope, or of all.
+    ///
+    /// # Errors
+    /// When the removal is not stored; what was removed before that holds.
+    pub fn remove(
+        &self,
+        name: ListName,
+        identifier: &ListedIdentifier,
+        scope: Option<&Scope>,
+    ) -> Result<Removed, StateError> {
+        let mut state = self.owner();
+        let snapshot = self.published.load();
+        let in_scope = |entry: &&Entry| scope.is_none_or(|scope| entry.scope == *scope);
+        let listed: Vec<&Entry> = list_of(&snapshot, name)
+            .entries_of(identifier)
+            .iter()
+            .filter(in_scope)
+            .collect();
+        let manual: Vec<&&Entry> = listed
+            .iter()
+            .filter(|entry| entry.source == Source::Manual)
+            .collect();
+        if manual.is_empty() {
+            return Ok(match listed.first() {
+                Some(entry) => Removed::OfOtherSource(entry.source),
+                None => Removed::NotListed,
+            });
+        }
+        for entry in &manual {
+            state.delete(name, identifier, (&entry.scope, Source::Manual))?;
+            let which = RemoveWhich::Exactly(entry.scope.clone(), Source::Manual);
+            self.publish(name, |list| {
+                list.remove(identifier, &which);
+            });
+        }
+        Ok(Removed::Entries(manual.len()))
+    }
+
+    /// Takes expired entries off both lists.
+    ///
+    /// # Errors
+    /// When the state cannot be changed; look-ups never return expired entries anyway.
+    pub fn purge_expired(&self, now: UnixMillis) -> Result<(), StateError> {
+        let mut state = self.owner();
+        state.purge_expired(now)?;
+        for name in [ListName::Deny, ListName::Allow] {
+            let snapshot = self.published.load();
+            let expired = list_of(&snapshot, name)
+                .iter_sorted()
+                .any(|(_, entry)| entry.is_expired(now));
+            if expired {
+                self.publish(name, |list| {
+                    list.purge_expired(now);
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn owner(&self) -> MutexGuard<'_, State> {
+        // A panic under the lock leaves the state file whole: every change is one statement.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The caller holds the owner's lock.
+    fn publish(&self, name: ListName, change: impl FnOnce(&mut IdentifierList)) {
+        let mut snapshot = Snapshot::clone(&self.published.load());
+        let list = list_mut(&mut snapshot, name);
+        change(list);
+        if list.wants_merge() {
+            list.merge();
+        }
+        self.published.store(Arc::new(snapshot));
+    }
+}
+
+/// The list of this name in a snapshot.
+#[must_use]
+pub fn list_of(snapshot: &Snapshot, name: ListName) -> &IdentifierList {
+    match name {
+        ListName::Deny => &snapshot.attack,
+        ListName::Allow => &snapshot.allow,
+    }
+}
+
+/// A bad line with its file.
+#[must_use]
+pub fn describe(path: &Path, fault: &LineFault) -> String {
+    format!("{}: {fault}", path.display())
+}
+
+fn list_mut(snapshot: &mut Snapshot, name: ListName) -> &mut IdentifierList {
+    match name {
+        ListName::Deny => &mut snapshot.attack,
+        ListName::Allow => &mut snapshot.allow,
+    }
+}

@@ -1,0 +1,138 @@
+//! The bodies of list changes: JSON into identifiers and entries, with every fault named.
+//!
+//! A raw credential becomes its id here and goes no further.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ase_core::address::{ClientAddress, Ipv6Width, Network};
+use ase_core::credential::{CredentialId, CredentialKey, CredentialKind};
+use ase_core::fault::{FaultCollector, Faults, Fields};
+use ase_core::identifier_list::{Entry, ListedIdentifier, Scope, Source};
+use ase_core::time::UnixMillis;
+
+/// Longest time an entry may last: ten years, in seconds.
+const MAX_TTL_SECONDS: u64 = 315_360_000;
+/// Longest reason, in characters.
+const MAX_REASON_CHARS: usize = 200;
+
+const TYPES: [(&str, Kind); 5] = [
+    ("ip", Kind::Address),
+    ("cookie", Kind::Credential(CredentialKind::Cookie)),
+    ("token", Kind::Credential(CredentialKind::Token)),
+    ("api_key", Kind::Credential(CredentialKind::ApiKey)),
+    ("username", Kind::Credential(CredentialKind::Username)),
+];
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Address,
+    Credential(CredentialKind),
+}
+
+/// An entry to add.
+pub(super) struct Addition {
+    pub(super) identifier: ListedIdentifier,
+    pub(super) entry: Entry,
+    /// What the caller should know about how it was read.
+    pub(super) note: Option<String>,
+}
+
+/// Entries to remove.
+pub(super) struct Removal {
+    pub(super) identifier: ListedIdentifier,
+    /// `None` stands for every scope.
+    pub(super) scope: Option<Scope>,
+}
+
+impl Addition {
+    pub(super) fn read(
+        body: &[u8],
+        key: &CredentialKey,
+        width: Ipv6Width,
+        now: UnixMillis,
+    ) -> Result<Self, Faults> {
+        let mut collector = FaultCollector::default();
+        let document = collector.json(body).unwrap_or_else(|| serde_json::json!({}));
+        let mut fields = Fields::of(&document, "", &mut collector);
+        let identifier = identifier(&mut fields, key, width);
+        let scope = fields.custom("scope", Scope::parse).unwrap_or(Scope::All);
+        let ttl = fields.item("ttl_s").and_then(|mut ttl| ttl.integer(1..=MAX_TTL_SECONDS));
+        let reason = fields.custom("reason", reason).unwrap_or_default();
+        fields.finish();
+        let addition = identifier.map(|(identifier, note)| Self {
+            identifier,
+            note,
+            entry: Entry {
+                scope,
+                expires: ttl.map(|seconds| now.after(Duration::from_secs(seconds))),
+                source: Source::Manual,
+                reason: Arc::from(reason),
+                added: now,
+            },
+        });
+        collector.into_complete(addition)
+    }
+}
+
+impl Removal {
+    pub(super) fn read(body: &[u8], key: &CredentialKey, width: Ipv6Width) -> Result<Self, Faults> {
+        let mut collector = FaultCollector::default();
+        let document = collector.json(body).unwrap_or_else(|| serde_json::json!({}));
+        let mut fields = Fields::of(&document, "", &mut collector);
+        let identifier = identifier(&mut fields, key, width);
+        let scope = fields.custom("scope", Scope::parse);
+        fields.finish();
+        collector.into_complete(identifier.map(|(identifier, _)| Self { identifier, scope }))
+    }
+}
+
+fn identifier(
+    fields: &mut Fields<'_, '_>,
+    key: &CredentialKey,
+    width: Ipv6Width,
+) -> Option<(ListedIdentifier, Option<String>)> {
+    match fields.required_choice("type", &TYPES)? {
+        Kind::Address => {
+            fields.refuse("name", "has no meaning with type ip");
+            fields.required_custom("value", |text| network(text, width))
+        }
+        Kind::Credential(kind) => {
+            let value = fields.required_custom("value", non_empty)?;
+            let known_id = CredentialId::parse(&value).ok();
+            let name = match (kind, &known_id) {
+                (CredentialKind::Cookie, None) => fields.required_custom("name", non_empty)?,
+                (CredentialKind::Cookie, Some(_))
+                | (CredentialKind::Token | CredentialKind::ApiKey | CredentialKind::Username, _) => {
+                    fields.text("name").unwrap_or_default()
+                }
+            };
+            let id = known_id.unwrap_or_else(|| key.id_of(kind, &name, value.as_bytes()));
+            Some((ListedIdentifier::Credential { kind, id }, None))
+        }
+    }
+}
+
+/// A bare IPv6 address stands for one client, which is a whole network; a prefix is taken as given.
+fn network(text: &str, width: Ipv6Width) -> Result<(ListedIdentifier, Option<String>), String> {
+    if text.contains('/') {
+        let network = Network::parse(text).map_err(|error| error.to_string())?;
+        return Ok((ListedIdentifier::Network(network), None));
+    }
+    let address = ClientAddress::parse(text).map_err(|error| error.to_string())?;
+    let network = address.network(width);
+    let widened = network != Network::of(address);
+    let note = widened.then(|| format!("{address} is listed as its client network {network}; write {address}/128 for the address alone"));
+    Ok((ListedIdentifier::Network(network), note))
+}
+
+fn non_empty(text: &str) -> Result<String, &'static str> {
+    if text.is_empty() { Err("must not be empty") } else { Ok(text.to_owned()) }
+}
+
+fn reason(text: &str) -> Result<String, String> {
+    if text.chars().count() > MAX_REASON_CHARS || text.chars().any(char::is_control) {
+        return Err(format!("a reason has at most {MAX_REASON_CHARS} characters and no control characters"));
+    }
+    Ok(text.to_owned())
+}
