@@ -1,1 +1,20 @@
-//! The gateway policy.
+//! The gateway policy: a proxy-wasm filter that asks ASE about each request and reports each exchange.
+//!
+//! Start at [`exchange`]: one HTTP exchange as a pure state machine. [`config`], [`breaker`], [`outbox`] and [`head`] are pure as well and are tested
+//! natively. Only `host` and `plugin`, which exist for wasm32 alone, know the host ABI. Nothing here may panic: a panic takes a whole
+//! gateway worker down, and every request that waits on it.
+
+pub mod breaker;
+pub mod clock;
+pub mod config;
+pub mod counters;
+pub mod exchange;
+pub mod head;
+pub mod notice;
+pub mod outbox;
+pub mod pairs;
+
+#[cfg(target_arch = "wasm32")]
+mod host;
+#[cfg(target_arch = "wasm32")]
+mod plugin;

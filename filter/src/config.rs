@@ -1,0 +1,229 @@
+//! The plugin configuration: JSON in, a [`Config`] that cannot be wrong out (`docs/filter-configuration.md`).
+//!
+//! Every fault is reported at once with its path. Nothing here is checked again later. Secrets are never part of a message.
+
+use std::num::NonZeroU8;
+use std::time::Duration;
+
+use ase_core::fault::{FaultCollector, Faults};
+use ase_core::identity::CredentialNames;
+use ase_core::transaction::Mode;
+
+use crate::breaker::BreakerLimits;
+use crate::outbox::OutboxLimits;
+
+mod failure_policy;
+mod read;
+mod text;
+
+pub use failure_policy::{FailureAction, FailurePolicy};
+
+/// The whole configuration.
+#[derive(Clone, Debug)]
+pub struct Config {
+    mode: Mode,
+    ase: Ase,
+    client_address: ClientAddressSource,
+    credentials: CredentialNames,
+    user_info: UserInfo,
+    block: Reply,
+    block_details: String,
+    on_failure: FailurePolicy,
+    failure_reply: Reply,
+    unregistered: UnregisteredAction,
+    breaker: BreakerLimits,
+    delivery: Delivery,
+}
+
+/// How ASE is called.
+#[derive(Clone, Debug)]
+pub struct Ase {
+    /// Name of the host's cluster.
+    pub cluster: String,
+    /// `:authority` of the calls.
+    pub authority: String,
+    /// Longest wait for a verdict, 1 ms to 1 min.
+    pub timeout: Duration,
+    /// Path of the question.
+    pub request_path: String,
+    /// Path of the response half in `per_call` delivery.
+    pub response_path: String,
+    /// Path of batches.
+    pub batch_path: String,
+    /// Sent as `ase-token`.
+    pub token: Option<SidebandToken>,
+    /// The header that carries the record id, in lower case.
+    pub correlation_header: String,
+}
+
+/// The secret that ASE knows this gateway by.
+#[derive(Clone)]
+pub struct SidebandToken(String);
+
+/// Where the client's address is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientAddressSource {
+    /// The host's `source.address`.
+    Envoy,
+    /// The entry of `x-forwarded-for` in this place from the right.
+    Xff(NonZeroU8),
+}
+
+/// Headers that name the user.
+#[derive(Clone, Debug, Default)]
+pub struct UserInfo {
+    /// The header with the user name, in lower case.
+    pub username_header: Option<String>,
+    /// The header with the client id, in lower case.
+    pub client_id_header: Option<String>,
+}
+
+/// A reply of the filter's own.
+#[derive(Clone, Debug)]
+pub struct Reply {
+    /// The HTTP status, 400 to 599.
+    pub status: u16,
+    /// The body.
+    pub body: String,
+    /// In the form that the host takes, see [`crate::pairs::write`].
+    pub headers: Vec<u8>,
+}
+
+/// What happens to a request of an API that ASE does not know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UnregisteredAction {
+    /// It passes.
+    Pass,
+    /// It is blocked.
+    Block,
+}
+
+/// How exchanges are reported.
+#[derive(Clone, Copy, Debug)]
+pub struct Delivery {
+    /// The calls that carry the reports.
+    pub kind: DeliveryKind,
+    /// Time between two looks at the outbox, 1 ms to 1 min.
+    pub tick: Duration,
+    /// Longest wait for the answer to a call, 1 ms to 1 min.
+    pub timeout: Duration,
+    /// Bounds of the outbox.
+    pub limits: OutboxLimits,
+}
+
+/// The calls that carry the reports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeliveryKind {
+    /// Whole transactions, many in one call.
+    Batch,
+    /// One call for the request, one for the response.
+    PerCall,
+}
+
+impl Config {
+    /// Reads the plugin configuration. Nothing at all, or only blanks, means every default.
+    ///
+    /// # Errors
+    /// Every fault.
+    pub fn parse(document: &[u8]) -> Result<Self, Faults> {
+        let mut collector = FaultCollector::default();
+        let document = if document.trim_ascii().is_empty() {
+            b"{}"
+        } else {
+            document
+        };
+        let config = collector
+            .json(document)
+            .map(|value| read::config(&value, &mut collector));
+        collector.into_complete(config)
+    }
+
+    /// How the filter decides.
+    #[must_use]
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// How ASE is called.
+    #[must_use]
+    pub fn ase(&self) -> &Ase {
+        &self.ase
+    }
+
+    /// Where the client's address is read.
+    #[must_use]
+    pub fn client_address(&self) -> ClientAddressSource {
+        self.client_address
+    }
+
+    /// Which names hold credentials.
+    #[must_use]
+    pub fn credentials(&self) -> &CredentialNames {
+        &self.credentials
+    }
+
+    /// Headers that name the user.
+    #[must_use]
+    pub fn user_info(&self) -> &UserInfo {
+        &self.user_info
+    }
+
+    /// What a blocked client gets.
+    #[must_use]
+    pub fn block(&self) -> &Reply {
+        &self.block
+    }
+
+    /// The response-code details of a block.
+    #[must_use]
+    pub fn block_details(&self) -> &str {
+        &self.block_details
+    }
+
+    /// What happens when no verdict can be had.
+    #[must_use]
+    pub fn on_failure(&self) -> FailurePolicy {
+        self.on_failure
+    }
+
+    /// What a client gets when a failure class is closed.
+    #[must_use]
+    pub fn failure_reply(&self) -> &Reply {
+        &self.failure_reply
+    }
+
+    /// What happens to a request of an API that ASE does not know.
+    #[must_use]
+    pub fn unregistered(&self) -> UnregisteredAction {
+        self.unregistered
+    }
+
+    /// When a failing ASE is left alone.
+    #[must_use]
+    pub fn breaker(&self) -> BreakerLimits {
+        self.breaker
+    }
+
+    /// How exchanges are reported.
+    #[must_use]
+    pub fn delivery(&self) -> &Delivery {
+        &self.delivery
+    }
+}
+
+impl SidebandToken {
+    /// The secret, for the header that carries it and nothing else.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for SidebandToken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("***")
+    }
+}
+
+#[cfg(test)]
+mod tests;

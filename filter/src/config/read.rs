@@ -1,0 +1,246 @@
+//! From JSON to [`Config`], key by key in the order of the document.
+
+use std::num::NonZeroU8;
+use std::time::Duration;
+
+use ase_core::fault::{FaultCollector, Fields, Item};
+use ase_core::identity::CredentialNames;
+use ase_core::transaction::{FailureClass, Mode};
+use serde_json::Value;
+
+use super::failure_policy::{FailureAction, FailurePolicy};
+use super::{
+    Ase, ClientAddressSource, Config, Delivery, DeliveryKind, Reply, SidebandToken,
+    UnregisteredAction, UserInfo, text,
+};
+use crate::breaker::BreakerLimits;
+use crate::outbox::OutboxLimits;
+use crate::pairs;
+
+const FAILURE_ACTIONS: &[(&str, FailureAction)] = &[
+    ("open", FailureAction::Open),
+    ("closed", FailureAction::Closed),
+];
+
+/// After a fault the result is only a stand-in, which the collector never lets out.
+pub(super) fn config(document: &Value, collector: &mut FaultCollector) -> Config {
+    let mut root = Fields::of(document, "", collector);
+    let (block, block_details) = block(root.object("block"));
+    let config = Config {
+        mode: root.choice(
+            "mode",
+            &[("sync", Mode::Sync), ("async", Mode::Async)],
+            Mode::Sync,
+        ),
+        ase: ase(root.object("ase")),
+        client_address: client_address(root.object("client_address")),
+        credentials: credentials(root.object("credentials")),
+        user_info: user_info(root.object("user_info")),
+        block,
+        block_details,
+        on_failure: on_failure(&mut root),
+        failure_reply: failure_reply(root.object("failure_reply")),
+        unregistered: root.choice(
+            "unregistered",
+            &[
+                ("pass", UnregisteredAction::Pass),
+                ("block", UnregisteredAction::Block),
+            ],
+            UnregisteredAction::Pass,
+        ),
+        breaker: breaker(root.object("breaker")),
+        delivery: delivery(root.object("delivery")),
+    };
+    root.finish();
+    config
+}
+
+fn ase(mut fields: Fields<'_, '_>) -> Ase {
+    let mut path = |key: &str, default: &str| {
+        fields
+            .custom(key, text::path)
+            .unwrap_or_else(|| default.to_owned())
+    };
+    let (request_path, response_path, batch_path) = (
+        path("request_path", "/ase/request"),
+        path("response_path", "/ase/response"),
+        path("batch_path", "/ase/batch"),
+    );
+    let ase = Ase {
+        cluster: fields
+            .custom("cluster", text::cluster)
+            .unwrap_or_else(|| "ase".to_owned()),
+        authority: fields
+            .custom("authority", text::visible_ascii)
+            .unwrap_or_else(|| "ase".to_owned()),
+        timeout: millis(fields.integer("timeout_ms", 1..=60_000_u32, 500)),
+        request_path,
+        response_path,
+        batch_path,
+        token: fields
+            .custom("token", text::visible_ascii)
+            .map(SidebandToken),
+        correlation_header: fields
+            .custom("correlation_header", text::correlation_header)
+            .unwrap_or_else(|| "x-correlationid".to_owned()),
+    };
+    fields.finish();
+    ase
+}
+
+fn client_address(mut fields: Fields<'_, '_>) -> ClientAddressSource {
+    #[derive(Clone, Copy)]
+    enum From {
+        Envoy,
+        Xff,
+    }
+    let source = match fields.choice(
+        "from",
+        &[("envoy", From::Envoy), ("xff", From::Xff)],
+        From::Envoy,
+    ) {
+        From::Envoy => {
+            fields.refuse(
+                "trusted_hops",
+                "means something only beside \"from\": \"xff\"",
+            );
+            ClientAddressSource::Envoy
+        }
+        From::Xff => {
+            let hops = fields.required_integer("trusted_hops", 1..=32_u8);
+            ClientAddressSource::Xff(hops.and_then(NonZeroU8::new).unwrap_or(NonZeroU8::MIN))
+        }
+    };
+    fields.finish();
+    source
+}
+
+fn credentials(mut fields: Fields<'_, '_>) -> CredentialNames {
+    let mut names = CredentialNames::default();
+    let mut oauth = fields.object("oauth_token");
+    names.token_headers = oauth
+        .list_if_present("headers", header_name)
+        .unwrap_or_else(|| vec!["authorization".to_owned()]);
+    names.token_query = oauth.list("query", parameter_name);
+    oauth.finish();
+    let mut api_key = fields.object("api_key");
+    names.api_key_headers = api_key.list("headers", header_name);
+    names.api_key_query = api_key.list("query", parameter_name);
+    api_key.finish();
+    names.cookies = fields.list("cookies", parameter_name);
+    fields.finish();
+    names
+}
+
+fn header_name(item: &mut Item<'_, '_>) -> Option<String> {
+    item.custom(text::header_name)
+}
+
+fn parameter_name(item: &mut Item<'_, '_>) -> Option<String> {
+    item.custom(text::parameter_name)
+}
+
+fn user_info(mut fields: Fields<'_, '_>) -> UserInfo {
+    let user_info = UserInfo {
+        username_header: fields.custom("username_header", text::header_name),
+        client_id_header: fields.custom("client_id_header", text::header_name),
+    };
+    fields.finish();
+    user_info
+}
+
+fn block(mut fields: Fields<'_, '_>) -> (Reply, String) {
+    let details = fields
+        .custom("details", text::visible_ascii)
+        .unwrap_or_else(|| "ase_denied".to_owned());
+    (reply(fields, 403, "Forbidden\n"), details)
+}
+
+fn failure_reply(fields: Fields<'_, '_>) -> Reply {
+    reply(fields, 503, "Service Unavailable\n")
+}
+
+fn reply(mut fields: Fields<'_, '_>, status: u16, body: &str) -> Reply {
+    let reply = Reply {
+        status: fields.integer("status", 400..=599_u16, status),
+        body: fields.text("body").unwrap_or_else(|| body.to_owned()),
+        headers: pairs::write(&fields.list("headers", reply_header)),
+    };
+    fields.finish();
+    reply
+}
+
+fn reply_header(item: &mut Item<'_, '_>) -> Option<(String, String)> {
+    let mut fields = item.fields();
+    let name = fields.required_custom("name", text::reply_header_name);
+    let value = fields.required_custom("value", text::header_value);
+    fields.finish();
+    Some((name?, value?))
+}
+
+fn on_failure(root: &mut Fields<'_, '_>) -> FailurePolicy {
+    let all = |action| FailurePolicy::by_class(|_| action);
+    let Some(mut item) = root.item("on_failure") else {
+        return all(FailureAction::Open);
+    };
+    match item.value() {
+        Value::String(_) => all(item.choice(FAILURE_ACTIONS).unwrap_or(FailureAction::Open)),
+        Value::Object(_) => {
+            let mut fields = item.fields();
+            let default = fields.choice("default", FAILURE_ACTIONS, FailureAction::Open);
+            let policy = FailurePolicy::by_class(|class: FailureClass| {
+                fields.choice(class.as_str(), FAILURE_ACTIONS, default)
+            });
+            fields.finish();
+            policy
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) => {
+            item.fault("must be open, closed or an object with an action per failure class");
+            all(FailureAction::Open)
+        }
+    }
+}
+
+fn breaker(mut fields: Fields<'_, '_>) -> BreakerLimits {
+    let limits = BreakerLimits {
+        failures: fields.integer("failures", 0..=1_000_000_u32, 10),
+        cool_down: millis(fields.integer("cool_down_ms", 1..=600_000_u32, 1000)),
+    };
+    fields.finish();
+    limits
+}
+
+fn delivery(mut fields: Fields<'_, '_>) -> Delivery {
+    let kind = fields.choice(
+        "kind",
+        &[
+            ("batch", DeliveryKind::Batch),
+            ("per_call", DeliveryKind::PerCall),
+        ],
+        DeliveryKind::Batch,
+    );
+    let tick = millis(fields.integer("tick_ms", 1..=60_000_u32, 50));
+    let limits = OutboxLimits {
+        batch_bytes: bytes(fields.integer("batch_bytes", 1024..=16_777_216_u32, 262_144)),
+        queue_bytes: bytes(fields.integer("queue_bytes", 1024..=268_435_456_u32, 4_194_304)),
+        in_flight: usize::from(fields.integer("in_flight", 1..=64_u8, 2)),
+        attempts: fields.integer("attempts", 1..=100_u32, 5),
+    };
+    let timeout = millis(fields.integer("timeout_ms", 1..=60_000_u32, 5000));
+    fields.finish();
+    Delivery {
+        kind,
+        tick,
+        timeout,
+        limits,
+    }
+}
+
+fn millis(millis: u32) -> Duration {
+    Duration::from_millis(u64::from(millis))
+}
+
+/// `usize` has 32 bits or more on every target of this crate.
+fn bytes(bytes: u32) -> usize {
+    usize::try_from(bytes).unwrap_or(usize::MAX)
+}

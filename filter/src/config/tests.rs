@@ -1,0 +1,197 @@
+//! Exact messages, since operators read them.
+
+use ase_core::transaction::FailureClass;
+
+use super::*;
+
+fn parse(document: &str) -> Config {
+    Config::parse(document.as_bytes()).unwrap_or_else(|faults| panic!("{faults}"))
+}
+
+fn faults(document: &str) -> String {
+    Config::parse(document.as_bytes()).unwrap_err().to_string()
+}
+
+#[test]
+fn nothing_at_all_means_every_default() {
+    for document in ["", " \n", "{}"] {
+        let config = parse(document);
+        assert_eq!(config.mode(), Mode::Sync);
+        assert_eq!(config.ase().cluster, "ase");
+        assert_eq!(config.ase().authority, "ase");
+        assert_eq!(config.ase().timeout, Duration::from_millis(500));
+        assert_eq!(config.ase().request_path, "/ase/request");
+        assert_eq!(config.ase().response_path, "/ase/response");
+        assert_eq!(config.ase().batch_path, "/ase/batch");
+        assert!(config.ase().token.is_none());
+        assert_eq!(config.ase().correlation_header, "x-correlationid");
+        assert_eq!(config.client_address(), ClientAddressSource::Envoy);
+        let names = CredentialNames {
+            token_headers: vec!["authorization".to_owned()],
+            ..CredentialNames::default()
+        };
+        assert_eq!(config.credentials(), &names);
+        assert_eq!(
+            (
+                config.block().status,
+                config.block().body.as_str(),
+                config.block_details()
+            ),
+            (403, "Forbidden\n", "ase_denied")
+        );
+        assert_eq!(
+            (
+                config.failure_reply().status,
+                config.failure_reply().body.as_str()
+            ),
+            (503, "Service Unavailable\n")
+        );
+        assert!(
+            FailureClass::ALL
+                .into_iter()
+                .all(|class| config.on_failure().of(class) == FailureAction::Open)
+        );
+        assert_eq!(config.unregistered(), UnregisteredAction::Pass);
+        assert_eq!(
+            config.breaker(),
+            BreakerLimits {
+                failures: 10,
+                cool_down: Duration::from_secs(1)
+            }
+        );
+        let delivery = config.delivery();
+        assert_eq!(
+            (delivery.kind, delivery.tick, delivery.timeout),
+            (
+                DeliveryKind::Batch,
+                Duration::from_millis(50),
+                Duration::from_secs(5)
+            )
+        );
+        let limits = OutboxLimits {
+            batch_bytes: 262_144,
+            queue_bytes: 4_194_304,
+            in_flight: 2,
+            attempts: 5,
+        };
+        assert_eq!(delivery.limits, limits);
+    }
+}
+
+#[test]
+fn every_fault_is_reported_at_once_with_its_path() {
+    let document = r#"{
+        "mode": "fast", "shadow": true,
+        "ase": {"cluster": "", "authority": "a b", "timeout_ms": 0, "request_path": "ase", "token": "s3cret\n", "correlation_header": "ASE-Token", "tokn": "x"},
+        "client_address": {"trusted_hops": 1},
+        "credentials": {"oauth_token": {"headers": ["a:b", 3]}, "api_key": {"query": [""]}, "cookies": "sid"},
+        "user_info": {"username_header": ""},
+        "block": {"status": 200, "headers": [{"name": "content-length", "value": "1"}, {"name": "x", "value": "a\nb"}, {"name": "x"}], "details": ""},
+        "on_failure": {"default": "ajar", "timeout": "closed", "timeuot": "open"},
+        "failure_reply": {"status": 600},
+        "unregistered": "deny",
+        "breaker": {"failures": 1000001, "cool_down_ms": 0},
+        "delivery": {"kind": "stream", "tick_ms": 0, "batch_bytes": 1023, "queue_bytes": 268435457, "in_flight": 65, "attempts": 0, "timeout_ms": 60001}
+    }"#;
+    let mut found: Vec<String> = faults(document).lines().map(str::to_owned).collect();
+    found.sort();
+    let mut expected = [
+        r#"mode: "fast" is not one of sync, async"#,
+        "shadow: unknown key",
+        "ase.cluster: must have 1 to 4096 bytes",
+        "ase.authority: must have no blanks, control characters or characters beyond ASCII",
+        "ase.timeout_ms: must be an integer from 1 to 60000, found 0",
+        "ase.request_path: must start with / and have no blanks or control characters",
+        "ase.token: must have no blanks, control characters or characters beyond ASCII",
+        r#"ase.correlation_header: "ase-token" is set by the filter or by the host: use another header"#,
+        r#"ase.tokn: unknown key (did you mean "token"?)"#,
+        r#"client_address.trusted_hops: means something only beside "from": "xff""#,
+        r##"credentials.oauth_token.headers[0]: "a:b" is not a header name: use letters, digits and !#$%&'*+-.^_`|~"##,
+        "credentials.oauth_token.headers[1]: must be a string, found 3",
+        "credentials.api_key.query[0]: must have 1 to 4096 bytes",
+        "credentials.cookies: must be a list, found a string",
+        r##"user_info.username_header: "" is not a header name: use letters, digits and !#$%&'*+-.^_`|~"##,
+        "block.status: must be an integer from 400 to 599, found 200",
+        r#"block.headers[0].name: "content-length" is set by the filter or by the host: use another header"#,
+        "block.headers[1].value: must have no control characters",
+        "block.headers[2].value: is required",
+        "block.details: must have 1 to 4096 bytes",
+        r#"on_failure.default: "ajar" is not one of open, closed"#,
+        r#"on_failure.timeuot: unknown key (did you mean "timeout"?)"#,
+        "failure_reply.status: must be an integer from 400 to 599, found 600",
+        r#"unregistered: "deny" is not one of pass, block"#,
+        "breaker.failures: must be an integer from 0 to 1000000, found 1000001",
+        "breaker.cool_down_ms: must be an integer from 1 to 600000, found 0",
+        r#"delivery.kind: "stream" is not one of batch, per_call"#,
+        "delivery.tick_ms: must be an integer from 1 to 60000, found 0",
+        "delivery.batch_bytes: must be an integer from 1024 to 16777216, found 1023",
+        "delivery.queue_bytes: must be an integer from 1024 to 268435456, found 268435457",
+        "delivery.in_flight: must be an integer from 1 to 64, found 65",
+        "delivery.attempts: must be an integer from 1 to 100, found 0",
+        "delivery.timeout_ms: must be an integer from 1 to 60000, found 60001",
+    ];
+    expected.sort_unstable();
+    assert_eq!(found, expected);
+    assert!(!faults(document).contains("s3cret"));
+}
+
+#[test]
+fn what_is_no_configuration_at_all_is_refused() {
+    assert!(faults("nonsense").starts_with("is not JSON: "));
+    assert_eq!(faults("[]"), "must be an object, found a list");
+    assert_eq!(faults("\"{}\""), "must be an object, found a string");
+    assert_eq!(
+        faults(r#"{"on_failure": 1}"#),
+        "on_failure: must be open, closed or an object with an action per failure class"
+    );
+}
+
+#[test]
+fn a_failure_class_without_an_action_takes_the_default() {
+    let policy = parse(r#"{"on_failure": {"default": "closed", "timeout": "open"}}"#).on_failure();
+    assert_eq!(policy.of(FailureClass::Timeout), FailureAction::Open);
+    assert_eq!(
+        policy.of(FailureClass::NotDispatched),
+        FailureAction::Closed
+    );
+    let policy = parse(r#"{"on_failure": {"ase_5xx": "closed"}}"#).on_failure();
+    assert_eq!(policy.of(FailureClass::Ase5xx), FailureAction::Closed);
+    assert_eq!(policy.of(FailureClass::Unreachable), FailureAction::Open);
+}
+
+#[test]
+fn hops_are_required_with_xff() {
+    assert_eq!(
+        faults(r#"{"client_address": {"from": "xff"}}"#),
+        "client_address.trusted_hops: is required"
+    );
+    assert_eq!(
+        faults(r#"{"client_address": {"from": "xff", "trusted_hops": 33}}"#),
+        "client_address.trusted_hops: must be an integer from 1 to 32, found 33"
+    );
+    let config = parse(r#"{"client_address": {"from": "xff", "trusted_hops": 2}}"#);
+    assert_eq!(
+        config.client_address(),
+        ClientAddressSource::Xff(NonZeroU8::new(2).unwrap())
+    );
+}
+
+#[test]
+fn header_names_are_read_in_any_case_and_an_empty_list_names_nothing() {
+    let config = parse(
+        r#"{"ase": {"correlation_header": "X-Trace"}, "credentials": {"oauth_token": {"headers": []}, "api_key": {"headers": ["X-API-Key"]}, "cookies": ["SID"]}}"#,
+    );
+    assert_eq!(config.ase().correlation_header, "x-trace");
+    let names = CredentialNames {
+        api_key_headers: vec!["x-api-key".to_owned()],
+        cookies: vec!["SID".to_owned()],
+        ..CredentialNames::default()
+    };
+    assert_eq!(config.credentials(), &names);
+}
+
+#[test]
+fn the_sideband_token_never_prints() {
+    let config = parse(r#"{"ase": {"token": "s3cret"}}"#);
+    assert!(!format!("{config:?}").contains("s3cret"));
+}

@@ -1,0 +1,131 @@
+//! The names of everything that the filter counts (`docs/filter-configuration.md`, Counters).
+
+use ase_core::transaction::FailureClass;
+
+use crate::exchange::{PermitReason, ReplyReason};
+use crate::outbox::DropReason;
+
+/// One counter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Counter {
+    /// Requests that passed because ASE said so.
+    PermitVerdict,
+    /// Requests that passed unasked.
+    PermitAsync,
+    /// Requests that passed because ASE does not know the API.
+    PermitUnregistered,
+    /// Requests that passed because no verdict could be had.
+    PermitFailOpen,
+    /// Requests that ASE denied.
+    DenyListed,
+    /// Requests that were blocked because ASE does not know the API.
+    DenyUnregistered,
+    /// Requests that were refused because no verdict could be had.
+    DenyFailedClosed,
+    /// Clients that left before the verdict.
+    Undecided,
+    /// Failures to get a verdict.
+    Failure(FailureClass),
+    /// Failures to deliver records.
+    DeliveryFailure(FailureClass),
+    /// Records that were taken into the queue.
+    RecordsQueued,
+    /// Records that ASE took.
+    RecordsDelivered,
+    /// Records that were lost.
+    RecordsDropped(DropReason),
+    /// Exchanges that the host answered before the filter saw a request.
+    Uninspected,
+}
+
+impl Counter {
+    /// Every counter.
+    pub fn all() -> impl Iterator<Item = Self> {
+        let single = [
+            Self::PermitVerdict,
+            Self::PermitAsync,
+            Self::PermitUnregistered,
+            Self::PermitFailOpen,
+            Self::DenyListed,
+            Self::DenyUnregistered,
+            Self::DenyFailedClosed,
+            Self::Undecided,
+            Self::RecordsQueued,
+            Self::RecordsDelivered,
+            Self::Uninspected,
+        ];
+        single
+            .into_iter()
+            .chain(FailureClass::ALL.into_iter().map(Self::Failure))
+            .chain(FailureClass::ALL.into_iter().map(Self::DeliveryFailure))
+            .chain(DropReason::ALL.into_iter().map(Self::RecordsDropped))
+    }
+
+    /// The counter of permits for this reason.
+    #[must_use]
+    pub fn of_permit(reason: PermitReason) -> Self {
+        match reason {
+            PermitReason::Verdict => Self::PermitVerdict,
+            PermitReason::Async => Self::PermitAsync,
+            PermitReason::Unregistered => Self::PermitUnregistered,
+            PermitReason::FailOpen(_) => Self::PermitFailOpen,
+        }
+    }
+
+    /// The counter of replies for this reason.
+    #[must_use]
+    pub fn of_reply(reason: ReplyReason) -> Self {
+        match reason {
+            ReplyReason::Denied => Self::DenyListed,
+            ReplyReason::Unregistered => Self::DenyUnregistered,
+            ReplyReason::Failed(_) => Self::DenyFailedClosed,
+        }
+    }
+
+    /// Its name as the host is told.
+    #[must_use]
+    pub fn name(self) -> String {
+        match self {
+            Self::PermitVerdict => "ase_permit_verdict".to_owned(),
+            Self::PermitAsync => "ase_permit_async".to_owned(),
+            Self::PermitUnregistered => "ase_permit_unregistered".to_owned(),
+            Self::PermitFailOpen => "ase_permit_fail_open".to_owned(),
+            Self::DenyListed => "ase_deny_listed".to_owned(),
+            Self::DenyUnregistered => "ase_deny_unregistered".to_owned(),
+            Self::DenyFailedClosed => "ase_deny_failed_closed".to_owned(),
+            Self::Undecided => "ase_undecided".to_owned(),
+            Self::Failure(class) => format!("ase_failure_{}", class.as_str()),
+            Self::DeliveryFailure(class) => format!("ase_delivery_failure_{}", class.as_str()),
+            Self::RecordsQueued => "ase_records_queued".to_owned(),
+            Self::RecordsDelivered => "ase_records_delivered".to_owned(),
+            Self::RecordsDropped(reason) => format!("ase_records_dropped_{}", reason.as_str()),
+            Self::Uninspected => "ase_uninspected".to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_counter_is_in_the_document_under_its_own_name() {
+        let document = include_str!("../../docs/filter-configuration.md");
+        let mut names: Vec<String> = Counter::all().map(Counter::name).collect();
+        for name in &names {
+            let classes = ["ase_failure_", "ase_delivery_failure_"];
+            let documented = match classes.iter().find(|prefix| name.starts_with(**prefix)) {
+                Some(prefix) => format!("`{prefix}<class>`"),
+                None => format!("`{name}`"),
+            };
+            assert!(
+                document.contains(&documented),
+                "{documented} is not documented"
+            );
+        }
+        let count = names.len();
+        names.sort();
+        names.dedup();
+        assert_eq!(names.len(), count);
+    }
+}

@@ -1,0 +1,297 @@
+//! One HTTP exchange as a pure state machine: what the host reports goes in, what to do comes out.
+//!
+//! A request leaves it in one of two ways: with a [`Permit`], which only this module can make and which says why the request may pass, or with a
+//! [`LocalReply`]. Each leaves at most once. Whenever no callout is pending, one of them has been given. Events may come late, twice, in any order or
+//! not at all; time is an argument. It knows neither the host nor a clock.
+
+use std::time::Duration;
+
+use ase_core::transaction::wire::Record;
+use ase_core::transaction::{End, FailureClass, GatewayDecision, Mode, RecordId, VerdictLabel};
+
+use crate::breaker::{Admission, Breaker};
+use crate::clock::Moment;
+use crate::config::{Config, FailureAction, UnregisteredAction};
+
+mod answer;
+mod permit;
+mod reply;
+
+pub use answer::{Answer, Outcome};
+pub use permit::{Permit, PermitReason};
+pub use reply::{LocalReply, ReplyReason};
+
+/// Names one callout; the host made it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct CalloutToken(pub u32);
+
+/// Why the host did not send a callout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DispatchRefusal {
+    /// It does not know the cluster: the call itself is always well formed.
+    UnknownCluster,
+    /// Anything else: no endpoint, circuit open, overload, a capability that is not granted.
+    NotSent,
+}
+
+/// What is known of a request's head.
+#[derive(Clone, Debug)]
+pub enum Head {
+    /// The request half of the report.
+    Read(Vec<u8>),
+    /// The host refused to show it, so ASE cannot be asked.
+    Unreadable,
+}
+
+/// What to do after an event.
+#[derive(Debug)]
+#[must_use = "an effect that is not carried out leaves a request in limbo"]
+pub enum Effect {
+    /// Send [`Exchange::question`] to ASE, hold the request and report through [`Exchange::dispatched`].
+    Ask,
+    /// Nothing changes: a held request stays held.
+    Nothing,
+    /// Let the request go upstream.
+    Pass(Permit),
+    /// Answer the client; the request goes no further.
+    Reply(LocalReply),
+}
+
+/// Where the request is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// `Ask` is out, and whether the host could send it is not known yet.
+    Asking,
+    /// Held until the answer to this callout.
+    Held(CalloutToken),
+    /// On its way upstream.
+    Upstream,
+    /// Answered by the filter.
+    Answered,
+}
+
+/// One HTTP exchange.
+#[derive(Debug)]
+pub struct Exchange {
+    id: RecordId,
+    mode: Mode,
+    started: Moment,
+    place: Place,
+    decision: GatewayDecision,
+    verdict: Option<VerdictLabel>,
+    asked_for: Option<Duration>,
+    request_half: Vec<u8>,
+    response: Response,
+    finished: bool,
+}
+
+/// Upstream's response.
+#[derive(Debug)]
+enum Response {
+    None,
+    /// There was one, and the host did not show it.
+    Unreadable,
+    Half(Vec<u8>),
+}
+
+impl Exchange {
+    /// The client's request headers are complete.
+    pub fn request(
+        id: RecordId,
+        head: Head,
+        config: &Config,
+        breaker: &mut Breaker,
+        now: Moment,
+    ) -> (Self, Effect) {
+        let readable = matches!(head, Head::Read(_));
+        let mut exchange = Self {
+            id,
+            mode: config.mode(),
+            started: now,
+            place: Place::Asking,
+            decision: GatewayDecision::Undecided,
+            verdict: None,
+            asked_for: None,
+            request_half: match head {
+                Head::Read(half) => half,
+                Head::Unreadable => b"{}".to_vec(),
+            },
+            response: Response::None,
+            finished: false,
+        };
+        let effect = match config.mode() {
+            Mode::Async => exchange.pass(PermitReason::Async),
+            Mode::Sync if !readable => exchange.fail(FailureClass::NotDispatched, config),
+            Mode::Sync => match breaker.admit(config.breaker(), now) {
+                Admission::Ask => Effect::Ask,
+                Admission::CoolingDown => exchange.fail(FailureClass::CoolingDown, config),
+            },
+        };
+        (exchange, effect)
+    }
+
+    /// The body of the call that [`Effect::Ask`] wants sent.
+    #[must_use]
+    pub fn question(&self) -> &[u8] {
+        &self.request_half
+    }
+
+    /// The id of the record, and of the calls about it.
+    #[must_use]
+    pub fn id(&self) -> &RecordId {
+        &self.id
+    }
+
+    /// The host sent the question, or did not.
+    pub fn dispatched(
+        &mut self,
+        result: Result<CalloutToken, DispatchRefusal>,
+        config: &Config,
+        breaker: &mut Breaker,
+        now: Moment,
+    ) -> Effect {
+        if self.place != Place::Asking || self.finished {
+            return Effect::Nothing;
+        }
+        let class = match result {
+            Ok(token) => {
+                self.place = Place::Held(token);
+                return Effect::Nothing;
+            }
+            Err(DispatchRefusal::UnknownCluster) => FailureClass::Misconfigured,
+            Err(DispatchRefusal::NotSent) => FailureClass::NotDispatched,
+        };
+        breaker.failed(class, config.breaker(), now);
+        self.fail(class, config)
+    }
+
+    /// A callout was answered. Acts only on the answer to this exchange's own question.
+    pub fn answer(
+        &mut self,
+        token: CalloutToken,
+        answer: &Answer,
+        config: &Config,
+        breaker: &mut Breaker,
+        now: Moment,
+    ) -> Effect {
+        if self.place != Place::Held(token) || self.finished {
+            return Effect::Nothing;
+        }
+        self.asked_for = Some(now.since(self.started));
+        self.verdict = answer.verdict();
+        match answer.outcome() {
+            Outcome::Pass => {
+                breaker.answered();
+                self.pass(PermitReason::Verdict)
+            }
+            Outcome::Block => {
+                breaker.answered();
+                self.reply(ReplyReason::Denied)
+            }
+            Outcome::Unregistered => {
+                breaker.answered();
+                match config.unregistered() {
+                    UnregisteredAction::Pass => self.pass(PermitReason::Unregistered),
+                    UnregisteredAction::Block => self.reply(ReplyReason::Unregistered),
+                }
+            }
+            Outcome::Failure(class) => {
+                breaker.failed(class, config.breaker(), now);
+                self.fail(class, config)
+            }
+        }
+    }
+
+    /// Whether the request must not go on: everything but a given permit holds it.
+    #[must_use]
+    pub fn holds_request(&self) -> bool {
+        match self.place {
+            Place::Asking | Place::Held(_) | Place::Answered => true,
+            Place::Upstream => false,
+        }
+    }
+
+    /// Whether a response is upstream's, and the first one: the filter's own reply comes by the same hook. Interim responses (1xx but 101) never count.
+    #[must_use]
+    pub fn wants_response(&self, status: Option<u16>) -> bool {
+        let interim = status.is_some_and(|status| status < 200 && status != 101);
+        self.place == Place::Upstream
+            && matches!(self.response, Response::None)
+            && !interim
+            && !self.finished
+    }
+
+    /// Upstream's response headers are complete; `half` is `None` when the host did not show them. Call it where [`Self::wants_response`] says so.
+    pub fn response(&mut self, half: Option<Vec<u8>>) {
+        self.response = match half {
+            Some(half) => Response::Half(half),
+            None => Response::Unreadable,
+        };
+    }
+
+    /// The exchange is over. Gives its record, once.
+    pub fn finish(&mut self, now: Moment) -> Option<Record<'_>> {
+        if std::mem::replace(&mut self.finished, true) {
+            return None;
+        }
+        Some(Record {
+            id: &self.id,
+            started: self.started.unix_millis(),
+            duration: now.since(self.started),
+            mode: self.mode,
+            decision: self.decision,
+            verdict: self.verdict,
+            asked_for: self.asked_for,
+            end: self.end(),
+            request_json: &self.request_half,
+            response_json: match &self.response {
+                Response::Half(half) => Some(half),
+                Response::None | Response::Unreadable => None,
+            },
+        })
+    }
+
+    fn end(&self) -> End {
+        match (self.decision, &self.response) {
+            (GatewayDecision::Denied | GatewayDecision::UnregisteredBlocked, _) => End::Denied,
+            (GatewayDecision::FailedClosed(_), _) => End::Failed,
+            (GatewayDecision::Undecided, _) => End::Aborted,
+            (
+                GatewayDecision::Verdict
+                | GatewayDecision::Async
+                | GatewayDecision::Unregistered
+                | GatewayDecision::FailOpen(_),
+                Response::Half(_) | Response::Unreadable,
+            ) => End::Upstream,
+            (
+                GatewayDecision::Verdict
+                | GatewayDecision::Async
+                | GatewayDecision::Unregistered
+                | GatewayDecision::FailOpen(_),
+                Response::None,
+            ) => End::Aborted,
+        }
+    }
+
+    fn fail(&mut self, class: FailureClass, config: &Config) -> Effect {
+        match config.on_failure().of(class) {
+            FailureAction::Open => self.pass(PermitReason::FailOpen(class)),
+            FailureAction::Closed => self.reply(ReplyReason::Failed(class)),
+        }
+    }
+
+    fn pass(&mut self, reason: PermitReason) -> Effect {
+        self.place = Place::Upstream;
+        self.decision = reason.decision();
+        Effect::Pass(Permit::grant(reason))
+    }
+
+    fn reply(&mut self, reason: ReplyReason) -> Effect {
+        self.place = Place::Answered;
+        self.decision = reason.decision();
+        Effect::Reply(LocalReply::because(reason))
+    }
+}
+
+#[cfg(test)]
+mod tests;

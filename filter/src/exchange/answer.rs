@@ -1,0 +1,111 @@
+//! What a callout's answer means.
+//!
+//! The host answers itself when it gets nothing from ASE, with statuses that ASE uses too. Whether an answer is the host's is one predicate,
+//! [`made_by_host`], the only place to change for another host.
+
+use ase_core::headers::Headers;
+use ase_core::text;
+use ase_core::transaction::{FailureClass, VerdictLabel};
+
+use crate::head;
+
+/// A callout's answer, understood.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Answer {
+    outcome: Outcome,
+    verdict: Option<VerdictLabel>,
+    retry_after_secs: Option<u32>,
+}
+
+/// What follows from an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// ASE said 200.
+    Pass,
+    /// ASE said 403.
+    Block,
+    /// ASE does not know the API (503).
+    Unregistered,
+    /// No verdict.
+    Failure(FailureClass),
+}
+
+impl Answer {
+    /// Reads an answer's headers.
+    #[must_use]
+    pub fn of(headers: &Headers<'_>) -> Self {
+        if headers.is_empty() {
+            return Self::failure(FailureClass::ResetAfterHeaders);
+        }
+        let status = head::status(headers);
+        if made_by_host(headers) {
+            return Self::failure(match status {
+                Some(504) => FailureClass::Timeout,
+                Some(503) => FailureClass::Unreachable,
+                Some(_) | None => FailureClass::BadReply,
+            });
+        }
+        let verdict = headers
+            .first(b"x-ase-verdict")
+            .and_then(|label| VerdictLabel::parse(&text::of(label)));
+        Self {
+            outcome: outcome(status, verdict),
+            verdict,
+            retry_after_secs: headers
+                .first(b"retry-after")
+                .and_then(|secs| text::of(secs).parse().ok()),
+        }
+    }
+
+    /// An answer that could not be read.
+    #[must_use]
+    pub fn unreadable() -> Self {
+        Self::failure(FailureClass::BadReply)
+    }
+
+    /// What follows from it.
+    #[must_use]
+    pub fn outcome(&self) -> Outcome {
+        self.outcome
+    }
+
+    /// ASE's own word for its verdict.
+    #[must_use]
+    pub fn verdict(&self) -> Option<VerdictLabel> {
+        self.verdict
+    }
+
+    /// How long ASE asks to be left alone, in seconds; the form with a date is not read.
+    #[must_use]
+    pub fn retry_after_secs(&self) -> Option<u32> {
+        self.retry_after_secs
+    }
+
+    fn failure(class: FailureClass) -> Self {
+        Self {
+            outcome: Outcome::Failure(class),
+            verdict: None,
+            retry_after_secs: None,
+        }
+    }
+}
+
+/// Whether the host made the answer up. Envoy adds `x-envoy-upstream-service-time` to each answer that came from upstream and to no other;
+/// on a host that does not, an ASE that labels its verdicts is recognised by the label.
+fn made_by_host(headers: &Headers<'_>) -> bool {
+    headers.first(b"x-envoy-upstream-service-time").is_none()
+        && headers.first(b"x-ase-verdict").is_none()
+}
+
+/// An ASE of another make sends no label; the status alone decides then.
+fn outcome(status: Option<u16>, verdict: Option<VerdictLabel>) -> Outcome {
+    match (status, verdict) {
+        (Some(200), _) => Outcome::Pass,
+        (Some(403), _) => Outcome::Block,
+        (Some(503), Some(VerdictLabel::Overloaded)) => Outcome::Failure(FailureClass::Ase5xx),
+        (Some(503), _) => Outcome::Unregistered,
+        (Some(400 | 401 | 413), _) => Outcome::Failure(FailureClass::AseRejected),
+        (Some(500..=599), _) => Outcome::Failure(FailureClass::Ase5xx),
+        (Some(_) | None, _) => Outcome::Failure(FailureClass::BadReply),
+    }
+}

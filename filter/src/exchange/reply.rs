@@ -1,0 +1,69 @@
+//! The filter's own answer to a client.
+
+use std::borrow::Cow;
+
+use ase_core::transaction::{FailureClass, GatewayDecision};
+
+use crate::config::{Config, Reply};
+
+/// Answers one client instead of upstream. Only [`crate::exchange`] makes one.
+#[derive(Debug, PartialEq, Eq)]
+#[must_use = "a client whose reply is dropped waits for ever"]
+pub struct LocalReply {
+    reason: ReplyReason,
+}
+
+/// Why the client is answered by the filter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReplyReason {
+    /// ASE said 403.
+    Denied,
+    /// ASE does not know the API, and that is set to block.
+    Unregistered,
+    /// No verdict could be had, and the class is closed.
+    Failed(FailureClass),
+}
+
+impl LocalReply {
+    pub(in crate::exchange) fn because(reason: ReplyReason) -> Self {
+        Self { reason }
+    }
+
+    /// Why the client is answered by the filter.
+    #[must_use]
+    pub fn reason(&self) -> ReplyReason {
+        self.reason
+    }
+
+    /// Status, headers and body, as configured.
+    #[must_use]
+    pub fn content<'c>(&self, config: &'c Config) -> &'c Reply {
+        match self.reason {
+            ReplyReason::Denied | ReplyReason::Unregistered => config.block(),
+            ReplyReason::Failed(_) => config.failure_reply(),
+        }
+    }
+
+    /// The response-code details for the host's access log: as configured for a block, `ase_failure_<class>` for a failure.
+    #[must_use]
+    pub fn details<'c>(&self, config: &'c Config) -> Cow<'c, str> {
+        match self.reason {
+            ReplyReason::Denied | ReplyReason::Unregistered => {
+                Cow::Borrowed(config.block_details())
+            }
+            ReplyReason::Failed(class) => Cow::Owned(format!("ase_failure_{}", class.as_str())),
+        }
+    }
+}
+
+impl ReplyReason {
+    /// As records say it.
+    #[must_use]
+    pub fn decision(self) -> GatewayDecision {
+        match self {
+            Self::Denied => GatewayDecision::Denied,
+            Self::Unregistered => GatewayDecision::UnregisteredBlocked,
+            Self::Failed(class) => GatewayDecision::FailedClosed(class),
+        }
+    }
+}

@@ -1,0 +1,395 @@
+//! Classification of answers as a table; then random orders of events against the two promises: at most one exit, and never limbo.
+
+use ase_core::headers::Headers;
+use proptest::prelude::*;
+
+use super::*;
+
+fn config(document: &str) -> Config {
+    Config::parse(document.as_bytes()).unwrap()
+}
+
+fn answer(headers: &[(&'static str, &'static str)]) -> Answer {
+    let mut list = Headers::default();
+    for (name, value) in headers {
+        list.push(name.as_bytes(), value.as_bytes());
+    }
+    Answer::of(&list)
+}
+
+/// An answer as ASE gives it, through Envoy.
+fn from_ase(status: &'static str, verdict: Option<&'static str>) -> Answer {
+    let mut headers = vec![(":status", status), ("x-envoy-upstream-service-time", "1")];
+    headers.extend(verdict.map(|verdict| ("x-ase-verdict", verdict)));
+    answer(&headers)
+}
+
+fn started(config: &Config) -> (Exchange, Breaker) {
+    let mut breaker = Breaker::default();
+    let head = Head::Read(b"{\"q\":1}".to_vec());
+    let (exchange, effect) = Exchange::request(
+        RecordId::mint(1, 2),
+        head,
+        config,
+        &mut breaker,
+        Moment::default(),
+    );
+    assert!(matches!(effect, Effect::Ask));
+    (exchange, breaker)
+}
+
+/// The decision after the question was answered like this.
+fn check(document: &str, answer: &Answer, expected: GatewayDecision) {
+    let config = config(document);
+    let (mut exchange, mut breaker) = started(&config);
+    let sent = exchange.dispatched(
+        Ok(CalloutToken(7)),
+        &config,
+        &mut breaker,
+        Moment::default(),
+    );
+    assert!(matches!(sent, Effect::Nothing) && exchange.holds_request());
+    let now = Moment::from_nanos(3_000_000);
+    match exchange.answer(CalloutToken(7), answer, &config, &mut breaker, now) {
+        Effect::Pass(permit) => assert_eq!(permit.reason().decision(), expected),
+        Effect::Reply(reply) => assert_eq!(reply.reason().decision(), expected),
+        effect @ (Effect::Ask | Effect::Nothing) => panic!("{effect:?}"),
+    }
+    let record = exchange.finish(now).unwrap();
+    assert_eq!(record.decision, expected);
+    assert_eq!(record.asked_for, Some(Duration::from_millis(3)));
+}
+
+#[test]
+fn each_answer_has_one_meaning() {
+    use FailureClass as Class;
+    let fail_open = GatewayDecision::FailOpen;
+    for (status, verdict, expected) in [
+        ("200", Some("allowed"), GatewayDecision::Verdict),
+        ("200", Some("would_block"), GatewayDecision::Verdict),
+        ("200", None, GatewayDecision::Verdict),
+        ("403", Some("blocked"), GatewayDecision::Denied),
+        ("403", None, GatewayDecision::Denied),
+        ("503", Some("unregistered"), GatewayDecision::Unregistered),
+        ("503", None, GatewayDecision::Unregistered),
+        ("503", Some("overloaded"), fail_open(Class::Ase5xx)),
+        ("400", Some("rejected"), fail_open(Class::AseRejected)),
+        ("401", Some("rejected"), fail_open(Class::AseRejected)),
+        ("413", None, fail_open(Class::AseRejected)),
+        ("500", None, fail_open(Class::Ase5xx)),
+        ("504", None, fail_open(Class::Ase5xx)),
+        ("100", None, fail_open(Class::BadReply)),
+        ("201", None, fail_open(Class::BadReply)),
+        ("204", None, fail_open(Class::BadReply)),
+        ("302", None, fail_open(Class::BadReply)),
+        ("404", Some("rejected"), fail_open(Class::BadReply)),
+        ("429", None, fail_open(Class::BadReply)),
+        ("2OO", None, fail_open(Class::BadReply)),
+        ("", None, fail_open(Class::BadReply)),
+    ] {
+        check("{}", &from_ase(status, verdict), expected);
+    }
+}
+
+#[test]
+fn what_the_host_made_up_is_never_a_verdict() {
+    use FailureClass as Class;
+    for (status, class) in [
+        ("504", Class::Timeout),
+        ("503", Class::Unreachable),
+        ("502", Class::BadReply),
+        ("200", Class::BadReply),
+        ("403", Class::BadReply),
+    ] {
+        let made_up = answer(&[
+            (":status", status),
+            ("content-length", "9"),
+            ("content-type", "text/plain"),
+        ]);
+        check("{}", &made_up, GatewayDecision::FailOpen(class));
+        check(
+            r#"{"on_failure": "closed"}"#,
+            &made_up,
+            GatewayDecision::FailedClosed(class),
+        );
+    }
+    check(
+        "{}",
+        &answer(&[]),
+        GatewayDecision::FailOpen(Class::ResetAfterHeaders),
+    );
+    check(
+        "{}",
+        &Answer::unreadable(),
+        GatewayDecision::FailOpen(Class::BadReply),
+    );
+}
+
+#[test]
+fn an_unknown_api_can_be_blocked() {
+    let document = r#"{"unregistered": "block", "on_failure": "open"}"#;
+    check(
+        document,
+        &from_ase("503", Some("unregistered")),
+        GatewayDecision::UnregisteredBlocked,
+    );
+    check(
+        document,
+        &from_ase("503", Some("overloaded")),
+        GatewayDecision::FailOpen(FailureClass::Ase5xx),
+    );
+}
+
+#[test]
+fn a_question_that_is_not_sent_is_a_failure_of_its_own_class() {
+    for (refusal, class) in [
+        (DispatchRefusal::UnknownCluster, FailureClass::Misconfigured),
+        (DispatchRefusal::NotSent, FailureClass::NotDispatched),
+    ] {
+        let config = config(&format!(
+            r#"{{"on_failure": {{"{}": "closed"}}}}"#,
+            class.as_str()
+        ));
+        let (mut exchange, mut breaker) = started(&config);
+        let effect = exchange.dispatched(Err(refusal), &config, &mut breaker, Moment::default());
+        let Effect::Reply(reply) = effect else {
+            panic!("{effect:?}")
+        };
+        assert_eq!(reply.reason(), ReplyReason::Failed(class));
+        assert_eq!(
+            reply.details(&config),
+            format!("ase_failure_{}", class.as_str())
+        );
+        assert_eq!(reply.content(&config).status, 503);
+        assert!(exchange.holds_request());
+        assert_eq!(exchange.finish(Moment::default()).unwrap().end, End::Failed);
+    }
+}
+
+#[test]
+fn a_head_that_cannot_be_read_falls_under_the_policy_and_async_still_passes() {
+    let request = |document: &str| {
+        let config = config(document);
+        Exchange::request(
+            RecordId::mint(0, 0),
+            Head::Unreadable,
+            &config,
+            &mut Breaker::default(),
+            Moment::default(),
+        )
+        .1
+    };
+    let class = FailureClass::NotDispatched;
+    let open = request("{}");
+    assert!(
+        matches!(open, Effect::Pass(permit) if permit.reason() == PermitReason::FailOpen(class))
+    );
+    let closed = request(r#"{"on_failure": "closed"}"#);
+    assert!(matches!(closed, Effect::Reply(reply) if reply.reason() == ReplyReason::Failed(class)));
+    let unasked = request(r#"{"mode": "async", "on_failure": "closed"}"#);
+    assert!(matches!(unasked, Effect::Pass(permit) if permit.reason() == PermitReason::Async));
+}
+
+#[test]
+fn a_failing_ase_is_left_alone() {
+    let config = config(r#"{"breaker": {"failures": 1}}"#);
+    let (mut exchange, mut breaker) = started(&config);
+    let first = exchange.dispatched(
+        Err(DispatchRefusal::NotSent),
+        &config,
+        &mut breaker,
+        Moment::default(),
+    );
+    assert!(matches!(first, Effect::Pass(_)));
+    let head = Head::Read(Vec::new());
+    let (_, second) = Exchange::request(
+        RecordId::mint(1, 3),
+        head,
+        &config,
+        &mut breaker,
+        Moment::default(),
+    );
+    assert!(
+        matches!(second, Effect::Pass(permit) if permit.reason() == PermitReason::FailOpen(FailureClass::CoolingDown))
+    );
+}
+
+#[test]
+fn the_end_says_what_the_client_got() {
+    let config = config("{}");
+    let ended = |answer: Option<Answer>, response: Option<Option<Vec<u8>>>| {
+        let (mut exchange, mut breaker) = started(&config);
+        let _held = exchange.dispatched(
+            Ok(CalloutToken(1)),
+            &config,
+            &mut breaker,
+            Moment::default(),
+        );
+        if let Some(answer) = answer {
+            let _exit = exchange.answer(
+                CalloutToken(1),
+                &answer,
+                &config,
+                &mut breaker,
+                Moment::default(),
+            );
+        }
+        if let Some(half) = response
+            && exchange.wants_response(Some(200))
+        {
+            exchange.response(half);
+        }
+        let record = exchange.finish(Moment::default()).unwrap();
+        (
+            record.decision,
+            record.end,
+            record.response_json.map(<[u8]>::to_vec),
+        )
+    };
+    let (pass, block) = (from_ase("200", None), from_ase("403", None));
+    let half = || Some(Some(b"{}".to_vec()));
+    assert_eq!(
+        ended(Some(pass), half()),
+        (
+            GatewayDecision::Verdict,
+            End::Upstream,
+            Some(b"{}".to_vec())
+        )
+    );
+    assert_eq!(
+        ended(Some(pass), Some(None)),
+        (GatewayDecision::Verdict, End::Upstream, None)
+    );
+    assert_eq!(
+        ended(Some(pass), None),
+        (GatewayDecision::Verdict, End::Aborted, None)
+    );
+    assert_eq!(
+        ended(Some(block), half()),
+        (GatewayDecision::Denied, End::Denied, None)
+    );
+    assert_eq!(
+        ended(None, half()),
+        (GatewayDecision::Undecided, End::Aborted, None)
+    );
+}
+
+#[test]
+fn interim_responses_do_not_count_but_a_protocol_switch_does() {
+    let config = config(r#"{"mode": "async"}"#);
+    let head = Head::Read(Vec::new());
+    let (mut exchange, effect) = Exchange::request(
+        RecordId::mint(1, 3),
+        head,
+        &config,
+        &mut Breaker::default(),
+        Moment::default(),
+    );
+    assert!(matches!(effect, Effect::Pass(_)));
+    assert!(!exchange.wants_response(Some(100)) && !exchange.wants_response(Some(103)));
+    assert!(exchange.wants_response(Some(101)) && exchange.wants_response(None));
+    exchange.response(None);
+    assert!(!exchange.wants_response(Some(200)));
+}
+
+#[derive(Clone, Debug)]
+enum Event {
+    Dispatched(Result<u32, ()>),
+    Answer(u32, Answer),
+    Response(u16),
+    Finish,
+}
+
+fn any_event() -> impl Strategy<Value = Event> {
+    let answers = prop::sample::select(vec![
+        from_ase("200", Some("allowed")),
+        from_ase("403", None),
+        from_ase("503", None),
+        from_ase("500", None),
+        answer(&[(":status", "504")]),
+        answer(&[]),
+        Answer::unreadable(),
+    ]);
+    prop_oneof![
+        prop_oneof![Just(Err(())), (1..4_u32).prop_map(Ok)].prop_map(Event::Dispatched),
+        (1..4_u32, answers).prop_map(|(token, answer)| Event::Answer(token, answer)),
+        (100..600_u16).prop_map(Event::Response),
+        Just(Event::Finish),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn any_order_of_events_gives_at_most_one_exit_and_never_limbo(
+        mode in prop::sample::select(vec!["sync", "async"]),
+        policy in prop::sample::select(vec!["open", "closed"]),
+        unregistered in prop::sample::select(vec!["pass", "block"]),
+        readable: bool,
+        events in prop::collection::vec(any_event(), 0..12),
+    ) {
+        let config = config(&format!(
+            r#"{{"mode": "{mode}", "on_failure": "{policy}", "unregistered": "{unregistered}", "breaker": {{"failures": 1, "cool_down_ms": 1}}}}"#
+        ));
+        let mut breaker = Breaker::default();
+        let head = if readable { Head::Read(b"{}".to_vec()) } else { Head::Unreadable };
+        let (mut exchange, effect) = Exchange::request(RecordId::mint(0, 0), head, &config, &mut breaker, Moment::default());
+        // The model: what an observer of inputs and effects knows.
+        let mut pending = None;
+        let mut asking = matches!(effect, Effect::Ask);
+        let mut exits = Vec::new();
+        let mut records = 0;
+        let note = |effect: Effect, exits: &mut Vec<GatewayDecision>| match effect {
+            Effect::Pass(permit) => exits.push(permit.reason().decision()),
+            Effect::Reply(reply) => exits.push(reply.reason().decision()),
+            Effect::Ask | Effect::Nothing => {}
+        };
+        note(effect, &mut exits);
+        for (step, event) in events.into_iter().enumerate() {
+            let now = Moment::from_nanos(step as u64 * 400_000);
+            let exits_before = exits.len();
+            match event {
+                Event::Dispatched(result) => {
+                    let sent = result.map(CalloutToken).map_err(|()| DispatchRefusal::NotSent);
+                    let effect = exchange.dispatched(sent, &config, &mut breaker, now);
+                    prop_assert!(!matches!(effect, Effect::Ask));
+                    note(effect, &mut exits);
+                    if asking && records == 0 {
+                        asking = false;
+                        pending = result.ok();
+                    }
+                }
+                Event::Answer(token, answer) => {
+                    let effect = exchange.answer(CalloutToken(token), &answer, &config, &mut breaker, now);
+                    prop_assert!(!matches!(effect, Effect::Ask));
+                    note(effect, &mut exits);
+                    let own = pending == Some(token) && records == 0;
+                    prop_assert_eq!(exits.len() - exits_before, usize::from(own), "only the answer to its own question moves it");
+                    if own {
+                        pending = None;
+                    }
+                }
+                Event::Response(status) => {
+                    if exchange.wants_response(Some(status)) {
+                        prop_assert!(!exchange.holds_request(), "upstream answers only what was let through");
+                        exchange.response(Some(b"{}".to_vec()));
+                    }
+                }
+                Event::Finish => {
+                    let expected = exits.last().copied().unwrap_or(GatewayDecision::Undecided);
+                    if let Some(record) = exchange.finish(now) {
+                        prop_assert_eq!(record.decision, expected);
+                        records += 1;
+                    }
+                }
+            }
+            prop_assert!(exits.len() <= 1, "two exits: {:?}", exits);
+            prop_assert!(exits.len() == 1 || asking || pending.is_some(), "limbo");
+            let passed = matches!(
+                exits.first(),
+                Some(GatewayDecision::Verdict | GatewayDecision::Async | GatewayDecision::Unregistered | GatewayDecision::FailOpen(_))
+            );
+            prop_assert_eq!(exchange.holds_request(), !passed, "held unless a permit was given");
+            prop_assert!(records <= 1);
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! From the header lists that the host hands over to the JSON halves of a report.
+//!
+//! Everything that is ever said about a request is taken here, in the request phase: later the host may have changed or hidden it. Headers `x-ase-*` are
+//! between the filter and ASE: a client's are not reported.
+
+use std::borrow::Cow;
+
+use ase_core::address::{ClientAddress, PeerAddress, forwarded_for};
+use ase_core::headers::{Header, Headers};
+use ase_core::identity::Credentials;
+use ase_core::wire::{RequestHead, write_request, write_response};
+
+use crate::config::{ClientAddressSource, Config};
+
+/// What the host says about a request, as bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct SeenRequest<'a> {
+    /// All headers, pseudo headers included.
+    pub headers: &'a Headers<'a>,
+    /// The property `source.address`; `None` when the host does not tell.
+    pub source_address: Option<&'a [u8]>,
+    /// The property `request.protocol`; `None` when the host does not tell.
+    pub protocol: Option<&'a [u8]>,
+}
+
+/// The client, as far as it is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Client {
+    /// Its address; `None` is reported as absent, never made up.
+    pub address: Option<ClientAddress>,
+    /// Its port.
+    pub port: Option<u16>,
+}
+
+/// Finds the client of a request.
+#[must_use]
+pub fn client(source: ClientAddressSource, seen: &SeenRequest<'_>) -> Client {
+    match source {
+        ClientAddressSource::Envoy => {
+            let text = seen
+                .source_address
+                .and_then(|bytes| std::str::from_utf8(bytes).ok());
+            let peer = text.and_then(|text| PeerAddress::parse(text).ok());
+            Client {
+                address: peer.map(|peer| peer.address),
+                port: peer.and_then(|peer| peer.port).map(|port| port.get()),
+            }
+        }
+        ClientAddressSource::Xff(trusted_hops) => {
+            let values = seen
+                .headers
+                .values_of(b"x-forwarded-for")
+                .map(|value| &**value);
+            Client {
+                address: forwarded_for(values, trusted_hops).ok(),
+                port: None,
+            }
+        }
+    }
+}
+
+/// Appends the request half of a report; it is the question as well.
+pub fn write_request_half(
+    out: &mut Vec<u8>,
+    seen: &SeenRequest<'_>,
+    client: Client,
+    config: &Config,
+) {
+    let headers = seen.headers;
+    let first = |name: &[u8]| value_of(headers, name);
+    let authority = first(b":authority").filter(|authority| !authority.is_empty());
+    let method = first(b":method").unwrap_or_default();
+    // CONNECT has no path: its target is the authority.
+    let url = first(b":path").or(authority).unwrap_or_default();
+    let header_of = |name: &Option<String>| name.as_ref().and_then(|name| first(name.as_bytes()));
+    let head = RequestHead {
+        source_ip: client.address,
+        source_port: client.port,
+        method,
+        url,
+        host: authority.or_else(|| first(b"host")),
+        http_version: seen
+            .protocol
+            .map(|protocol| protocol.strip_prefix(b"HTTP/").unwrap_or(protocol)),
+        username: header_of(&config.user_info().username_header),
+        client_id: header_of(&config.user_info().client_id_header),
+    };
+    let credentials = Credentials::find(headers, url, config.credentials());
+    write_request(
+        out,
+        &head,
+        reported(headers).filter(|(name, _)| !name.eq_ignore_ascii_case(b"host")),
+        credentials.iter(),
+    );
+}
+
+/// Appends the response half of a report.
+pub fn write_response_half(out: &mut Vec<u8>, status: u16, headers: &Headers<'_>) {
+    write_response(out, status, reported(headers));
+}
+
+/// The status of a response or of an answer, 100 to 999.
+#[must_use]
+pub fn status(headers: &Headers<'_>) -> Option<u16> {
+    let digits = headers.first(b":status")?;
+    let three_digits = digits.len() == 3 && digits.iter().all(u8::is_ascii_digit);
+    let status: u16 = std::str::from_utf8(digits).ok()?.parse().ok()?;
+    (three_digits && status >= 100).then_some(status)
+}
+
+/// The distinct names of `x-ase-*` headers, which are taken off before the request goes upstream.
+#[must_use]
+pub fn reserved_names<'h>(headers: &'h Headers<'_>) -> Vec<Cow<'h, [u8]>> {
+    let mut names: Vec<Cow<'h, [u8]>> = Vec::new();
+    for Header { name, .. } in headers.iter().filter(|header| is_reserved(&header.name)) {
+        if !names.iter().any(|known| known.eq_ignore_ascii_case(name)) {
+            names.push(Cow::Borrowed(name));
+        }
+    }
+    names
+}
+
+fn value_of<'h>(headers: &'h Headers<'_>, name: &[u8]) -> Option<&'h [u8]> {
+    headers
+        .iter()
+        .find(|header| header.name.eq_ignore_ascii_case(name))
+        .map(|header| &*header.value)
+}
+
+fn reported<'h>(headers: &'h Headers<'_>) -> impl Iterator<Item = (&'h [u8], &'h [u8])> {
+    headers
+        .iter()
+        .filter(|header| !header.name.starts_with(b":") && !is_reserved(&header.name))
+        .map(|header| (&*header.name, &*header.value))
+}
+
+fn is_reserved(name: &[u8]) -> bool {
+    name.split_at_checked(6)
+        .is_some_and(|(prefix, _)| prefix.eq_ignore_ascii_case(b"x-ase-"))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,302 @@
+//! The host's calls, raw: each returns a status, none panics, and what a host returns is read in place.
+//!
+//! The only module with `unsafe`. It declares the imports itself, because the SDK's wrappers panic on statuses that are ordinary: a capability that is not
+//! granted (`InternalFailure` on Envoy), a phase in which a map is not there, a value that is not UTF-8. Statuses are plain numbers here, so one
+//! that this ABI does not know is an error like any other. Memory that a host returns was allocated by the SDK's `proxy_on_memory_allocate`, a boxed slice of
+//! exactly the returned size; [`Returned`] takes it over.
+//!
+//! What a refusal of each import means:
+//!
+//! | import | when refused |
+//! |---|---|
+//! | `proxy_log` | the line is lost |
+//! | `proxy_get_log_level` | taken as info: no debug lines |
+//! | `proxy_get_current_time_nanoseconds` | the last time known, or 0: records carry it and ASE dates them itself; the breaker stays shut |
+//! | `proxy_set_tick_period_milliseconds` | the configuration is refused: no record would ever be sent |
+//! | `proxy_set_effective_context` | the configuration is refused: the SDK traps on the first answer without it |
+//! | `proxy_continue_stream` | the configuration is refused in `sync`: no held request could ever go on. At run time the client gets the failure reply |
+//! | `proxy_send_local_response` | the stream is reset: a request that must not pass does not |
+//! | `proxy_close_stream` | used only after the one above was refused: the request stays held until the host's own timeout |
+//! | `proxy_get_buffer_bytes` | of the configuration: it is refused. Of the answer to a batch: every line counts as taken |
+//! | `proxy_get_header_map_pairs` | of a request: failure class `not_dispatched`. Of an answer: `bad_reply`. Of a response: the record has no response half |
+//! | `proxy_remove_header_map_value` | the client's `x-ase-*` headers reach upstream, said once; they are not reported all the same |
+//! | `proxy_get_property` | address and protocol are left out; ASE rejects a question without an address: class `ase_rejected` |
+//! | `proxy_http_call` (by the SDK) | failure class `not_dispatched`, or `misconfigured` for an unknown cluster |
+//! | `proxy_define_metric`, `proxy_increment_metric` | that counter stays off or stands still |
+//! | `proxy_done` | an ended root context stays in memory |
+//! | `random_get` | record ids are made of the time and of addresses |
+#![expect(
+    unsafe_code,
+    reason = "the raw host calls; every block states why it is sound"
+)]
+
+use std::ptr::null_mut;
+use std::time::Duration;
+
+use crate::clock::Moment;
+
+#[link(wasm_import_module = "env")]
+unsafe extern "C" {
+    fn proxy_log(level: u32, message: *const u8, message_size: usize) -> u32;
+    fn proxy_get_log_level(level: *mut u32) -> u32;
+    fn proxy_get_current_time_nanoseconds(time: *mut u64) -> u32;
+    fn proxy_set_tick_period_milliseconds(period: u32) -> u32;
+    fn proxy_set_effective_context(context: u32) -> u32;
+    fn proxy_continue_stream(stream: u32) -> u32;
+    fn proxy_close_stream(stream: u32) -> u32;
+    fn proxy_send_local_response(
+        status: u32,
+        details: *const u8,
+        details_size: usize,
+        body: *const u8,
+        body_size: usize,
+        headers: *const u8,
+        headers_size: usize,
+        grpc_status: i32,
+    ) -> u32;
+    fn proxy_get_buffer_bytes(
+        buffer: u32,
+        start: usize,
+        max_size: usize,
+        data: *mut *mut u8,
+        size: *mut usize,
+    ) -> u32;
+    fn proxy_get_header_map_pairs(map: u32, data: *mut *mut u8, size: *mut usize) -> u32;
+    fn proxy_remove_header_map_value(map: u32, name: *const u8, name_size: usize) -> u32;
+    fn proxy_get_property(
+        path: *const u8,
+        path_size: usize,
+        data: *mut *mut u8,
+        size: *mut usize,
+    ) -> u32;
+    fn proxy_define_metric(kind: u32, name: *const u8, name_size: usize, id: *mut u32) -> u32;
+    fn proxy_increment_metric(id: u32, offset: i64) -> u32;
+    fn proxy_done() -> u32;
+}
+
+#[link(wasm_import_module = "wasi_snapshot_preview1")]
+unsafe extern "C" {
+    fn random_get(buffer: *mut u8, size: usize) -> u32;
+}
+
+/// The request side of a stream, for the two stream calls.
+const REQUEST_STREAM: u32 = 0;
+/// No gRPC status: the host derives it from the HTTP status.
+const NO_GRPC_STATUS: i32 = -1;
+/// The kind of metric that only grows.
+const COUNTER: u32 = 0;
+
+/// Why a host call did nothing: the status of the ABI.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Refused(pub(crate) u32);
+
+impl Refused {
+    /// Whether the host does not offer the call at all (10 internal failure, 12 unimplemented), as against a call out of season.
+    pub(crate) fn is_denial(self) -> bool {
+        matches!(self.0, 10 | 12)
+    }
+}
+
+/// A log level of the host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Level {
+    Debug = 1,
+    Info = 2,
+    Warn = 3,
+    Error = 4,
+}
+
+/// A header map of the host.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Map {
+    Request = 0,
+    Response = 2,
+    Answer = 6,
+}
+
+/// A buffer of the host.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Buffer {
+    AnswerBody = 4,
+    PluginConfiguration = 7,
+}
+
+/// Names a metric; the host made it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct MetricId(u32);
+
+/// Bytes that the host returned.
+#[derive(Debug, Default)]
+pub(crate) struct Returned(Vec<u8>);
+
+impl std::ops::Deref for Returned {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// Writes a line to the host's log.
+pub(crate) fn log(level: Level, line: &str) {
+    // SAFETY: the pointer and the length are of one live text; the host copies it.
+    let _nothing_to_do_about_a_lost_line =
+        unsafe { proxy_log(level as u32, line.as_ptr(), line.len()) };
+}
+
+/// The lowest level that the host writes.
+pub(crate) fn log_level() -> Level {
+    let mut level = 0_u32;
+    // SAFETY: the host writes one u32 through a pointer to a live one.
+    match (unsafe { proxy_get_log_level(&raw mut level) }, level) {
+        (0, 0 | 1) => Level::Debug,
+        (0, 3) => Level::Warn,
+        (0, 4..) => Level::Error,
+        _ => Level::Info,
+    }
+}
+
+/// The host's wall clock.
+pub(crate) fn now() -> Result<Moment, Refused> {
+    let mut nanos = 0_u64;
+    // SAFETY: the host writes one u64 through a pointer to a live one.
+    done(unsafe { proxy_get_current_time_nanoseconds(&raw mut nanos) })?;
+    Ok(Moment::from_nanos(nanos))
+}
+
+/// Asks for ticks of the root context.
+pub(crate) fn set_tick_period(period: Duration) -> Result<(), Refused> {
+    let millis = u32::try_from(period.as_millis()).unwrap_or(u32::MAX);
+    // SAFETY: no memory is involved.
+    done(unsafe { proxy_set_tick_period_milliseconds(millis) })
+}
+
+/// Makes `context` the one that later calls are about.
+pub(crate) fn set_effective_context(context: u32) -> Result<(), Refused> {
+    // SAFETY: no memory is involved.
+    done(unsafe { proxy_set_effective_context(context) })
+}
+
+/// Lets the held request of the current stream go on.
+pub(crate) fn continue_request() -> Result<(), Refused> {
+    // SAFETY: no memory is involved.
+    done(unsafe { proxy_continue_stream(REQUEST_STREAM) })
+}
+
+/// Resets the current stream.
+pub(crate) fn close_request() -> Result<(), Refused> {
+    // SAFETY: no memory is involved.
+    done(unsafe { proxy_close_stream(REQUEST_STREAM) })
+}
+
+/// Answers the client of the current stream. `headers` are a list of pairs (see [`crate::pairs`]).
+pub(crate) fn send_local_response(
+    status: u16,
+    details: &str,
+    body: &str,
+    headers: &[u8],
+) -> Result<(), Refused> {
+    // SAFETY: each pointer goes with the length of one live slice; the host copies them before it returns.
+    done(unsafe {
+        proxy_send_local_response(
+            u32::from(status),
+            details.as_ptr(),
+            details.len(),
+            body.as_ptr(),
+            body.len(),
+            headers.as_ptr(),
+            headers.len(),
+            NO_GRPC_STATUS,
+        )
+    })
+}
+
+/// The first `max_bytes` of a buffer.
+pub(crate) fn buffer(buffer: Buffer, max_bytes: usize) -> Result<Returned, Refused> {
+    // SAFETY: the host writes through the two pointers, which are live for the call.
+    returned(|data, size| unsafe {
+        proxy_get_buffer_bytes(buffer as u32, 0, max_bytes, data, size)
+    })
+}
+
+/// A whole header map, as a list of pairs (see [`crate::pairs`]).
+pub(crate) fn header_pairs(map: Map) -> Result<Returned, Refused> {
+    // SAFETY: as in `buffer`.
+    returned(|data, size| unsafe { proxy_get_header_map_pairs(map as u32, data, size) })
+}
+
+/// Takes every header of this name off.
+pub(crate) fn remove_header(map: Map, name: &[u8]) -> Result<(), Refused> {
+    // SAFETY: the pointer and the length are of one live slice; the host only reads it.
+    done(unsafe { proxy_remove_header_map_value(map as u32, name.as_ptr(), name.len()) })
+}
+
+/// A property; the parts of `path` are separated by zero bytes.
+pub(crate) fn property(path: &[u8]) -> Result<Returned, Refused> {
+    // SAFETY: the path is one live slice that the host only reads; the rest as in `buffer`.
+    returned(|data, size| unsafe { proxy_get_property(path.as_ptr(), path.len(), data, size) })
+}
+
+/// Makes a counter known to the host.
+pub(crate) fn define_counter(name: &str) -> Result<MetricId, Refused> {
+    let mut id = 0_u32;
+    // SAFETY: the name is one live text that the host only reads; it writes one u32 through a pointer to a live one.
+    done(unsafe { proxy_define_metric(COUNTER, name.as_ptr(), name.len(), &raw mut id) })?;
+    Ok(MetricId(id))
+}
+
+/// Adds to a counter.
+pub(crate) fn increment(counter: MetricId, by: u64) {
+    let by = i64::try_from(by).unwrap_or(i64::MAX);
+    // SAFETY: no memory is involved.
+    let _a_counter_that_stands_still = unsafe { proxy_increment_metric(counter.0, by) };
+}
+
+/// Ends the current root context, which had asked for time to finish.
+pub(crate) fn root_is_done() -> Result<(), Refused> {
+    // SAFETY: no memory is involved.
+    done(unsafe { proxy_done() })
+}
+
+/// 64 random bits; without the host's generator they are mixed from the time and addresses, different per root context but not secret.
+pub(crate) fn random_bits(context: u32) -> u64 {
+    let mut bytes = [0_u8; 8];
+    // SAFETY: the host writes as many bytes as the live array has.
+    if unsafe { random_get(bytes.as_mut_ptr(), bytes.len()) } == 0 {
+        return u64::from_le_bytes(bytes);
+    }
+    let stack = &raw const bytes as usize as u64;
+    let heap = Box::into_raw(Box::new(0_u8));
+    let heap_address = heap as usize as u64;
+    // SAFETY: the pointer came from `Box::into_raw` in the line above and is used nowhere else.
+    drop(unsafe { Box::from_raw(heap) });
+    let time = now().map_or(0, |moment| moment.unix_millis().0);
+    [stack, heap_address, u64::from(context)]
+        .into_iter()
+        .fold(time, |mixed, next| {
+            (mixed ^ next)
+                .wrapping_mul(0x9E37_79B9_7F4A_7C15)
+                .rotate_left(29)
+        })
+}
+
+fn done(status: u32) -> Result<(), Refused> {
+    if status == 0 {
+        Ok(())
+    } else {
+        Err(Refused(status))
+    }
+}
+
+/// Runs a call that returns data. No data at all is empty data.
+fn returned(call: impl FnOnce(*mut *mut u8, *mut usize) -> u32) -> Result<Returned, Refused> {
+    let mut data: *mut u8 = null_mut();
+    let mut size = 0_usize;
+    done(call(&raw mut data, &raw mut size))?;
+    if data.is_null() || size == 0 {
+        return Ok(Returned::default());
+    }
+    // SAFETY: the host got the memory from the SDK's `proxy_on_memory_allocate(size)`, which leaks a boxed slice of that size from the same
+    // allocator, wrote all of it, and keeps no pointer to it.
+    Ok(Returned(unsafe { Vec::from_raw_parts(data, size, size) }))
+}

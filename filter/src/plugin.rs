@@ -1,0 +1,167 @@
+//! The hooks of the host ABI: hooks to inputs, effects to host calls. It decides nothing.
+//!
+//! Assumes one thread per VM and a host that never calls a hook within a hook. It must never panic: the SDK has no guard, and a trap stops every stream of
+//! the worker. A stream dispatches its question; only the root context dispatches records.
+
+use std::rc::Rc;
+
+use proxy_wasm::traits::{Context, RootContext};
+use proxy_wasm::types::ContextType;
+
+use crate::config::Config;
+use crate::host::{self, Buffer, Level};
+
+mod callout;
+mod shared;
+mod stream;
+
+use shared::Shared;
+use stream::Stream;
+
+proxy_wasm::main! {{
+    proxy_wasm::set_root_context(|context| Box::new(Root { context, shared: None }));
+}}
+
+/// Longest answer to a batch that is read, in bytes.
+const MAX_RECEIPT_BYTES: usize = 1 << 20;
+
+/// One configuration in one VM.
+struct Root {
+    context: u32,
+    shared: Option<Rc<Shared>>,
+}
+
+impl Root {
+    fn configure(&mut self, size: usize) -> Result<(), String> {
+        let document = if size == 0 {
+            host::Returned::default()
+        } else {
+            host::buffer(Buffer::PluginConfiguration, size)
+                .map_err(|refused| format!("proxy_get_buffer_bytes is refused by the host (status {}): the configuration cannot be read", refused.0))?
+        };
+        let config = Config::parse(&document).map_err(|faults| faults.to_string())?;
+        self.need_capabilities(&config)?;
+        match &self.shared {
+            Some(shared) => shared.reconfigure(config),
+            None => self.shared = Some(Rc::new(Shared::new(config, self.context))),
+        }
+        Ok(())
+    }
+
+    /// Refuses a configuration that could not be carried out safely; see the table in [`crate::host`].
+    fn need_capabilities(&self, config: &Config) -> Result<(), String> {
+        let denied = |call: &str, status: u32, consequence: &str| {
+            format!(
+                "the host refuses {call} (status {status}), without which {consequence}: allow it"
+            )
+        };
+        host::set_effective_context(self.context).map_err(|refused| {
+            denied(
+                "proxy_set_effective_context",
+                refused.0,
+                "the answer to a callout cannot be taken",
+            )
+        })?;
+        host::set_tick_period(config.delivery().tick).map_err(|refused| {
+            denied(
+                "proxy_set_tick_period_milliseconds",
+                refused.0,
+                "no record would ever be sent",
+            )
+        })?;
+        if config.mode() == ase_core::transaction::Mode::Sync {
+            // Outside a stream the call has no effect.
+            match host::continue_request() {
+                Err(refused) if refused.is_denial() => {
+                    return Err(denied(
+                        "proxy_continue_stream",
+                        refused.0,
+                        "a request that waits for ASE could never go on",
+                    ));
+                }
+                Ok(()) | Err(_) => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Context for Root {
+    fn on_http_call_response(
+        &mut self,
+        token: u32,
+        headers: usize,
+        body_size: usize,
+        _trailers: usize,
+    ) {
+        let Some(shared) = &self.shared else {
+            return;
+        };
+        let answer = callout::answer(headers);
+        let receipt = if body_size == 0 {
+            None
+        } else {
+            host::buffer(Buffer::AnswerBody, MAX_RECEIPT_BYTES.min(body_size)).ok()
+        };
+        shared.delivery_answered(token, &answer, receipt.as_deref().unwrap_or_default());
+        if shared.drained() {
+            end_root();
+        }
+    }
+
+    fn on_done(&mut self) -> bool {
+        match &self.shared {
+            Some(shared) => shared.drain(),
+            None => true,
+        }
+    }
+}
+
+impl RootContext for Root {
+    fn on_configure(&mut self, size: usize) -> bool {
+        match self.configure(size) {
+            Ok(()) => true,
+            Err(faults) => {
+                for fault in faults.lines() {
+                    host::log(
+                        Level::Error,
+                        &format!("ase: configuration refused: {fault}"),
+                    );
+                }
+                false
+            }
+        }
+    }
+
+    fn on_tick(&mut self) {
+        if let Some(shared) = &self.shared {
+            shared.tick();
+            if shared.drained() {
+                end_root();
+            }
+        }
+    }
+
+    fn create_http_context(
+        &self,
+        context: u32,
+    ) -> Option<Box<dyn proxy_wasm::traits::HttpContext>> {
+        Some(Box::new(Stream::new(context, self.shared.clone())))
+    }
+
+    fn get_type(&self) -> Option<ContextType> {
+        Some(ContextType::HttpContext)
+    }
+}
+
+fn end_root() {
+    if let Err(refused) = host::root_is_done() {
+        host::log(
+            Level::Warn,
+            &format!(
+                "ase: the host refuses proxy_done (status {}): the old configuration stays in memory",
+                refused.0
+            ),
+        );
+    }
+}

@@ -1,0 +1,107 @@
+//! Callouts: sending one, and reading the answer of the current one.
+
+use proxy_wasm::types::Status;
+
+use crate::config::{Config, DeliveryKind};
+use crate::exchange::{Answer, CalloutToken, DispatchRefusal};
+use crate::host::{self, Map};
+use crate::outbox::{Call, Endpoint};
+use crate::pairs;
+
+/// The answer that the host is delivering right now.
+pub(super) fn answer(headers: usize) -> Answer {
+    if headers == 0 {
+        return Answer::of(&ase_core::headers::Headers::default());
+    }
+    let Ok(buffer) = host::header_pairs(Map::Answer) else {
+        return Answer::unreadable();
+    };
+    match pairs::parse(&buffer) {
+        // The host announced headers and shows none: nothing can be concluded from that.
+        Ok(headers) if headers.is_empty() => Answer::unreadable(),
+        Ok(headers) => Answer::of(&headers),
+        Err(_) => Answer::unreadable(),
+    }
+}
+
+/// Asks about one request; the answer comes to the context that is active now.
+pub(super) fn ask(
+    config: &Config,
+    correlation: &str,
+    question: &[u8],
+) -> Result<CalloutToken, DispatchRefusal> {
+    let ase = config.ase();
+    let delivery = match config.delivery().kind {
+        DeliveryKind::Batch => Some(("x-ase-delivery", "batch")),
+        DeliveryKind::PerCall => None,
+    };
+    let correlation = Some((ase.correlation_header.as_str(), correlation));
+    let headers = headers(
+        config,
+        &ase.request_path,
+        "application/json",
+        [correlation, delivery],
+    );
+    dispatch(config, headers, question, ase.timeout)
+}
+
+/// Sends records; the answer comes to the root context, which must be the active one.
+pub(super) fn deliver(config: &Config, call: &Call<'_>) -> Result<CalloutToken, DispatchRefusal> {
+    let ase = config.ase();
+    let (path, content_type) = match call.endpoint {
+        Endpoint::Batch => (&ase.batch_path, "application/x-ndjson"),
+        Endpoint::Request => (&ase.request_path, "application/json"),
+        Endpoint::Response => (&ase.response_path, "application/json"),
+    };
+    let correlation = call
+        .correlation
+        .map(|id| (ase.correlation_header.as_str(), id.as_str()));
+    dispatch(
+        config,
+        headers(config, path, content_type, [correlation, None]),
+        call.body,
+        config.delivery().timeout,
+    )
+}
+
+fn headers<'c>(
+    config: &'c Config,
+    path: &'c str,
+    content_type: &'c str,
+    more: [Option<(&'c str, &'c str)>; 2],
+) -> Vec<(&'c str, &'c str)> {
+    let ase = config.ase();
+    let mut headers = vec![
+        (":method", "POST"),
+        (":path", path),
+        (":authority", ase.authority.as_str()),
+        ("content-type", content_type),
+    ];
+    headers.extend(
+        ase.token
+            .as_ref()
+            .map(|token| ("ase-token", token.expose())),
+    );
+    headers.extend(more.into_iter().flatten());
+    headers
+}
+
+/// The call is always well formed, its parts being checked with the configuration; so a bad argument is the cluster's name.
+fn dispatch(
+    config: &Config,
+    headers: Vec<(&str, &str)>,
+    body: &[u8],
+    timeout: std::time::Duration,
+) -> Result<CalloutToken, DispatchRefusal> {
+    match proxy_wasm::hostcalls::dispatch_http_call(
+        &config.ase().cluster,
+        headers,
+        Some(body),
+        Vec::new(),
+        timeout,
+    ) {
+        Ok(token) => Ok(CalloutToken(token)),
+        Err(Status::BadArgument) => Err(DispatchRefusal::UnknownCluster),
+        Err(_) => Err(DispatchRefusal::NotSent),
+    }
+}

@@ -1,0 +1,332 @@
+//! What a root context and its streams share: configuration, counters, breaker, outbox.
+//!
+//! Hooks never nest, so a cell that is borrowed twice is a defect; it is said in the log and survived, never a panic.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use ase_core::transaction::wire::Record;
+use ase_core::transaction::{FailureClass, GatewayDecision, RecordId};
+
+use super::callout;
+use crate::breaker::Breaker;
+use crate::clock::Moment;
+use crate::config::{Config, DeliveryKind};
+use crate::counters::Counter;
+use crate::exchange::{Answer, CalloutToken};
+use crate::host::{self, Level, MetricId};
+use crate::notice::{Line, Notice};
+use crate::outbox::{Halves, Outbox, rejected_lines};
+
+/// What a root context and its streams share.
+pub(super) struct Shared {
+    config: RefCell<Rc<Config>>,
+    counters: BTreeMap<Counter, MetricId>,
+    breaker: RefCell<Breaker>,
+    outbox: RefCell<Outbox>,
+    notices: RefCell<BTreeMap<About, Notice>>,
+    /// Makes record ids unique across root contexts.
+    random: u64,
+    minted: Cell<u64>,
+    last_moment: Cell<Moment>,
+    level: Cell<Level>,
+}
+
+/// What a repeated line of the log is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum About {
+    NoVerdict(FailureClass),
+    NoDelivery(FailureClass),
+    PortZero,
+    HeadersNotRemoved,
+    RepliesRefused,
+    CellBusy,
+}
+
+impl Shared {
+    /// Defines the counters; one that the host refuses stays off.
+    pub(super) fn new(config: Config, context: u32) -> Self {
+        let counters = Counter::all()
+            .filter_map(|counter| Some((counter, host::define_counter(&counter.name()).ok()?)))
+            .collect();
+        Self {
+            counters,
+            breaker: RefCell::new(Breaker::default()),
+            outbox: RefCell::new(Outbox::new(config.delivery().limits)),
+            notices: RefCell::new(BTreeMap::new()),
+            random: host::random_bits(context),
+            minted: Cell::new(0),
+            last_moment: Cell::new(Moment::default()),
+            level: Cell::new(host::log_level()),
+            config: RefCell::new(Rc::new(config)),
+        }
+    }
+
+    /// Takes another configuration; streams that run already keep theirs.
+    pub(super) fn reconfigure(&self, config: Config) {
+        self.with(&self.outbox, |outbox| {
+            outbox.set_limits(config.delivery().limits)
+        });
+        self.with(&self.config, |current| *current = Rc::new(config));
+    }
+
+    /// The configuration for a new exchange; `None` never happens while hooks do not nest.
+    pub(super) fn config(&self) -> Option<Rc<Config>> {
+        self.config
+            .try_borrow()
+            .ok()
+            .map(|config| Rc::clone(&config))
+    }
+
+    /// The host's clock. Without one the last known time stands, and the breaker is kept shut, since a cool-down would never end.
+    pub(super) fn now(&self) -> Moment {
+        match host::now() {
+            Ok(moment) => {
+                self.last_moment.set(moment);
+                moment
+            }
+            Err(_) => {
+                self.with(&self.breaker, Breaker::without_clock);
+                self.last_moment.get()
+            }
+        }
+    }
+
+    /// The id of a new record.
+    pub(super) fn mint(&self) -> RecordId {
+        let counter = self.minted.get();
+        self.minted.set(counter.wrapping_add(1));
+        RecordId::mint(self.random, counter)
+    }
+
+    /// Adds one to a counter.
+    pub(super) fn count(&self, counter: Counter) {
+        self.count_many(counter, 1);
+    }
+
+    /// Runs `act` on the breaker.
+    pub(super) fn with_breaker<T>(&self, act: impl FnOnce(&mut Breaker) -> T) -> T {
+        match self.breaker.try_borrow_mut() {
+            Ok(mut breaker) => act(&mut breaker),
+            Err(_) => {
+                self.cell_is_busy();
+                act(&mut Breaker::default())
+            }
+        }
+    }
+
+    /// Writes a line that describes one request, where the host wants such lines.
+    pub(super) fn debug(&self, line: impl FnOnce() -> String) {
+        if self.level.get() <= Level::Debug {
+            host::log(Level::Debug, &format!("ase: {}", line()));
+        }
+    }
+
+    /// Says `line` once, and once a minute after that how often it came again.
+    pub(super) fn notice(&self, about: About, level: Level, line: impl FnOnce() -> String) {
+        let now = self.last_moment.get();
+        let due = match self.notices.try_borrow_mut() {
+            Ok(mut notices) => notices.entry(about).or_default().event(now),
+            Err(_) => Line::HeldBack,
+        };
+        match due {
+            Line::First => host::log(level, &format!("ase: {}", line())),
+            Line::Again(times) => host::log(
+                level,
+                &format!("ase: {} ({times} times since this was last said)", line()),
+            ),
+            Line::HeldBack => {}
+        }
+    }
+
+    /// Counts a failure to get a verdict and says so now and then.
+    pub(super) fn no_verdict(&self, class: FailureClass, config: &Config) {
+        self.count(Counter::Failure(class));
+        self.notice(About::NoVerdict(class), level_of(class), || {
+            format!("no verdict: {}", cause(class, config))
+        });
+    }
+
+    /// Takes the record of a finished exchange.
+    pub(super) fn report(&self, record: &Record<'_>, config: &Config) {
+        self.with(&self.outbox, |outbox| match config.delivery().kind {
+            DeliveryKind::Batch => outbox.record(record),
+            DeliveryKind::PerCall => {
+                if let Some(halves) = halves_to_send(record) {
+                    outbox.calls(record.id, halves);
+                }
+            }
+        });
+        self.count_outbox();
+    }
+
+    /// Time went on by one tick.
+    pub(super) fn tick(&self) {
+        self.level.set(host::log_level());
+        let Some(config) = self.config() else {
+            return;
+        };
+        self.now();
+        self.with(&self.outbox, |outbox| outbox.tick(config.delivery().tick));
+        self.send(&config);
+    }
+
+    /// A call of the root context was answered.
+    pub(super) fn delivery_answered(&self, token: u32, answer: &Answer, receipt: &[u8]) {
+        let Some(config) = self.config() else {
+            return;
+        };
+        self.with(&self.outbox, |outbox| {
+            outbox.answered(CalloutToken(token), answer, rejected_lines(receipt))
+        });
+        self.send(&config);
+    }
+
+    /// The root context is to end. Whether it may do so at once.
+    pub(super) fn drain(&self) -> bool {
+        let Some(config) = self.config() else {
+            return true;
+        };
+        self.with(&self.outbox, Outbox::drain);
+        self.send(&config);
+        let empty = self
+            .with(&self.outbox, |outbox| outbox.is_empty())
+            .unwrap_or(true);
+        if empty {
+            self.with(&self.outbox, Outbox::close);
+        }
+        empty
+    }
+
+    /// Whether the end of the root context waited for the outbox, which is empty at last. True once.
+    pub(super) fn drained(&self) -> bool {
+        let drained = self
+            .with(&self.outbox, |outbox| {
+                outbox.is_draining() && outbox.is_empty()
+            })
+            .unwrap_or(false);
+        if drained {
+            self.with(&self.outbox, Outbox::close);
+        }
+        drained
+    }
+
+    fn send(&self, config: &Config) {
+        self.with(&self.outbox, |outbox| {
+            outbox.dispatch(|call| callout::deliver(config, call))
+        });
+        self.count_outbox();
+    }
+
+    fn count_outbox(&self) {
+        let Some(tally) = self.with(&self.outbox, Outbox::take_tally) else {
+            return;
+        };
+        self.count_many(Counter::RecordsQueued, tally.queued);
+        self.count_many(Counter::RecordsDelivered, tally.delivered);
+        for (reason, records) in tally.dropped() {
+            self.count_many(Counter::RecordsDropped(reason), records);
+        }
+        let Some(config) = self.config() else {
+            return;
+        };
+        for (class, times) in tally.failures() {
+            self.count_many(Counter::DeliveryFailure(class), times);
+            self.notice(About::NoDelivery(class), level_of(class), || {
+                format!("records not delivered: {}", cause(class, &config))
+            });
+        }
+    }
+
+    fn count_many(&self, counter: Counter, by: u64) {
+        if let (Some(id), true) = (self.counters.get(&counter), by > 0) {
+            host::increment(*id, by);
+        }
+    }
+
+    fn with<C, T>(&self, cell: &RefCell<C>, act: impl FnOnce(&mut C) -> T) -> Option<T> {
+        match cell.try_borrow_mut() {
+            Ok(mut content) => Some(act(&mut content)),
+            Err(_) => {
+                self.cell_is_busy();
+                None
+            }
+        }
+    }
+
+    fn cell_is_busy(&self) {
+        self.notice(About::CellBusy, Level::Error, || {
+            "the host called a hook within a hook: a record or a breaker step is lost".to_owned()
+        });
+    }
+}
+
+/// What `per_call` delivery has to send of an exchange: nothing of one that ASE has refused, denied or does not know, and nothing of a missing response.
+fn halves_to_send<'r>(record: &Record<'r>) -> Option<Halves<'r>> {
+    let response = record.response_json;
+    match record.decision {
+        GatewayDecision::Async
+        | GatewayDecision::FailOpen(
+            FailureClass::Unreachable
+            | FailureClass::NotDispatched
+            | FailureClass::Misconfigured
+            | FailureClass::CoolingDown,
+        ) => Some(Halves::RequestThenResponse(record.request_json, response)),
+        // The question may have arrived; an ASE that has not seen it refuses the response, which is counted.
+        GatewayDecision::Verdict
+        | GatewayDecision::FailOpen(
+            FailureClass::Timeout
+            | FailureClass::BadReply
+            | FailureClass::ResetAfterHeaders
+            | FailureClass::Ase5xx,
+        ) => response.map(Halves::Response),
+        GatewayDecision::FailOpen(FailureClass::AseRejected)
+        | GatewayDecision::Unregistered
+        | GatewayDecision::Denied
+        | GatewayDecision::UnregisteredBlocked
+        | GatewayDecision::FailedClosed(_)
+        | GatewayDecision::Undecided => None,
+    }
+}
+
+fn level_of(class: FailureClass) -> Level {
+    match class {
+        FailureClass::Misconfigured => Level::Error,
+        FailureClass::Timeout
+        | FailureClass::Unreachable
+        | FailureClass::BadReply
+        | FailureClass::ResetAfterHeaders
+        | FailureClass::Ase5xx
+        | FailureClass::AseRejected
+        | FailureClass::NotDispatched
+        | FailureClass::CoolingDown => Level::Warn,
+    }
+}
+
+fn cause(class: FailureClass, config: &Config) -> String {
+    let cluster = &config.ase().cluster;
+    match class {
+        FailureClass::Timeout => format!("ASE (cluster {cluster:?}) did not answer in time"),
+        FailureClass::Unreachable => format!("no connection to ASE (cluster {cluster:?})"),
+        FailureClass::BadReply => format!("the answer of cluster {cluster:?} is not one of ASE's"),
+        FailureClass::ResetAfterHeaders => {
+            format!("the answer of ASE (cluster {cluster:?}) broke off")
+        }
+        FailureClass::Ase5xx => "ASE answered with a server error or is overloaded".to_owned(),
+        FailureClass::AseRejected => {
+            "ASE refused the call (400, 401 or 413): look at its log, and at ase.token".to_owned()
+        }
+        FailureClass::NotDispatched => {
+            format!(
+                "the host did not send the call to cluster {cluster:?}: no endpoint, a limit of the cluster, or a capability that is not allowed"
+            )
+        }
+        FailureClass::Misconfigured => format!(
+            "cluster {cluster:?} is not known to the host: define it under clusters or change ase.cluster"
+        ),
+        FailureClass::CoolingDown => {
+            "ASE failed several times in a row and is left alone for a while".to_owned()
+        }
+    }
+}

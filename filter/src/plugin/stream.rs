@@ -1,0 +1,279 @@
+//! One HTTP stream: its hooks feed one [`Exchange`], whose effects are carried out at once.
+//!
+//! `Pause` is returned from every request hook until a permit has been given, so no listener setting lets a request slip past an open question.
+
+use std::rc::Rc;
+
+use ase_core::headers::Headers;
+use proxy_wasm::traits::{Context, HttpContext};
+use proxy_wasm::types::Action;
+
+use super::callout;
+use super::shared::{About, Shared};
+use crate::config::{ClientAddressSource, Config};
+use crate::counters::Counter;
+use crate::exchange::{CalloutToken, Effect, Exchange, Head, LocalReply, Permit};
+use crate::head::{self, SeenRequest};
+use crate::host::{self, Level, Map};
+use crate::pairs;
+
+/// One HTTP stream.
+pub(super) struct Stream {
+    context: u32,
+    shared: Option<Rc<Shared>>,
+    running: Option<Running>,
+}
+
+/// A stream whose request has been seen, with the configuration that it started under.
+struct Running {
+    config: Rc<Config>,
+    exchange: Exchange,
+}
+
+/// Whether the request is being held already when an effect comes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Request {
+    InItsHook,
+    Held,
+}
+
+impl Stream {
+    pub(super) fn new(context: u32, shared: Option<Rc<Shared>>) -> Self {
+        Self {
+            context,
+            shared,
+            running: None,
+        }
+    }
+
+    fn start(&mut self, shared: &Rc<Shared>, config: Rc<Config>) -> Action {
+        let head = read_request(shared, &config);
+        let now = shared.now();
+        let (mut exchange, mut effect) = shared
+            .with_breaker(|breaker| Exchange::request(shared.mint(), head, &config, breaker, now));
+        if matches!(effect, Effect::Ask) {
+            let sent = callout::ask(&config, exchange.id().as_str(), exchange.question());
+            effect =
+                shared.with_breaker(|breaker| exchange.dispatched(sent, &config, breaker, now));
+        }
+        let action = carry_out(shared, &config, effect, Request::InItsHook);
+        self.running = Some(Running { config, exchange });
+        action
+    }
+
+    fn request_hook(&self) -> Action {
+        match &self.running {
+            Some(running) if !running.exchange.holds_request() => Action::Continue,
+            // Without a request phase there is nothing to hold and nothing that may pass.
+            Some(_) | None => Action::Pause,
+        }
+    }
+}
+
+impl Context for Stream {
+    fn on_http_call_response(
+        &mut self,
+        token: u32,
+        headers: usize,
+        _body_size: usize,
+        _trailers: usize,
+    ) {
+        let (Some(shared), Some(running)) = (&self.shared, &mut self.running) else {
+            return;
+        };
+        let answer = callout::answer(headers);
+        let now = shared.now();
+        let Running { config, exchange } = running;
+        let effect = shared.with_breaker(|breaker| {
+            exchange.answer(CalloutToken(token), &answer, config, breaker, now)
+        });
+        carry_out(shared, config, effect, Request::Held);
+    }
+}
+
+impl HttpContext for Stream {
+    fn on_http_request_headers(&mut self, _headers: usize, _end_of_stream: bool) -> Action {
+        if self.running.is_some() {
+            return self.request_hook();
+        }
+        let shared = self.shared.clone();
+        match shared
+            .as_ref()
+            .and_then(|shared| Some((shared, shared.config()?)))
+        {
+            Some((shared, config)) => self.start(shared, config),
+            None => {
+                // A host that runs streams without a configuration: nothing passes.
+                refuse(
+                    503,
+                    "ase_unconfigured",
+                    "Service Unavailable\n",
+                    &pairs::write(&[]),
+                );
+                Action::Pause
+            }
+        }
+    }
+
+    fn on_http_request_body(&mut self, _size: usize, _end_of_stream: bool) -> Action {
+        self.request_hook()
+    }
+
+    fn on_http_request_trailers(&mut self, _trailers: usize) -> Action {
+        self.request_hook()
+    }
+
+    fn on_http_response_headers(&mut self, _headers: usize, _end_of_stream: bool) -> Action {
+        let Some(running) = &mut self.running else {
+            return Action::Continue;
+        };
+        let exchange = &mut running.exchange;
+        // The filter's own replies are not worth a host call.
+        if exchange.wants_response(None) {
+            let buffer = host::header_pairs(Map::Response).unwrap_or_default();
+            let headers = pairs::parse(&buffer).unwrap_or_default();
+            let status = head::status(&headers);
+            if exchange.wants_response(status) {
+                exchange.response(status.map(|status| response_half(status, &headers)));
+            }
+        }
+        Action::Continue
+    }
+
+    fn on_log(&mut self) {
+        let Some(shared) = &self.shared else {
+            return;
+        };
+        let Some(Running { config, exchange }) = &mut self.running else {
+            shared.count(Counter::Uninspected);
+            return;
+        };
+        let context = self.context;
+        if let Some(record) = exchange.finish(shared.now()) {
+            if record.decision == ase_core::transaction::GatewayDecision::Undecided {
+                shared.count(Counter::Undecided);
+            }
+            shared.debug(|| {
+                format!(
+                    "stream {context}: {} {} {}",
+                    record.id,
+                    record.decision.as_str(),
+                    record.end.as_str()
+                )
+            });
+            shared.report(&record, config);
+        }
+    }
+}
+
+/// Everything about a request that is ever used, taken while the host shows it.
+fn read_request(shared: &Shared, config: &Config) -> Head {
+    let Ok(buffer) = host::header_pairs(Map::Request) else {
+        return Head::Unreadable;
+    };
+    let headers = match pairs::parse(&buffer) {
+        Ok(headers) if !headers.is_empty() => headers,
+        Ok(_) | Err(_) => return Head::Unreadable,
+    };
+    let source_address = match config.client_address() {
+        ClientAddressSource::Envoy => host::property(b"source\0address").ok(),
+        ClientAddressSource::Xff(_) => None,
+    };
+    let protocol = host::property(b"request\0protocol").ok();
+    let seen = SeenRequest {
+        headers: &headers,
+        source_address: source_address.as_deref(),
+        protocol: protocol.as_deref().filter(|protocol| !protocol.is_empty()),
+    };
+    let client = head::client(config.client_address(), &seen);
+    if config.client_address() == ClientAddressSource::Envoy
+        && client.address.is_some()
+        && client.port.is_none()
+    {
+        shared.notice(About::PortZero, Level::Warn, || {
+            "source.address has no port: the listener takes it from x-forwarded-for, which clients can write themselves unless use_remote_address or trusted hops are set".to_owned()
+        });
+    }
+    let mut half = Vec::with_capacity(buffer.len().saturating_mul(2));
+    head::write_request_half(&mut half, &seen, client, config);
+    strip_reserved(shared, &headers);
+    Head::Read(half)
+}
+
+fn strip_reserved(shared: &Shared, headers: &Headers<'_>) {
+    for name in head::reserved_names(headers) {
+        if host::remove_header(Map::Request, &name).is_err() {
+            shared.notice(About::HeadersNotRemoved, Level::Warn, || {
+                "the host refuses proxy_remove_header_map_value: x-ase-* headers that clients send reach upstream".to_owned()
+            });
+        }
+    }
+}
+
+fn response_half(status: u16, headers: &Headers<'_>) -> Vec<u8> {
+    let mut half = Vec::with_capacity(512);
+    head::write_response_half(&mut half, status, headers);
+    half
+}
+
+fn carry_out(shared: &Shared, config: &Config, effect: Effect, request: Request) -> Action {
+    match effect {
+        Effect::Ask | Effect::Nothing => Action::Pause,
+        Effect::Pass(permit) => release(shared, config, permit, request),
+        Effect::Reply(reply) => {
+            send_reply(shared, config, &reply);
+            Action::Pause
+        }
+    }
+}
+
+fn release(shared: &Shared, config: &Config, permit: Permit, request: Request) -> Action {
+    shared.count(Counter::of_permit(permit.reason()));
+    if let Some(class) = permit.reason().decision().cause() {
+        shared.no_verdict(class, config);
+    }
+    if request == Request::Held && host::continue_request().is_err() {
+        shared.notice(About::RepliesRefused, Level::Error, || {
+            "the host refuses proxy_continue_stream: a request that may pass cannot; its client gets the failure reply".to_owned()
+        });
+        let failure = config.failure_reply();
+        refuse(
+            failure.status,
+            "ase_not_resumed",
+            &failure.body,
+            &failure.headers,
+        );
+        return Action::Pause;
+    }
+    Action::Continue
+}
+
+fn send_reply(shared: &Shared, config: &Config, reply: &LocalReply) {
+    shared.count(Counter::of_reply(reply.reason()));
+    if let Some(class) = reply.reason().decision().cause() {
+        shared.no_verdict(class, config);
+    }
+    let content = reply.content(config);
+    if !refuse(
+        content.status,
+        &reply.details(config),
+        &content.body,
+        &content.headers,
+    ) {
+        shared.notice(About::RepliesRefused, Level::Error, || {
+            "the host refuses proxy_send_local_response: denied requests are reset".to_owned()
+        });
+    }
+}
+
+/// Answers the client, or resets its stream where the host does not allow that. Whether it was answered.
+fn refuse(status: u16, details: &str, body: &str, headers: &[u8]) -> bool {
+    let answered = host::send_local_response(status, details, body, headers).is_ok();
+    if !answered && host::close_request().is_err() {
+        host::log(
+            Level::Error,
+            "ase: the host refuses proxy_send_local_response and proxy_close_stream: a denied request stays held",
+        );
+    }
+    answered
+}

@@ -1,0 +1,5 @@
+use ase_filter::exchange::{Permit, PermitReason};
+
+fn main() {
+    let _forged = Permit { reason: PermitReason::Verdict };
+}

@@ -1,0 +1,7 @@
+use ase_filter::exchange::Permit;
+
+fn twice(permit: Permit) -> (Permit, Permit) {
+    (permit.clone(), permit)
+}
+
+fn main() {}
