@@ -13,6 +13,9 @@ class Echo(http.server.BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     server_version = "demo-upstream"
+    # The answer leaves in one piece; in two, the second would wait for the first's acknowledgement.
+    wbufsize = -1
+    disable_nagle_algorithm = True
 
     def answer(self):
         if self.headers.get("transfer-encoding"):
