@@ -115,7 +115,11 @@ impl AccessLog {
     /// Writes everything that was taken, and ends the writer. Later lines are dropped and counted.
     pub async fn close(&self) {
         let asked = self.queue.send(Message::Close).await;
-        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let writer = self
+            .writer
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         if asked.is_err() {
             tracing::warn!("the access log's writer had ended before");
         }
@@ -198,7 +202,9 @@ impl Writer {
 
     fn report(&mut self, error: &io::Error) {
         let now = Instant::now();
-        let due = self.reported.is_none_or(|last| now.duration_since(last) >= REPORT_PAUSE);
+        let due = self
+            .reported
+            .is_none_or(|last| now.duration_since(last) >= REPORT_PAUSE);
         if due {
             self.reported = Some(now);
             tracing::error!(path = %self.path.display(), %error, "the access log cannot be written");

@@ -85,7 +85,10 @@ impl Ase {
             log,
             key,
             fingerprinter: Fingerprinter::default(),
-            correlation: Mutex::new(Correlation::new(limits.correlation_entries, limits.correlation_ttl)),
+            correlation: Mutex::new(Correlation::new(
+                limits.correlation_entries,
+                limits.correlation_ttl,
+            )),
             seen: Mutex::new(Seen::new(limits.record_ids)),
             limits,
         }
@@ -223,7 +226,8 @@ impl Ase {
 
     fn refuse_request(&self, faults: &[RequestFault]) -> Answer {
         self.counters.request_refused(faults);
-        self.counters.count(Counter::Verdict(VerdictLabel::Rejected));
+        self.counters
+            .count(Counter::Verdict(VerdictLabel::Rejected));
         Answer::malformed(faults)
     }
 

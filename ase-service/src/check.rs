@@ -26,13 +26,20 @@ pub fn check(config: Option<&Path>, overrides: &Overrides) -> Report {
         Err(error) => {
             let file = config.map_or_else(String::new, |path| format!("{}: ", path.display()));
             report.faults.extend(error.to_string().lines().map(|line| {
-                if line.starts_with(&file) { line.to_owned() } else { format!("{file}{line}") }
+                if line.starts_with(&file) {
+                    line.to_owned()
+                } else {
+                    format!("{file}{line}")
+                }
             }));
             return report;
         }
     };
     match settings.api_dir.as_deref().map(definitions::load) {
-        None => report.warnings.push("api_dir: is not set, so no API is registered and every question is answered 503".to_owned()),
+        None => report.warnings.push(
+            "api_dir: is not set, so no API is registered and every question is answered 503"
+                .to_owned(),
+        ),
         Some(Err(error)) => report.faults.push(error.to_string()),
         Some(Ok(found)) => {
             report.apis = Some(found.registry.len());
@@ -40,10 +47,15 @@ pub fn check(config: Option<&Path>, overrides: &Overrides) -> Report {
             report.warnings.extend(found.warnings);
         }
     }
-    for path in [&settings.attack_list_file, &settings.allow_list_file].into_iter().flatten() {
+    for path in [&settings.attack_list_file, &settings.allow_list_file]
+        .into_iter()
+        .flatten()
+    {
         match read_list_file(path) {
             Err(error) => report.faults.push(error.to_string()),
-            Ok(list) => report.faults.extend(list.faults.iter().map(|fault| describe(path, fault))),
+            Ok(list) => report
+                .faults
+                .extend(list.faults.iter().map(|fault| describe(path, fault))),
         }
     }
     report

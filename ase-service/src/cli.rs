@@ -9,7 +9,9 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use crate::check;
-use crate::config::{DEFAULT_ADMIN_LISTEN, DEFAULT_DATA_LISTEN, DEFAULT_STATE_DIR, Exposure, Overrides};
+use crate::config::{
+    DEFAULT_ADMIN_LISTEN, DEFAULT_DATA_LISTEN, DEFAULT_STATE_DIR, Exposure, Overrides,
+};
 use crate::replay;
 
 mod admin;
@@ -86,8 +88,10 @@ pub fn run() -> ExitCode {
         Command::Status(connection) => admin::show("status", &connection),
         Command::Counters(connection) => admin::show("counters", &connection),
         Command::Replay(arguments) => match replay::run(&arguments) {
-            Ok(replay::Outcome::Sent) => DONE,
-            Ok(replay::Outcome::Unreachable) => UNREACHABLE,
+            Ok(replayed) => {
+                say(&replayed.summary);
+                if replayed.reached { DONE } else { UNREACHABLE }
+            }
             Err(error) => {
                 complain(&error.to_string());
                 REFUSED
@@ -110,7 +114,11 @@ impl ServeArguments {
             api_dir: self.api_dir.clone(),
             state_dir: self.state_dir.clone(),
             access_log: self.access_log.clone(),
-            exposure: if self.insecure { Exposure::Insecure } else { Exposure::Guarded },
+            exposure: if self.insecure {
+                Exposure::Insecure
+            } else {
+                Exposure::Guarded
+            },
         }
     }
 }

@@ -211,7 +211,8 @@ fn read(fields: &mut Fields<'_, '_>, folder: &Path, overrides: &Overrides) -> Op
         flag.clone().or(configured)
     };
     let api_dir = path("api_dir", &overrides.api_dir);
-    let state_dir = path("state_dir", &overrides.state_dir).unwrap_or_else(|| DEFAULT_STATE_DIR.into());
+    let state_dir =
+        path("state_dir", &overrides.state_dir).unwrap_or_else(|| DEFAULT_STATE_DIR.into());
     let access_log = path("access_log", &overrides.access_log);
     let attack_list_file = path("attack_list_file", &None);
     let allow_list_file = path("allow_list_file", &None);
@@ -266,7 +267,9 @@ fn read_tokens(fields: &mut Fields<'_, '_>, folder: &Path) -> Vec<Token> {
         let token = read_token(item, folder)?;
         let name = token.name.to_string();
         if names.contains(&name) {
-            item.fault(format_args!("a token of the name {name:?} stands before this one"));
+            item.fault(format_args!(
+                "a token of the name {name:?} stands before this one"
+            ));
         }
         names.push(name);
         Some(token)
@@ -283,7 +286,10 @@ fn read_token(item: &mut Item<'_, '_>, folder: &Path) -> Option<Token> {
         (None, Some(file)) => match std::fs::read_to_string(folder.join(&file)) {
             Ok(value) => checked_value(&mut fields, "value_file", value.trim().to_owned()),
             Err(error) => {
-                fields.fault("value_file", format_args!("{file:?} cannot be read: {error}"));
+                fields.fault(
+                    "value_file",
+                    format_args!("{file:?} cannot be read: {error}"),
+                );
                 None
             }
         },
@@ -309,7 +315,9 @@ fn token_name(text: &str) -> Result<String, String> {
     if (1..=64).contains(&text.len()) && text.bytes().all(allowed) && text != "-" {
         Ok(text.to_owned())
     } else {
-        Err(format!("{text:?} is not a token name: use 1 to 64 characters of [0-9a-zA-Z_.-]"))
+        Err(format!(
+            "{text:?} is not a token name: use 1 to 64 characters of [0-9a-zA-Z_.-]"
+        ))
     }
 }
 
@@ -332,10 +340,19 @@ fn read_limits(fields: &mut Fields<'_, '_>) -> Limits {
     };
     let body_bytes = count("body_bytes", 1024, 64 * MIB, default.body_bytes);
     let batch_bytes = count("batch_bytes", 1024, 256 * MIB, default.batch_bytes);
-    let correlation_entries = count("correlation_entries", 1, 10_000_000, default.correlation_entries);
+    let correlation_entries = count(
+        "correlation_entries",
+        1,
+        10_000_000,
+        default.correlation_entries,
+    );
     let access_log_queue = count("access_log_queue", 1, 10_000_000, default.access_log_queue);
     let record_ids = count("record_ids", 2, 100_000_000, default.record_ids);
-    let ttl = limits.integer("correlation_ttl_s", 1..=86_400_u64, default.correlation_ttl.as_secs());
+    let ttl = limits.integer(
+        "correlation_ttl_s",
+        1..=86_400_u64,
+        default.correlation_ttl.as_secs(),
+    );
     let drain = limits.integer("drain_s", 1..=3600_u64, default.drain.as_secs());
     limits.finish();
     Limits {
@@ -393,7 +410,10 @@ mod tests {
     #[test]
     fn broken_toml_is_named_by_its_line_without_quoting_it() {
         let error = load("\nvalue = \"secret-secret", &Overrides::default()).unwrap_err();
-        assert!(error.contains("line 2") && !error.contains("secret-secret"), "{error}");
+        assert!(
+            error.contains("line 2") && !error.contains("secret-secret"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -131,7 +131,10 @@ impl Correlation {
         while let Some((since, ..)) = self.order.front()
             && now.saturating_duration_since(*since) >= self.ttl
         {
-            aborted.extend(self.remove_front().and_then(|w| w.aborted(AbortCause::Expired)));
+            aborted.extend(
+                self.remove_front()
+                    .and_then(|w| w.aborted(AbortCause::Expired)),
+            );
         }
         aborted
     }
@@ -171,7 +174,11 @@ impl Correlation {
     fn remove_front(&mut self) -> Option<Waiting> {
         let (_, id, serial) = self.order.pop_front()?;
         let current = self.waiting.get(&id)?.serial == serial;
-        if current { self.waiting.remove(&id) } else { None }
+        if current {
+            self.waiting.remove(&id)
+        } else {
+            None
+        }
     }
 }
 

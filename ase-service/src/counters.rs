@@ -287,7 +287,11 @@ mod tests {
     #[test]
     fn every_counter_has_its_own_slot_and_is_shown() {
         let counters = Counters::default();
-        let all: Vec<Counter> = GROUPS.iter().flat_map(|(_, group)| *group).copied().collect();
+        let all: Vec<Counter> = GROUPS
+            .iter()
+            .flat_map(|(_, group)| *group)
+            .copied()
+            .collect();
         for (amount, counter) in (1..).zip(&all) {
             counters.add(*counter, amount);
         }
@@ -295,6 +299,9 @@ mod tests {
             assert_eq!(counters.get(*counter), amount, "{counter:?}");
         }
         let shown = counters.to_json();
-        assert_eq!(shown["request parsing errors"]["request source ip absent"], 4);
+        assert_eq!(
+            shown["request parsing errors"]["request source ip absent"],
+            4
+        );
     }
 }

@@ -100,9 +100,17 @@ impl Daemon {
         let log = open_log(&settings, &counters)?;
         let data = listen("--data-listen", settings.data_listen).await?;
         let admin = listen("--admin-listen", settings.admin_listen).await?;
-        let addresses = (local("--data-listen", &data)?, local("--admin-listen", &admin)?);
+        let addresses = (
+            local("--data-listen", &data)?,
+            local("--admin-listen", &admin)?,
+        );
         let shared = (settings.tokens, settings.limits.clone());
-        let ase = Arc::new(Ase::new(shared, published, Arc::clone(&key), (counters, log)));
+        let ase = Arc::new(Ase::new(
+            shared,
+            published,
+            Arc::clone(&key),
+            (counters, log),
+        ));
         let (stop, stopped) = watch::channel(false);
         let serving = (settings.keep_alive, settings.limits.drain);
         let data = data_port::serve(data, Arc::clone(&ase), serving, stopped.clone());
@@ -266,7 +274,10 @@ fn write_whole(path: &Path, text: &str) -> Result<(), StartError> {
         .truncate(true)
         .mode(0o600)
         .open(&new)
-        .and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()))
+        .and_then(|mut file| {
+            file.write_all(text.as_bytes())
+                .and_then(|()| file.sync_all())
+        })
         .and_then(|()| std::fs::rename(&new, path));
     written.map_err(|error| of_file(path, error))
 }

@@ -78,12 +78,18 @@ pub async fn serve(
         });
     }
     drop(listener);
-    if tokio::time::timeout(drain, connections.shutdown()).await.is_err() {
+    if tokio::time::timeout(drain, connections.shutdown())
+        .await
+        .is_err()
+    {
         tracing::warn!("connections of the data port were cut off at the end of the drain time");
     }
 }
 
-async fn answer(ase: Arc<Ase>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+async fn answer(
+    ase: Arc<Ase>,
+    request: Request<Incoming>,
+) -> Result<Response<Full<Bytes>>, Infallible> {
     let answer = match (request.uri().path(), request.method()) {
         ("/ase/request", &Method::POST) => take(ase, request, Target::Request).await,
         ("/ase/response", &Method::POST) => take(ase, request, Target::Response).await,
@@ -193,7 +199,10 @@ enum BodyFault {
 /// The whole body, of at most `limit` bytes.
 async fn read(request: Request<Incoming>, limit: usize) -> Result<Bytes, BodyFault> {
     let (head, mut body) = request.into_parts();
-    let declared = head.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+    let declared = head
+        .headers
+        .get(CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok());
     let declared: usize = declared.and_then(|length| length.parse().ok()).unwrap_or(0);
     if declared > limit {
         // Such a client waits for the answer before it sends anything.

@@ -43,9 +43,13 @@ pub fn load(folder: &Path) -> Result<Definitions, FolderError> {
     for path in files(folder).map_err(of_folder)? {
         let name = path.display();
         match read(&path) {
-            Err(faults) => found.faults.extend(faults.iter().map(|fault| format!("{name}: {fault}"))),
+            Err(faults) => found
+                .faults
+                .extend(faults.iter().map(|fault| format!("{name}: {fault}"))),
             Ok((api, warnings)) => {
-                found.warnings.extend(warnings.iter().map(|warning| format!("{name}: {warning}")));
+                found
+                    .warnings
+                    .extend(warnings.iter().map(|warning| format!("{name}: {warning}")));
                 good.insert(api.id().as_str().to_owned(), api);
             }
         }
@@ -59,8 +63,14 @@ fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
     for entry in std::fs::read_dir(folder)? {
         let path = entry?.path();
         // Editors leave hidden files beside the real ones.
-        let hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
-        if path.extension().is_some_and(|extension| extension == "json") && !hidden {
+        let hidden = path
+            .file_name()
+            .is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "json")
+            && !hidden
+        {
             files.push(path);
         }
     }
@@ -70,7 +80,8 @@ fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
 
 fn read(path: &Path) -> Result<(ApiDefinition, Vec<String>), Vec<String>> {
     let name = path.file_stem().unwrap_or_default().to_string_lossy();
-    let id = ApiId::parse(&name).map_err(|error| vec![format!("the file's name is the API's id: {error}")])?;
+    let id = ApiId::parse(&name)
+        .map_err(|error| vec![format!("the file's name is the API's id: {error}")])?;
     let document = std::fs::read(path).map_err(|error| vec![error.to_string()])?;
     match ApiDefinition::from_json(id, &document) {
         Ok((api, warnings)) => Ok((api, warnings.iter().map(ToString::to_string).collect())),
@@ -79,7 +90,11 @@ fn read(path: &Path) -> Result<(ApiDefinition, Vec<String>), Vec<String>> {
 }
 
 /// Compiles what can stand together: of two definitions of one host and path the first by id stays.
-fn compile(folder: &Path, mut good: BTreeMap<String, ApiDefinition>, all: &mut Vec<String>) -> Registry {
+fn compile(
+    folder: &Path,
+    mut good: BTreeMap<String, ApiDefinition>,
+    all: &mut Vec<String>,
+) -> Registry {
     loop {
         let before = good.len();
         match Registry::compile(good.values().cloned()) {

@@ -172,9 +172,21 @@ fn write_request(o: &mut Object<'_>, facts: &RequestFacts<'_>) {
     if let Some(version) = metadata.http_version.as_deref() {
         o.text("http_version", cut(version, MAX_VALUE_BYTES));
     }
-    header(o, "user_agent", &metadata.headers, "user-agent", &secret_names);
+    header(
+        o,
+        "user_agent",
+        &metadata.headers,
+        "user-agent",
+        &secret_names,
+    );
     header(o, "referer", &metadata.headers, "referer", &secret_names);
-    header(o, "content_type", &metadata.headers, "content-type", &secret_names);
+    header(
+        o,
+        "content_type",
+        &metadata.headers,
+        "content-type",
+        &secret_names,
+    );
     length(o, "content_length", &metadata.headers);
 }
 
@@ -209,7 +221,10 @@ fn write_judgement(o: &mut Object<'_>, facts: &RequestFacts<'_>) {
     let unlogged = found.credentials.len().saturating_sub(MAX_CREDENTIALS);
     let left_out = found.credentials_left_out.saturating_add(unlogged);
     if left_out > 0 {
-        o.number("credentials_left_out", u64::try_from(left_out).unwrap_or(u64::MAX));
+        o.number(
+            "credentials_left_out",
+            u64::try_from(left_out).unwrap_or(u64::MAX),
+        );
     }
 }
 
@@ -225,7 +240,13 @@ fn write_ending(o: &mut Object<'_>, ending: &Ending<'_>) {
     o.text("outcome", ending.outcome.as_str().as_bytes());
     if let Some(response) = ending.response {
         o.number("response_code", u64::from(response.code));
-        header(o, "response_content_type", &response.headers, "content-type", &[]);
+        header(
+            o,
+            "response_content_type",
+            &response.headers,
+            "content-type",
+            &[],
+        );
         length(o, "response_content_length", &response.headers);
     }
     if let Some(duration) = ending.duration {
@@ -240,12 +261,19 @@ fn header(o: &mut Object<'_>, key: &str, headers: &Headers<'_>, name: &str, secr
     if let Some(value) = headers.first(name.as_bytes()) {
         let value = text::of(value);
         // A header that an API or a gateway takes for a credential is one, whatever it is called.
-        let value = if secret.iter().any(|secret| secret.eq_ignore_ascii_case(name)) {
+        let value = if secret
+            .iter()
+            .any(|secret| secret.eq_ignore_ascii_case(name))
+        {
             Cow::Borrowed(redaction::HIDDEN)
         } else {
             redaction::redact_header(name, &value, secret)
         };
-        let max = if name == "referer" { MAX_URL_BYTES } else { MAX_VALUE_BYTES };
+        let max = if name == "referer" {
+            MAX_URL_BYTES
+        } else {
+            MAX_VALUE_BYTES
+        };
         o.text(key, cut(&value, max));
     }
 }

@@ -73,20 +73,33 @@ pub fn router(management: Management) -> Router {
         .route("/v1/counters", get(counters))
         .fallback(async || reply(StatusCode::NOT_FOUND, &json!({"faults": ["no such path"]})))
         .method_not_allowed_fallback(async || {
-            reply(StatusCode::METHOD_NOT_ALLOWED, &json!({"faults": ["not with this method"]}))
+            reply(
+                StatusCode::METHOD_NOT_ALLOWED,
+                &json!({"faults": ["not with this method"]}),
+            )
         })
-        .layer(middleware::from_fn_with_state(Arc::clone(&management), authenticate))
+        .layer(middleware::from_fn_with_state(
+            Arc::clone(&management),
+            authenticate,
+        ))
         .with_state(management)
 }
 
 /// Serves until `stop` changes, then finishes what is under way within `drain`.
-pub async fn serve(listener: TcpListener, router: Router, drain: Duration, mut stop: watch::Receiver<bool>) {
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    drain: Duration,
+    mut stop: watch::Receiver<bool>,
+) {
     let mut stopping = stop.clone();
     let stopped = async move {
         // An error means that the daemon is gone, which is a stop too.
         drop(stop.changed().await);
     };
-    let serving = axum::serve(listener, router).with_graceful_shutdown(stopped).into_future();
+    let serving = axum::serve(listener, router)
+        .with_graceful_shutdown(stopped)
+        .into_future();
     let deadline = async move {
         drop(stopping.changed().await);
         tokio::time::sleep(drain).await;
@@ -99,7 +112,11 @@ pub async fn serve(listener: TcpListener, router: Router, drain: Duration, mut s
     }
 }
 
-async fn authenticate(State(management): State<Arc<Management>>, request: Request, next: Next) -> Response {
+async fn authenticate(
+    State(management): State<Arc<Management>>,
+    request: Request,
+    next: Next,
+) -> Response {
     if is_authentic(&management, request.headers()) {
         next.run(request).await
     } else {
@@ -138,16 +155,24 @@ async fn add(name: ListName, State(management): State<Arc<Management>>, body: By
         Err(faults) => return refused(&faults),
     };
     let added = tokio::task::spawn_blocking(move || {
-        let Addition { identifier, entry, note } = addition;
+        let Addition {
+            identifier,
+            entry,
+            note,
+        } = addition;
         let mut answer = entry_json(&identifier, &entry);
         if let (Some(note), Some(object)) = (note, answer.as_object_mut()) {
             object.insert("note".to_owned(), note.into());
         }
-        management.lists.add(name, identifier, entry).map(|()| answer)
+        management
+            .lists
+            .add(name, identifier, entry)
+            .map(|()| answer)
     });
     match added.await {
         Ok(Ok(answer)) => {
-            tracing::info!(list = name.as_str(), identifier = %answer["identifier"], "listed");
+            let entry = answer.to_string();
+            tracing::info!(list = name.as_str(), entry, "listed");
             reply(StatusCode::CREATED, &answer)
         }
         Ok(Err(error)) => broken(&error),
@@ -155,7 +180,11 @@ async fn add(name: ListName, State(management): State<Arc<Management>>, body: By
     }
 }
 
-async fn remove(name: ListName, State(management): State<Arc<Management>>, body: Bytes) -> Response {
+async fn remove(
+    name: ListName,
+    State(management): State<Arc<Management>>,
+    body: Bytes,
+) -> Response {
     let removal = match Removal::read(&body, &management.key, management.ipv6_prefix) {
         Ok(removal) => removal,
         Err(faults) => return refused(&faults),
@@ -169,14 +198,18 @@ async fn remove(name: ListName, State(management): State<Arc<Management>>, body:
     match removed.await {
         Ok(Ok(Removed::Entries(entries))) => {
             tracing::info!(list, identifier, entries, "taken off the list");
-            reply(StatusCode::OK, &json!({"identifier": identifier, "removed": entries}))
+            reply(
+                StatusCode::OK,
+                &json!({"identifier": identifier, "removed": entries}),
+            )
         }
         Ok(Ok(Removed::NotListed)) => {
             let fault = format!("{identifier} is not on the {list} list");
             reply(StatusCode::NOT_FOUND, &json!({"faults": [fault]}))
         }
         Ok(Ok(Removed::OfOtherSource(source))) => {
-            let fault = format!("{identifier} is on the {list} list by {source}: take it out there");
+            let fault =
+                format!("{identifier} is on the {list} list by {source}: take it out there");
             reply(StatusCode::CONFLICT, &json!({"faults": [fault]}))
         }
         Ok(Err(error)) => broken(&error),
@@ -233,7 +266,10 @@ fn refused(faults: &ase_core::fault::Faults) -> Response {
 
 fn broken(error: &dyn std::fmt::Display) -> Response {
     tracing::error!(%error, "a management call failed");
-    reply(StatusCode::INTERNAL_SERVER_ERROR, &json!({"faults": [error.to_string()]}))
+    reply(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        &json!({"faults": [error.to_string()]}),
+    )
 }
 
 fn reply(status: StatusCode, body: &Value) -> Response {

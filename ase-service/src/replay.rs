@@ -1,35 +1,309 @@
-//! `ase replay`: sends the requests of an access log through a gateway.
+//! `ase replay`: sends the requests of an access log through a gateway, in the order of the log.
+//!
+//! Real logs hold garbage: what cannot be sent is counted and named by its line, never fatal. Only loopback gateways are
+//! called unless the operator says otherwise, since a log of attacks is an attack.
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::{self, BufRead as _, BufReader, IsTerminal as _};
+use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use clap::Args;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use thiserror::Error;
+use tokio::sync::{Mutex, mpsc};
+
+mod line;
+mod sender;
+mod summary;
+mod target;
+
+use line::{Format, Request};
+use sender::Sender;
+use summary::Summary;
+
+/// Longest line that is read, in bytes; the rest of a longer one is skipped.
+const MAX_LINE_BYTES: u64 = 1024 * 1024;
 
 /// What to send, where and how fast.
 #[derive(Args, Debug)]
 pub struct Arguments {
-    /// The access log: combined format or Envoy's JSON
+    /// The access log: combined format, or one JSON object a line as Envoy writes them
     file: PathBuf,
+    /// The gateway, such as http://127.0.0.1:10000
+    #[arg(long, value_name = "URL")]
+    gateway: String,
+    /// The Host header [default: the log's own where it has one, else the gateway's]
+    #[arg(long)]
+    host: Option<String>,
+    /// At most so many requests per second, such as 500 or 500/s [default: as fast as answers come]
+    #[arg(long, value_name = "N/s", value_parser = rate)]
+    rate: Option<NonZeroU32>,
+    /// Requests under way at once
+    #[arg(long, value_name = "N", default_value = "16")]
+    concurrency: NonZeroUsize,
+    /// At most so many requests
+    #[arg(long, value_name = "N")]
+    limit: Option<usize>,
+    /// Call a gateway that is not on loopback
+    #[arg(long)]
+    allow_remote: bool,
+    /// Print the summary as JSON
+    #[arg(long)]
+    json: bool,
 }
 
 /// How a replay ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// The gateway answered.
-    Sent,
-    /// The gateway never answered.
-    Unreachable,
+#[derive(Clone, Debug)]
+pub struct Replayed {
+    /// What was counted, ready to print.
+    pub summary: String,
+    /// Whether the gateway ever answered, or nothing had to be sent.
+    pub reached: bool,
 }
 
 /// Why nothing was sent.
 #[derive(Debug, Error)]
-#[error("not built yet")]
-pub struct ReplayError;
+pub enum ReplayError {
+    /// The log cannot be read.
+    #[error("{}: {error}", path.display())]
+    Unreadable {
+        /// The log.
+        path: PathBuf,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// Not a gateway that can be called.
+    #[error("--gateway: {0}")]
+    Gateway(String),
+    /// The runtime does not start.
+    #[error("no threads to send with: {0}")]
+    Runtime(io::Error),
+}
 
-/// Runs it.
+/// Reads the log and sends what it holds.
 ///
 /// # Errors
-/// Always.
-pub fn run(_arguments: &Arguments) -> Result<Outcome, ReplayError> {
-    Err(ReplayError)
+/// When the log cannot be opened or the gateway cannot be called at all.
+pub fn run(arguments: &Arguments) -> Result<Replayed, ReplayError> {
+    let gateway = Gateway::parse(&arguments.gateway, arguments.allow_remote)?;
+    let log = Log::open(&arguments.file)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(ReplayError::Runtime)?;
+    let began = Instant::now();
+    let (read, mut summary) = runtime.block_on(replay(arguments, gateway, log));
+    summary.took = began.elapsed();
+    summary.read = read?;
+    Ok(Replayed {
+        reached: summary.answered() > 0 || summary.sent() == 0,
+        summary: if arguments.json {
+            summary.to_json()
+        } else {
+            summary.to_string()
+        },
+    })
+}
+
+/// Where to send, checked.
+#[derive(Clone, Debug)]
+struct Gateway {
+    address: SocketAddr,
+    authority: String,
+}
+
+impl Gateway {
+    fn parse(url: &str, allow_remote: bool) -> Result<Self, ReplayError> {
+        let refuse = |rule: &str| ReplayError::Gateway(format!("{url:?} {rule}"));
+        let rest = url
+            .strip_prefix("http://")
+            .ok_or_else(|| refuse("is not a plain http:// URL"))?;
+        let authority = rest.trim_end_matches('/');
+        if authority.is_empty() || authority.contains(['/', '?', '#', '@']) {
+            return Err(refuse("is not http://HOST:PORT"));
+        }
+        let with_port = if authority
+            .rsplit(']')
+            .next()
+            .is_some_and(|tail| tail.contains(':'))
+        {
+            authority.to_owned()
+        } else {
+            format!("{authority}:80")
+        };
+        let resolved = with_port.to_socket_addrs();
+        let resolved: Vec<SocketAddr> = resolved
+            .map_err(|error| refuse(&format!("cannot be resolved: {error}")))?
+            .collect();
+        if !allow_remote && !resolved.iter().all(|address| address.ip().is_loopback()) {
+            return Err(refuse(
+                "is not on loopback; a log may hold attacks, so say --allow-remote if you mean it",
+            ));
+        }
+        let address = resolved.first().ok_or_else(|| refuse("has no address"))?;
+        Ok(Self {
+            address: *address,
+            authority: authority.to_owned(),
+        })
+    }
+}
+
+struct Log {
+    path: PathBuf,
+    lines: BufReader<File>,
+    bytes: u64,
+}
+
+impl Log {
+    fn open(path: &Path) -> Result<Self, ReplayError> {
+        let opened = File::open(path).and_then(|file| Ok((file.metadata()?.len(), file)));
+        match opened {
+            Ok((bytes, file)) => Ok(Self {
+                path: path.to_path_buf(),
+                lines: BufReader::new(file),
+                bytes,
+            }),
+            Err(error) => Err(ReplayError::Unreadable {
+                path: path.to_path_buf(),
+                error,
+            }),
+        }
+    }
+}
+
+async fn replay(
+    arguments: &Arguments,
+    gateway: Gateway,
+    log: Log,
+) -> (Result<summary::Read, ReplayError>, Summary) {
+    let concurrency = arguments.concurrency.get();
+    let (queue, requests) = mpsc::channel(concurrency);
+    let requests = Arc::new(Mutex::new(requests));
+    let senders: Vec<_> = (0..concurrency)
+        .map(|_| {
+            let sender = Sender::new(gateway.address, host_of(arguments, &gateway));
+            tokio::spawn(sender.run(Arc::clone(&requests)))
+        })
+        .collect();
+    // The senders alone keep the queue open, so that the reader notices when they give up.
+    drop(requests);
+    let feed = Feed {
+        rate: arguments.rate,
+        limit: arguments.limit.unwrap_or(usize::MAX),
+        progress: progress(log.bytes),
+    };
+    let reader = tokio::task::spawn_blocking(move || feed.run(log, &queue));
+    let mut summary = Summary::default();
+    for sender in senders {
+        match sender.await {
+            Ok(counted) => summary.add(counted),
+            Err(error) => summary.error(format!("a sender broke off: {error}")),
+        }
+    }
+    let read = reader
+        .await
+        .unwrap_or_else(|error| Err(ReplayError::Runtime(io::Error::other(error))));
+    (read, summary)
+}
+
+fn host_of(arguments: &Arguments, gateway: &Gateway) -> sender::Host {
+    match &arguments.host {
+        Some(host) => sender::Host::Always(host.clone()),
+        None => sender::Host::Unlogged(gateway.authority.clone()),
+    }
+}
+
+struct Feed {
+    rate: Option<NonZeroU32>,
+    limit: usize,
+    progress: ProgressBar,
+}
+
+impl Feed {
+    /// Reads the log and hands its requests to the senders, no faster than the rate.
+    fn run(
+        self,
+        mut log: Log,
+        queue: &mpsc::Sender<Request>,
+    ) -> Result<summary::Read, ReplayError> {
+        let began = Instant::now();
+        let mut read = summary::Read::default();
+        let mut format = None;
+        let mut line = Vec::new();
+        let mut queued = 0_u32;
+        while read.requests < self.limit {
+            line.clear();
+            let bytes =
+                next_line(&mut log.lines, &mut line).map_err(|error| ReplayError::Unreadable {
+                    path: log.path.clone(),
+                    error,
+                })?;
+            if bytes == 0 {
+                break;
+            }
+            self.progress.inc(bytes);
+            read.lines = read.lines.saturating_add(1);
+            let text = line.trim_ascii_end();
+            if text.is_empty() {
+                continue;
+            }
+            match format.get_or_insert_with(|| Format::of(text)).parse(text) {
+                Err(why) => read.unsendable(why),
+                Ok(request) => {
+                    read.request(&request);
+                    if let Some(rate) = self.rate {
+                        let due = began + Duration::from_secs(1) * queued / rate.get();
+                        std::thread::sleep(due.saturating_duration_since(Instant::now()));
+                    }
+                    queued = queued.saturating_add(1);
+                    if queue.blocking_send(request).is_err() {
+                        break;
+                    }
+                }
+            }
+        }
+        self.progress.finish_and_clear();
+        Ok(read)
+    }
+}
+
+/// The next line, of at most [`MAX_LINE_BYTES`]; returns how many bytes were read, 0 at the end.
+fn next_line(lines: &mut BufReader<File>, line: &mut Vec<u8>) -> io::Result<u64> {
+    let mut read = 0_u64;
+    let mut part = Vec::new();
+    loop {
+        part.clear();
+        let bytes = io::Read::take(&mut *lines, MAX_LINE_BYTES).read_until(b'\n', &mut part)?;
+        if read == 0 {
+            line.extend_from_slice(&part);
+        }
+        read = read.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
+        if bytes == 0 || part.ends_with(b"\n") {
+            return Ok(read);
+        }
+    }
+}
+
+/// A bar over the bytes of the log; nothing where nobody looks.
+fn progress(bytes: u64) -> ProgressBar {
+    if !io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::with_draw_target(Some(bytes), ProgressDrawTarget::stderr());
+    match ProgressStyle::with_template("{bar:40} {percent:>3} %  {elapsed} elapsed, {eta} to go") {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
+    }
+}
+
+fn rate(text: &str) -> Result<NonZeroU32, String> {
+    let number = text.strip_suffix("/s").unwrap_or(text);
+    number
+        .parse()
+        .map_err(|_| format!("{text:?} is not a rate, such as 500/s"))
 }

@@ -21,7 +21,10 @@ impl Secret {
     /// # Errors
     /// When the operating system has no randomness to give.
     pub fn random() -> io::Result<Self> {
-        let text = random_bytes()?.iter().map(|byte| format!("{byte:02x}")).collect();
+        let text = random_bytes()?
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
         Ok(Self(text))
     }
 

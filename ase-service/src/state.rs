@@ -109,7 +109,11 @@ impl State {
             error,
         };
         // SQLite gives the files beside it the same mode.
-        let file = OpenOptions::new().create(true).append(true).mode(0o600).open(&path);
+        let file = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .mode(0o600)
+            .open(&path);
         drop(file.map_err(of_folder)?);
         let prepared = Connection::open(&path).and_then(|database| {
             database.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
@@ -205,7 +209,12 @@ impl State {
     ) -> Result<(), StateError> {
         self.database.execute(
             "DELETE FROM entry WHERE list = ?1 AND identifier = ?2 AND scope = ?3 AND source = ?4",
-            params![list.as_str(), identifier.to_string(), scope.to_string(), source.as_str()],
+            params![
+                list.as_str(),
+                identifier.to_string(),
+                scope.to_string(),
+                source.as_str()
+            ],
         )?;
         Ok(())
     }
@@ -239,7 +248,12 @@ fn stored_entry(row: &Row<'_>, identifier: &str) -> Result<Option<StoredEntry>, 
     let list = [ListName::Deny, ListName::Allow]
         .into_iter()
         .find(|name| name.as_str() == list);
-    let parts = (list, stored_identifier(identifier), Scope::parse(&scope).ok(), Source::parse(&source).ok());
+    let parts = (
+        list,
+        stored_identifier(identifier),
+        Scope::parse(&scope).ok(),
+        Source::parse(&source).ok(),
+    );
     let (Some(list), Some(identifier), Some(scope), Some(source)) = parts else {
         return Ok(None);
     };

@@ -56,11 +56,13 @@ impl Answer {
     #[must_use]
     pub fn into_response(self) -> Response<Full<Bytes>> {
         let verdict = self.verdict();
-        let allow = match &self {
-            Self::MethodNotAllowed(methods) => Some(*methods),
-            _other => None,
+        let other = if let Self::MethodNotAllowed(methods) = &self {
+            Some((ALLOW, *methods))
+        } else if let Self::Batch(_) = &self {
+            Some((CONTENT_TYPE, "application/json"))
+        } else {
+            None
         };
-        let is_batch_report = matches!(self, Self::Batch(_));
         let (status, body) = self.status_and_body();
         let mut response = Response::new(Full::new(body));
         *response.status_mut() = status;
@@ -72,11 +74,8 @@ impl Answer {
                 headers.insert(RETRY_AFTER, RETRY_AFTER_SECONDS);
             }
         }
-        if let Some(methods) = allow {
-            headers.insert(ALLOW, HeaderValue::from_static(methods));
-        }
-        if is_batch_report {
-            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if let Some((name, value)) = other {
+            headers.insert(name, HeaderValue::from_static(value));
         }
         response
     }
@@ -108,9 +107,7 @@ impl Answer {
                 let body = format!("Error: Malformed Request{faults}");
                 (StatusCode::BAD_REQUEST, body.into())
             }
-            Self::Unauthorized => {
-                fixed(StatusCode::UNAUTHORIZED, "Error: Unauthorized ASE-Token")
-            }
+            Self::Unauthorized => fixed(StatusCode::UNAUTHORIZED, "Error: Unauthorized ASE-Token"),
             Self::UnknownApi => fixed(StatusCode::SERVICE_UNAVAILABLE, "Error: Unknown API"),
             Self::UnknownHostname => {
                 fixed(StatusCode::SERVICE_UNAVAILABLE, "Error: Unknown Hostname")

@@ -58,9 +58,12 @@ impl Ase {
         let wide = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
         self.counters.count(Counter::BatchesAccepted);
         self.counters.add(Counter::RecordsAccepted, wide(accepted));
-        self.counters.add(Counter::RecordsDuplicate, wide(duplicates));
-        self.counters.add(Counter::RecordsRejected, wide(batch.rejected.len()));
-        self.counters.add(Counter::RecordsIncomplete, batch.incomplete);
+        self.counters
+            .add(Counter::RecordsDuplicate, wide(duplicates));
+        self.counters
+            .add(Counter::RecordsRejected, wide(batch.rejected.len()));
+        self.counters
+            .add(Counter::RecordsIncomplete, batch.incomplete);
         self.counters.add(Counter::RecordsClamped, batch.clamped);
         let mut report = Vec::new();
         json::object(&mut report, |o| {

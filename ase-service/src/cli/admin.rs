@@ -77,7 +77,13 @@ pub(super) struct Connection {
     #[arg(long, value_name = "DIR", env = "ASE_STATE_DIR", help = format!("The daemon's state folder, with its secret and address [default: {DEFAULT_STATE_DIR}]"))]
     state_dir: Option<PathBuf>,
     /// The management secret, in place of the state folder's
-    #[arg(long, env = "ASE_ADMIN_SECRET", hide_env_values = true, value_name = "SECRET", hide = true)]
+    #[arg(
+        long,
+        env = "ASE_ADMIN_SECRET",
+        hide_env_values = true,
+        value_name = "SECRET",
+        hide = true
+    )]
     secret: Option<String>,
     /// Print the answer as JSON
     #[arg(long)]
@@ -100,42 +106,69 @@ pub(super) fn change(list: &str, command: &ListCommand) -> u8 {
         ListCommand::Add(arguments) => {
             let body = arguments.identifier.to_json().map(|mut body| {
                 put(&mut body, "ttl_s", arguments.ttl.map(Value::from));
-                put(&mut body, "reason", arguments.reason.clone().map(Value::from));
+                put(
+                    &mut body,
+                    "reason",
+                    arguments.reason.clone().map(Value::from),
+                );
                 put(&mut body, "scope", arguments.scope.clone().map(Value::from));
                 body
             });
-            finish(call(list, Method::POST, body, &arguments.connection), &arguments.connection, |answer| {
-                added(list, answer)
-            })
+            finish(
+                call(list, Method::POST, body, &arguments.connection),
+                &arguments.connection,
+                |answer| added(list, answer),
+            )
         }
         ListCommand::Remove(arguments) => {
             let body = arguments.identifier.to_json().map(|mut body| {
                 put(&mut body, "scope", arguments.scope.clone().map(Value::from));
                 body
             });
-            finish(call(list, Method::DELETE, body, &arguments.connection), &arguments.connection, |answer| {
-                format!("{} removed from the {list} list", text(answer, "identifier"))
-            })
+            finish(
+                call(list, Method::DELETE, body, &arguments.connection),
+                &arguments.connection,
+                |answer| {
+                    format!(
+                        "{} removed from the {list} list",
+                        text(answer, "identifier")
+                    )
+                },
+            )
         }
-        ListCommand::List(connection) => {
-            finish(call(list, Method::GET, Ok(Map::new()), connection), connection, table)
-        }
+        ListCommand::List(connection) => finish(
+            call(list, Method::GET, Ok(Map::new()), connection),
+            connection,
+            table,
+        ),
     }
 }
 
 /// `ase status` and `ase counters`.
 pub(super) fn show(what: &str, connection: &Connection) -> u8 {
-    finish(call(what, Method::GET, Ok(Map::new()), connection), connection, |answer| {
-        let mut lines = Vec::new();
-        flatten("", answer, &mut lines);
-        lines.join("\n")
-    })
+    finish(
+        call(what, Method::GET, Ok(Map::new()), connection),
+        connection,
+        |answer| {
+            let mut lines = Vec::new();
+            flatten("", answer, &mut lines);
+            lines.join("\n")
+        },
+    )
 }
 
-fn finish(answer: Result<Value, Failure>, connection: &Connection, show: impl FnOnce(&Value) -> String) -> u8 {
+fn finish(
+    answer: Result<Value, Failure>,
+    connection: &Connection,
+    show: impl FnOnce(&Value) -> String,
+) -> u8 {
     match answer {
         Ok(answer) => {
-            let text = if connection.json { answer.to_string() } else { show(&answer) };
+            let text = if connection.json {
+                answer.to_string()
+            } else {
+                show(&answer)
+            };
             if !text.is_empty() {
                 say(&text);
             }
@@ -157,7 +190,11 @@ fn added(list: &str, answer: &Value) -> String {
         Some(expires) => format!("until {expires}"),
         None => "until it is removed".to_owned(),
     };
-    let mut line = format!("{} added to the {list} list {until}, scope {}", shown(answer), text(answer, "scope"));
+    let mut line = format!(
+        "{} added to the {list} list {until}, scope {}",
+        shown(answer),
+        text(answer, "scope")
+    );
     if let Some(note) = answer.get("note").and_then(Value::as_str) {
         line = format!("{line}\n{note}");
     }
@@ -167,8 +204,17 @@ fn added(list: &str, answer: &Value) -> String {
 fn table(answer: &Value) -> String {
     let entries = answer.get("entries").and_then(Value::as_array);
     let line = |entry: &Value| {
-        let expires = entry.get("expires").and_then(Value::as_str).unwrap_or("never");
-        let columns = [&shown(entry), text(entry, "scope"), text(entry, "source"), expires, text(entry, "reason")];
+        let expires = entry
+            .get("expires")
+            .and_then(Value::as_str)
+            .unwrap_or("never");
+        let columns = [
+            &shown(entry),
+            text(entry, "scope"),
+            text(entry, "source"),
+            expires,
+            text(entry, "reason"),
+        ];
         columns.join("\t").trim_end().to_owned()
     };
     let lines: Vec<String> = entries.into_iter().flatten().map(line).collect();
@@ -187,11 +233,17 @@ fn flatten(path: &str, value: &Value, lines: &mut Vec<String>) {
     match value {
         Value::Object(object) => {
             for (key, value) in object {
-                let path = if path.is_empty() { key.clone() } else { format!("{path} / {key}") };
+                let path = if path.is_empty() {
+                    key.clone()
+                } else {
+                    format!("{path} / {key}")
+                };
                 flatten(&path, value, lines);
             }
         }
-        Value::Array(elements) => lines.extend(elements.iter().map(|element| format!("{path}: {element}"))),
+        Value::Array(elements) => {
+            lines.extend(elements.iter().map(|element| format!("{path}: {element}")))
+        }
         Value::String(text) => lines.push(format!("{path}: {text}")),
         Value::Null | Value::Bool(_) | Value::Number(_) => lines.push(format!("{path}: {value}")),
     }
@@ -226,10 +278,17 @@ fn call(
     connection: &Connection,
 ) -> Result<Value, Failure> {
     let body = body?;
-    let folder = connection.state_dir.clone().unwrap_or_else(|| DEFAULT_STATE_DIR.into());
+    let folder = connection
+        .state_dir
+        .clone()
+        .unwrap_or_else(|| DEFAULT_STATE_DIR.into());
     let address = address(connection.admin.as_deref(), &folder)?;
     let secret = secret(connection.secret.as_deref(), &folder)?;
-    let body = if body.is_empty() { String::new() } else { json!(body).to_string() };
+    let body = if body.is_empty() {
+        String::new()
+    } else {
+        json!(body).to_string()
+    };
     let request = Request::builder()
         .method(method)
         .uri(format!("/v1/{what}"))
@@ -237,23 +296,36 @@ fn call(
         .header(ACCESS_KEY_HEADER, ACCESS_KEY)
         .header(SECRET_KEY_HEADER, secret)
         .body(Full::new(Bytes::from(body)))
-        .map_err(|error| Failure::Usage(format!("the secret or the address cannot be sent: {error}")))?;
-    let unreachable = |error: &dyn std::fmt::Display| Failure::Unreachable(address.clone(), error.to_string());
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        .map_err(|error| {
+            Failure::Usage(format!("the secret or the address cannot be sent: {error}"))
+        })?;
+    let unreachable =
+        |error: &dyn std::fmt::Display| Failure::Unreachable(address.clone(), error.to_string());
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
     let runtime = runtime.map_err(|error| unreachable(&error))?;
-    let exchanged = runtime.block_on(async { tokio::time::timeout(TIMEOUT, exchange(&address, request)).await });
+    let exchanged = runtime
+        .block_on(async { tokio::time::timeout(TIMEOUT, exchange(&address, request)).await });
     let (status, body) = match exchanged {
         Ok(Ok(answer)) => answer,
         Ok(Err(error)) => return Err(unreachable(&error)),
         Err(_) => return Err(unreachable(&"no answer in time")),
     };
-    let answer: Value = serde_json::from_slice(&body)
-        .map_err(|_| unreachable(&format_args!("status {status} without JSON, so it is no ASE")))?;
+    let answer: Value = serde_json::from_slice(&body).map_err(|_| {
+        unreachable(&format_args!(
+            "status {status} without JSON, so it is no ASE"
+        ))
+    })?;
     if (200..300).contains(&status) {
         return Ok(answer);
     }
     let faults = answer.get("faults").and_then(Value::as_array);
-    let faults: Vec<&str> = faults.into_iter().flatten().filter_map(Value::as_str).collect();
+    let faults: Vec<&str> = faults
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect();
     Err(Failure::Refused(faults.join("\n")))
 }
 
@@ -262,7 +334,8 @@ async fn exchange(
     request: Request<Full<Bytes>>,
 ) -> Result<(u16, Bytes), Box<dyn std::error::Error + Send + Sync>> {
     let stream = TcpStream::connect(address).await?;
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     let answered = async {
         let response = sender.send_request(request).await?;
         let status = response.status().as_u16();
@@ -281,15 +354,23 @@ async fn exchange(
 /// `host:port` of the management port.
 fn address(admin: Option<&str>, folder: &Path) -> Result<String, Failure> {
     if let Some(url) = admin {
-        let rest = url.strip_prefix("http://").unwrap_or(url).trim_end_matches('/');
+        let rest = url
+            .strip_prefix("http://")
+            .unwrap_or(url)
+            .trim_end_matches('/');
         if rest.is_empty() || rest.contains('/') {
-            return Err(Failure::Usage(format!("--admin: {url:?} is not a URL such as http://{DEFAULT_ADMIN_LISTEN}")));
+            return Err(Failure::Usage(format!(
+                "--admin: {url:?} is not a URL such as http://{DEFAULT_ADMIN_LISTEN}"
+            )));
         }
         return Ok(rest.to_owned());
     }
     let written = std::fs::read(folder.join(ADDRESSES_FILE)).ok();
     let written: Option<Value> = written.and_then(|json| serde_json::from_slice(&json).ok());
-    let admin = written.as_ref().map(|written| text(written, "admin")).filter(|admin| !admin.is_empty());
+    let admin = written
+        .as_ref()
+        .map(|written| text(written, "admin"))
+        .filter(|admin| !admin.is_empty());
     Ok(admin.unwrap_or(DEFAULT_ADMIN_LISTEN).to_owned())
 }
 
@@ -318,5 +399,8 @@ fn seconds(text: &str) -> Result<u64, String> {
         _ => return Err(wrong()),
     };
     let number: u64 = text.trim_end_matches(unit).parse().map_err(|_| wrong())?;
-    number.checked_mul(factor).filter(|seconds| *seconds > 0).ok_or_else(wrong)
+    number
+        .checked_mul(factor)
+        .filter(|seconds| *seconds > 0)
+        .ok_or_else(wrong)
 }

@@ -42,10 +42,10 @@ pub(super) fn run((config, overrides, level): (Option<PathBuf>, Overrides, traci
 }
 
 async fn serve(settings: Settings) -> u8 {
-    let signals = (Signals::install(), settings.state_dir.clone());
-    let (mut signals, state_dir) = match signals {
-        (Ok(signals), state_dir) => (signals, state_dir),
-        (Err(error), _) => {
+    let state_dir = settings.state_dir.clone();
+    let mut signals = match Signals::install() {
+        Ok(signals) => signals,
+        Err(error) => {
             complain(&format!("signals cannot be handled: {error}"));
             return REFUSED;
         }
@@ -59,14 +59,14 @@ async fn serve(settings: Settings) -> u8 {
     };
     if let Some(secret) = &daemon.new_secret {
         let folder = state_dir.display();
-        complain(&format!("the management secret is {} (shown this once; kept in {folder}/admin.secret)", secret.reveal()));
+        complain(&format!(
+            "the management secret is {} (shown this once; kept in {folder}/admin.secret)",
+            secret.reveal()
+        ));
     }
     say(&daemon.ready_line());
-    loop {
-        match signals.next().await {
-            Asked::Reopen => daemon.reopen_log().await,
-            Asked::Stop => break,
-        }
+    while let Asked::Reopen = signals.next().await {
+        daemon.reopen_log().await;
     }
     tracing::info!("stopping");
     daemon.stop().await;

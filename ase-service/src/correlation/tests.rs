@@ -34,7 +34,10 @@ fn an_exchange_that_waits_too_long_is_handed_out_and_no_longer_found() {
     assert_eq!(table.open("a", 0), []);
     assert_eq!(table.open("b", 100), []);
     assert_eq!(table.finish("a", 180), "unknown");
-    assert_eq!(table.open("c", 180), [("a".to_owned(), AbortCause::Expired)]);
+    assert_eq!(
+        table.open("c", 180),
+        [("a".to_owned(), AbortCause::Expired)]
+    );
     assert_eq!(table.finish("b", 279), "b");
 }
 
@@ -86,7 +89,10 @@ impl Table {
     fn open(&mut self, name: &str, second: u64) -> Vec<(String, AbortCause)> {
         let (id, now) = (self.id(name), self.start + Duration::from_secs(second));
         let aborted = self.table.open(id, Opened::Half(half(name)), now);
-        aborted.into_iter().map(|a| (name_of(a.half), a.cause)).collect()
+        aborted
+            .into_iter()
+            .map(|a| (name_of(a.half), a.cause))
+            .collect()
     }
 
     fn finish(&mut self, name: &str, second: u64) -> String {

@@ -53,11 +53,15 @@ impl Addition {
         now: UnixMillis,
     ) -> Result<Self, Faults> {
         let mut collector = FaultCollector::default();
-        let document = collector.json(body).unwrap_or_else(|| serde_json::json!({}));
+        let document = collector
+            .json(body)
+            .unwrap_or_else(|| serde_json::json!({}));
         let mut fields = Fields::of(&document, "", &mut collector);
         let identifier = identifier(&mut fields, key, width);
         let scope = fields.custom("scope", Scope::parse).unwrap_or(Scope::All);
-        let ttl = fields.item("ttl_s").and_then(|mut ttl| ttl.integer(1..=MAX_TTL_SECONDS));
+        let ttl = fields
+            .item("ttl_s")
+            .and_then(|mut ttl| ttl.integer(1..=MAX_TTL_SECONDS));
         let reason = fields.custom("reason", reason).unwrap_or_default();
         fields.finish();
         let addition = identifier.map(|(identifier, note)| Self {
@@ -78,7 +82,9 @@ impl Addition {
 impl Removal {
     pub(super) fn read(body: &[u8], key: &CredentialKey, width: Ipv6Width) -> Result<Self, Faults> {
         let mut collector = FaultCollector::default();
-        let document = collector.json(body).unwrap_or_else(|| serde_json::json!({}));
+        let document = collector
+            .json(body)
+            .unwrap_or_else(|| serde_json::json!({}));
         let mut fields = Fields::of(&document, "", &mut collector);
         let identifier = identifier(&mut fields, key, width);
         let scope = fields.custom("scope", Scope::parse);
@@ -127,12 +133,18 @@ fn network(text: &str, width: Ipv6Width) -> Result<(ListedIdentifier, Option<Str
 }
 
 fn non_empty(text: &str) -> Result<String, &'static str> {
-    if text.is_empty() { Err("must not be empty") } else { Ok(text.to_owned()) }
+    if text.is_empty() {
+        Err("must not be empty")
+    } else {
+        Ok(text.to_owned())
+    }
 }
 
 fn reason(text: &str) -> Result<String, String> {
     if text.chars().count() > MAX_REASON_CHARS || text.chars().any(char::is_control) {
-        return Err(format!("a reason has at most {MAX_REASON_CHARS} characters and no control characters"));
+        return Err(format!(
+            "a reason has at most {MAX_REASON_CHARS} characters and no control characters"
+        ));
     }
     Ok(text.to_owned())
 }
