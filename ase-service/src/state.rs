@@ -8,6 +8,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use ase_core::address::Network;
 use ase_core::credential::{CredentialId, CredentialKey, CredentialKind, KeyId};
@@ -19,6 +20,8 @@ use thiserror::Error;
 use crate::secret;
 
 const FILE: &str = "ase.db";
+/// How long to wait for a process that is just ending.
+const BUSY_TIMEOUT: Duration = Duration::from_millis(500);
 const SCHEMA: &str = "
     CREATE TABLE IF NOT EXISTS credential_key (id INTEGER PRIMARY KEY, secret BLOB NOT NULL);
     CREATE TABLE IF NOT EXISTS entry (
@@ -116,6 +119,7 @@ impl State {
             .open(&path);
         drop(file.map_err(of_folder)?);
         let prepared = Connection::open(&path).and_then(|database| {
+            database.busy_timeout(BUSY_TIMEOUT)?;
             database.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
             database.pragma_update(None, "journal_mode", "WAL")?;
             database.pragma_update(None, "synchronous", "FULL")?;
