@@ -1,0 +1,144 @@
+//! A gateway that runs the filter: a wasmtime host or a real Envoy. Scenarios see only this.
+//!
+//! Outcomes are the same on both; what only one of them does is said in the scenario, with the reason.
+
+mod wasmtime;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, ensure};
+use serde::Deserialize;
+use serde_json::Value;
+
+use self::wasmtime::WasmtimeGateway;
+use crate::envoy_gateway::EnvoyGateway;
+
+/// Which gateway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GatewayKind {
+    /// The wasmtime host of this package.
+    Wasmtime,
+    /// A real Envoy.
+    Envoy,
+}
+
+/// Everything that a gateway needs to start.
+#[derive(Clone, Debug)]
+pub struct GatewayPlan {
+    /// The filter's wasm file.
+    pub module: PathBuf,
+    /// The filter's configuration.
+    pub plugin_configuration: Value,
+    /// The API behind the gateway.
+    pub upstream: SocketAddr,
+    /// The clusters that the filter may call, by name.
+    pub clusters: BTreeMap<String, Vec<SocketAddr>>,
+    /// What the listener is told.
+    pub listener: Listener,
+    /// A folder of this test alone.
+    pub folder: PathBuf,
+}
+
+/// Settings of the listener and of the sandbox.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Listener {
+    /// The client address is the peer's (true) or what `x-forwarded-for` says (false).
+    pub use_remote_address: bool,
+    /// Trusted proxies in front of the gateway.
+    pub xff_num_trusted_hops: u32,
+    /// A filter that pauses at the headers still gets the body.
+    pub allow_on_headers_stop_iteration: bool,
+    /// Host functions that the filter may not call.
+    pub denied_capabilities: BTreeSet<String>,
+    /// Most request headers; the gateway's default when absent.
+    pub max_request_headers: Option<u32>,
+    /// Largest request head in KiB; the gateway's default when absent.
+    pub max_request_headers_kb: Option<u32>,
+    /// Requests that one upstream connection pool may hold for the `ase` cluster; the gateway's default when absent.
+    pub ase_max_requests: Option<u32>,
+}
+
+/// What became of a new configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reconfigured {
+    /// It runs.
+    Accepted,
+    /// The former one still runs.
+    Refused,
+}
+
+/// A running gateway.
+pub trait Gateway {
+    /// Where it accepts requests.
+    fn address(&self) -> SocketAddr;
+    /// Its log so far, the filter's lines included.
+    fn log(&self) -> String;
+    /// The filter's counters, by the name that the filter gave them.
+    ///
+    /// # Errors
+    /// When the gateway does not tell.
+    fn counters(&self) -> Result<BTreeMap<String, u64>>;
+    /// Gives the filter a new configuration and waits until it is known what became of it.
+    ///
+    /// # Errors
+    /// When that is not known within the deadline.
+    fn reconfigure(&mut self, configuration: &Value) -> Result<Reconfigured>;
+    /// Whether the filter ended by a trap.
+    fn trapped(&self) -> bool;
+}
+
+impl GatewayKind {
+    /// Both, in the order in which tests are listed.
+    pub const ALL: [Self; 2] = [Self::Wasmtime, Self::Envoy];
+
+    /// As it is written in test names and scenarios.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Wasmtime => "wasmtime",
+            Self::Envoy => "envoy",
+        }
+    }
+
+    /// Starts it with the filter in it.
+    ///
+    /// # Errors
+    /// When a file is missing or it does not start.
+    pub fn start(self, plan: &GatewayPlan) -> Result<Box<dyn Gateway>> {
+        ensure!(
+            plan.module.is_file(),
+            "{} does not exist: run `make filter`, or set ASE_FILTER_WASM to the filter's wasm file",
+            plan.module.display()
+        );
+        match self {
+            Self::Wasmtime => Ok(Box::new(WasmtimeGateway::start(plan)?)),
+            Self::Envoy => Ok(Box::new(EnvoyGateway::start(plan)?)),
+        }
+    }
+}
+
+/// The repository's root folder.
+#[must_use]
+pub fn repository() -> PathBuf {
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    package.parent().unwrap_or(package).to_path_buf()
+}
+
+/// The filter under test: `ASE_FILTER_WASM`, else where `make filter` puts it.
+#[must_use]
+pub fn filter_module() -> PathBuf {
+    std::env::var_os("ASE_FILTER_WASM").map_or_else(
+        || repository().join("target/wasm32-wasip1/wasm/ase_filter.wasm"),
+        PathBuf::from,
+    )
+}
+
+/// The Envoy under test: `ENVOY`, else where `make envoy` puts it.
+#[must_use]
+pub fn envoy_program() -> PathBuf {
+    std::env::var_os("ENVOY").map_or_else(|| repository().join(".venv/bin/envoy"), PathBuf::from)
+}

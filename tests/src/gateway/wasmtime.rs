@@ -1,0 +1,115 @@
+//! The wasmtime host behind the common face: its own small runtime per gateway.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+use tokio::runtime::{Builder, Runtime};
+
+use super::{Gateway, GatewayPlan, Reconfigured};
+use crate::wasm_gateway::{
+    HeadLimits, HeadersStopIteration, RemoteAddress, StartError, WasmGateway, WasmGatewayConfig,
+};
+
+/// A wasmtime host that runs.
+pub(super) struct WasmtimeGateway {
+    /// Goes before the runtime that it runs on.
+    host: WasmGateway,
+    runtime: Runtime,
+}
+
+impl WasmtimeGateway {
+    pub(super) fn start(plan: &GatewayPlan) -> Result<Self> {
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()?;
+        let host = runtime.block_on(WasmGateway::start(config(plan)?))?;
+        Ok(Self { host, runtime })
+    }
+}
+
+impl Gateway for WasmtimeGateway {
+    fn address(&self) -> SocketAddr {
+        self.host.address()
+    }
+
+    fn log(&self) -> String {
+        self.host
+            .log()
+            .iter()
+            .map(|line| format!("{:?} {}\n", line.level, line.text))
+            .collect()
+    }
+
+    fn counters(&self) -> Result<BTreeMap<String, u64>> {
+        let metrics = self.host.metrics().into_iter();
+        metrics
+            .map(|(name, value)| {
+                let value =
+                    u64::try_from(value).with_context(|| format!("counter {name} is {value}"))?;
+                Ok((name, value))
+            })
+            .collect()
+    }
+
+    fn reconfigure(&mut self, configuration: &Value) -> Result<Reconfigured> {
+        match self
+            .runtime
+            .block_on(self.host.reconfigure(configuration.to_string()))
+        {
+            Ok(()) => Ok(Reconfigured::Accepted),
+            Err(StartError::ConfigurationRefused { .. }) => Ok(Reconfigured::Refused),
+            Err(
+                other @ (StartError::Module { .. }
+                | StartError::Instance { .. }
+                | StartError::Trapped { .. }
+                | StartError::Listen(_)
+                | StartError::Ended),
+            ) => Err(other.into()),
+        }
+    }
+
+    fn trapped(&self) -> bool {
+        self.host.trapped()
+    }
+}
+
+fn config(plan: &GatewayPlan) -> Result<WasmGatewayConfig> {
+    let listener = &plan.listener;
+    let limits = HeadLimits::default();
+    Ok(WasmGatewayConfig {
+        module: plan.module.clone(),
+        plugin_configuration: plan.plugin_configuration.to_string(),
+        upstream: plan.upstream,
+        clusters: plan.clusters.clone(),
+        denied_capabilities: listener.denied_capabilities.clone(),
+        allow_on_headers_stop_iteration: if listener.allow_on_headers_stop_iteration {
+            HeadersStopIteration::Allowed
+        } else {
+            HeadersStopIteration::Forbidden
+        },
+        use_remote_address: if listener.use_remote_address {
+            RemoteAddress::Peer {
+                trusted_hops: usize::try_from(listener.xff_num_trusted_hops)?,
+            }
+        } else {
+            RemoteAddress::Forwarded
+        },
+        head_limits: HeadLimits {
+            headers: match listener.max_request_headers {
+                Some(count) => usize::try_from(count)?,
+                None => limits.headers,
+            },
+            bytes: match listener.max_request_headers_kb {
+                Some(size) => usize::try_from(size)? * 1024,
+                None => limits.bytes,
+            },
+        },
+        max_requests: match listener.ase_max_requests {
+            Some(count) => BTreeMap::from([("ase".to_owned(), usize::try_from(count)?)]),
+            None => BTreeMap::new(),
+        },
+    })
+}

@@ -1,0 +1,41 @@
+//! Every scenario on every gateway that runs it, one test each, named `<gateway>::<file>::<scenario>`.
+//!
+//! Assumes the filter's wasm file, an Envoy and the `ase` binary; what is missing fails the tests that need it.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use libtest_mimic::{Arguments, Failed, Trial};
+use system_tests::gateway::GatewayKind;
+use system_tests::{run, scenario};
+
+/// Gateways that run at once unless `--test-threads` says otherwise: each Envoy compiles the filter when it starts.
+const GATEWAYS_AT_ONCE: usize = 4;
+
+fn main() -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads.get_or_insert(GATEWAYS_AT_ONCE);
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
+    let trials = match scenario::read_folder(&folder) {
+        Ok(scenarios) => scenarios.into_iter().flat_map(trials).collect(),
+        Err(fault) => vec![Trial::test("scenario files can be read", move || {
+            Err(Failed::from(format!("{fault:#}")))
+        })],
+    };
+    libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+fn trials((file, scenario): (String, scenario::Scenario)) -> Vec<Trial> {
+    let gateways = GatewayKind::ALL
+        .into_iter()
+        .filter(|gateway| scenario.runs_on(*gateway));
+    gateways
+        .map(|gateway| {
+            let scenario = scenario.clone();
+            let name = format!("{}::{file}::{}", gateway.name(), scenario.name);
+            Trial::test(name, move || {
+                run::run(&scenario, gateway).map_err(|fault| Failed::from(format!("{fault:#}")))
+            })
+        })
+        .collect()
+}
