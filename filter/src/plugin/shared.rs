@@ -38,6 +38,7 @@ pub(super) struct Shared {
 pub(super) enum About {
     NoVerdict(FailureClass),
     NoDelivery(FailureClass),
+    RequestUnreadable,
     PortZero,
     HeadersNotRemoved,
     RepliesRefused,

@@ -47,8 +47,8 @@ impl Stream {
     }
 
     fn start(&mut self, shared: &Rc<Shared>, config: Rc<Config>) -> Action {
-        let head = read_request(shared, &config);
         let now = shared.now();
+        let head = read_request(shared, &config);
         let (mut exchange, mut effect) = shared
             .with_breaker(|breaker| Exchange::request(shared.mint(), head, &config, breaker, now));
         if matches!(effect, Effect::Ask) {
@@ -168,13 +168,14 @@ impl HttpContext for Stream {
 
 /// Everything about a request that is ever used, taken while the host shows it.
 fn read_request(shared: &Shared, config: &Config) -> Head {
-    let Ok(buffer) = host::header_pairs(Map::Request) else {
+    let buffer = host::header_pairs(Map::Request).unwrap_or_default();
+    let headers = pairs::parse(&buffer).unwrap_or_default();
+    if headers.is_empty() {
+        shared.notice(About::RequestUnreadable, Level::Error, || {
+            "the host refuses proxy_get_header_map_pairs: no request can be read, so ASE cannot be asked".to_owned()
+        });
         return Head::Unreadable;
-    };
-    let headers = match pairs::parse(&buffer) {
-        Ok(headers) if !headers.is_empty() => headers,
-        Ok(_) | Err(_) => return Head::Unreadable,
-    };
+    }
     let source_address = match config.client_address() {
         ClientAddressSource::Envoy => host::property(b"source\0address").ok(),
         ClientAddressSource::Xff(_) => None,
