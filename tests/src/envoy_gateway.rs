@@ -214,6 +214,8 @@ fn spawn(program: &Path, folder: &Path) -> Result<Child> {
             "immediate",
             "--parent-shutdown-time-s",
             "4",
+            "--file-flush-interval-msec",
+            "50",
         ])
         .stdin(Stdio::null())
         .stdout(log.try_clone()?)

@@ -131,6 +131,15 @@ fn connection_manager(plan: &GatewayPlan, configuration: &Value) -> Value {
         "use_remote_address": settings.use_remote_address,
         "xff_num_trusted_hops": settings.xff_num_trusted_hops,
         "http_protocol_options": {"enable_trailers": true},
+        "access_log": [{
+            "name": "envoy.access_loggers.stderr",
+            "typed_config": {
+                "@type": "type.googleapis.com/envoy.extensions.access_loggers.stream.v3.StderrAccessLog",
+                "log_format": {"text_format_source": {
+                    "inline_string": "access %REQ(:PATH)% %RESPONSE_CODE% %RESPONSE_CODE_DETAILS%\n",
+                }},
+            },
+        }],
         "upgrade_configs": [{"upgrade_type": "websocket"}],
         "route_config": {
             "virtual_hosts": [{
