@@ -21,7 +21,7 @@
 //! | `proxy_get_header_map_pairs` | of a request: failure class `not_dispatched`. Of an answer: `bad_reply`. Of a response: the record has no response half |
 //! | `proxy_remove_header_map_value` | the client's `x-ase-*` headers reach upstream, said once; they are not reported all the same |
 //! | `proxy_get_property` | address and protocol are left out; ASE rejects a question without an address: class `ase_rejected` |
-//! | `proxy_http_call` (by the SDK) | failure class `not_dispatched`, or `misconfigured` for an unknown cluster |
+//! | `proxy_http_call` (by the SDK) | failure class `not_dispatched`, or `misconfigured` for an unknown cluster. The SDK knows the statuses 0, 2 and 10 and traps on others; Envoy returns no other |
 //! | `proxy_define_metric`, `proxy_increment_metric` | that counter stays off or stands still |
 //! | `proxy_done` | an ended root context stays in memory |
 //! | `random_get` | record ids are made of the time and of addresses |
