@@ -180,6 +180,14 @@ impl Differences {
 
     fn of_metadata(&mut self, what: &str, json: &Value, wanted: &MetadataExpectation) {
         self.of_fields(what, json, &wanted.fields, &wanted.absent);
+        for (pointer, wanted) in &wanted.members {
+            let got = json.pointer(pointer).and_then(Value::as_array);
+            self.equal(
+                &format!("{what}: {pointer}"),
+                &got.map(|got| sorted(got)),
+                &Some(sorted(wanted)),
+            );
+        }
         let headers = headers(json);
         let mut rest = headers.iter();
         for (name, value) in &wanted.headers {
@@ -202,6 +210,12 @@ impl Differences {
             self.equal(&format!("{what}: header {name} occurs"), &got, count);
         }
     }
+}
+
+fn sorted(members: &[Value]) -> Vec<String> {
+    let mut texts: Vec<String> = members.iter().map(Value::to_string).collect();
+    texts.sort();
+    texts
 }
 
 /// The header fields of a half, in order.

@@ -255,6 +255,8 @@ pub struct AskedExpectation {
 pub struct MetadataExpectation {
     /// JSON pointers and values.
     pub fields: BTreeMap<String, Value>,
+    /// JSON pointers to arrays and their members, in any order.
+    pub members: BTreeMap<String, Vec<Value>>,
     /// JSON pointers that lead nowhere.
     pub absent: Vec<String>,
     /// Header fields that are there, in this order; others may stand between.

@@ -236,7 +236,7 @@ impl Stage {
         }
     }
 
-    /// Where one question decided over one request, the request went up after the answer.
+    /// Where there was one question about one request, the request went up after the answer.
     fn check_order(&self, before: &Before) -> Result<()> {
         let heard = self.ase.heard();
         let received = self.upstream.received();
@@ -245,12 +245,13 @@ impl Stage {
         if let ([question], [request]) = (questions, received)
             && let Some(answered_at) = question.answered_at
         {
-            let decided = heard
+            // A failure that is open lets a request go without an answer.
+            let unanswered = heard
                 .records
                 .last()
-                .is_none_or(|record| decision(record) == "verdict");
+                .is_some_and(|record| decision(record) == "fail_open");
             ensure!(
-                !decided || request.at >= answered_at,
+                unanswered || request.at >= answered_at,
                 "the upstream got the request before ASE answered"
             );
         }
