@@ -8,6 +8,7 @@ use crate::api_id::ApiId;
 use crate::credential::{CredentialId, CredentialKey, CredentialKind};
 use crate::identifier_list::{Entry, IdentifierList, ListedIdentifier, Source};
 use crate::identity::{Credential, CredentialNames, Credentials, Place, Provenance};
+use crate::jwt::usernames;
 use crate::metadata::RequestReport;
 use crate::registry::{ApiDefinition, Blocking, Found, Registry};
 use crate::time::UnixMillis;
@@ -84,6 +85,9 @@ pub struct Listing {
 
 /// Decides on one request.
 ///
+/// A host or path that servers read differently can belong to several APIs; the usual reading decides unless another
+/// one is stricter about a listed client, so that nobody is let through by a spelling.
+///
 /// Which credentials count is said by the API's definition, by the gateway's own findings in the report and by
 /// `user_info`. A user name of `user_info` counts as verified unless the gateway reports the same name otherwise:
 /// policies fill it from a token that they have checked.
@@ -94,12 +98,71 @@ pub fn decide(
     key: &CredentialKey,
     now: UnixMillis,
 ) -> Decision {
-    let found = snapshot.registry.find(report.host.as_ref(), &report.path);
+    let (usual, others) = candidates(report, &snapshot.registry);
+    let mut decision = decide_as(usual, report, snapshot, key, now);
+    for other in others {
+        let other = decide_as(Found::Api(other), report, snapshot, key, now);
+        if other.verdict.strictness() > decision.verdict.strictness() {
+            decision = other;
+        }
+    }
+    decision
+}
+
+/// What the usual reading finds, and the other APIs that some reading finds.
+fn candidates<'r>(
+    report: &RequestReport<'_>,
+    registry: &'r Registry,
+) -> (Found<'r>, Vec<&'r ApiDefinition>) {
+    let mut all = Vec::with_capacity(1);
+    for path in &report.paths {
+        if report.hosts.is_empty() {
+            all.push(registry.find(None, path));
+        }
+        all.extend(
+            report
+                .hosts
+                .iter()
+                .map(|host| registry.find(Some(host), path)),
+        );
+    }
+    let usual = all.first().copied().unwrap_or(Found::UnknownApi);
+    let mut others: Vec<&ApiDefinition> = Vec::new();
+    for found in all.into_iter().skip(1) {
+        if let Found::Api(api) = found
+            && !others.iter().any(|known| known.id() == api.id())
+        {
+            others.push(api);
+        }
+    }
+    others.retain(|api| !matches!(usual, Found::Api(usual) if usual.id() == api.id()));
+    (usual, others)
+}
+
+fn decide_as(
+    found: Found<'_>,
+    report: &RequestReport<'_>,
+    snapshot: &Snapshot,
+    key: &CredentialKey,
+    now: UnixMillis,
+) -> Decision {
     let (api, names) = match found {
         Found::Api(api) => (Some(api), api.credential_names()),
         Found::UnknownApi | Found::UnknownHostname => (None, CredentialNames::none()),
     };
-    let credentials = credentials_of(report, names);
+    let mut credentials = credentials_of(report, names);
+    let jwt = api.and_then(ApiDefinition::jwt);
+    for claimed in jwt.map_or_else(Vec::new, |jwt| {
+        usernames(&report.metadata.headers, report.url, jwt)
+    }) {
+        credentials.add(Credential {
+            kind: CredentialKind::Username,
+            name: "jwt".into(),
+            place: claimed.place,
+            value: claimed.username.into(),
+            provenance: Provenance::Claimed,
+        });
+    }
     let mut decision = Decision {
         verdict: match found {
             Found::Api(_) => Verdict::NotListed,
@@ -114,11 +177,14 @@ pub fn decide(
     let Some(api) = api else {
         return decision;
     };
-    let look_up = |list: &IdentifierList| listed(list, report, &decision.credentials, api, now);
-    if let Some(listing) = look_up(&snapshot.allow) {
+    let look_up = |list: &IdentifierList, counts: fn(&IdentifiedCredential) -> bool| {
+        let credentials = decision.credentials.iter().filter(|found| counts(found));
+        listed(list, report, credentials, api, now)
+    };
+    if let Some(listing) = look_up(&snapshot.allow, may_allow) {
         decision.verdict = Verdict::AllowListed;
         decision.listing = Some(listing);
-    } else if let Some(listing) = look_up(&snapshot.attack) {
+    } else if let Some(listing) = look_up(&snapshot.attack, |_| true) {
         decision.verdict = match api.blocking() {
             Blocking::Enforced => Verdict::Blocked,
             Blocking::DetectOnly => Verdict::WouldBlock,
@@ -126,6 +192,14 @@ pub fn decide(
         decision.listing = Some(listing);
     }
     decision
+}
+
+/// A user name is no secret: only one that the gateway verified opens the door.
+fn may_allow(credential: &IdentifiedCredential) -> bool {
+    match credential.kind {
+        CredentialKind::Username => credential.provenance == Provenance::Verified,
+        CredentialKind::Cookie | CredentialKind::Token | CredentialKind::ApiKey => true,
+    }
 }
 
 impl Verdict {
@@ -137,6 +211,15 @@ impl Verdict {
             Self::WouldBlock => VerdictLabel::WouldBlock,
             Self::Blocked => VerdictLabel::Blocked,
             Self::UnknownApi | Self::UnknownHostname => VerdictLabel::Unregistered,
+        }
+    }
+
+    /// Orders verdicts by what they do to a listed client.
+    fn strictness(self) -> u8 {
+        match self {
+            Self::NotListed | Self::AllowListed | Self::UnknownApi | Self::UnknownHostname => 0,
+            Self::WouldBlock => 1,
+            Self::Blocked => 2,
         }
     }
 }
@@ -180,10 +263,10 @@ fn identified(credential: &Credential<'_>, key: &CredentialKey) -> IdentifiedCre
     }
 }
 
-fn listed(
+fn listed<'c>(
     list: &IdentifierList,
     report: &RequestReport<'_>,
-    credentials: &[IdentifiedCredential],
+    mut credentials: impl Iterator<Item = &'c IdentifiedCredential>,
     api: &ApiDefinition,
     now: UnixMillis,
 ) -> Option<Listing> {
@@ -191,7 +274,7 @@ fn listed(
     if let Some((network, entry)) = list.look_up_address(report.client, id, group, now) {
         return Some(listing(ListedIdentifier::Network(network), entry));
     }
-    credentials.iter().find_map(|credential| {
+    credentials.find_map(|credential| {
         let entry = list.look_up_credential(credential.kind, &credential.id, id, group, now)?;
         let identifier = ListedIdentifier::Credential {
             kind: credential.kind,

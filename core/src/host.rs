@@ -13,6 +13,9 @@ use thiserror::Error;
 /// Longest host name, in bytes, without port and trailing dot (RFC 1035 §2.3.4).
 pub const MAX_BYTES: usize = 253;
 
+/// Most host names that are read from the host headers of one request.
+const MAX_READINGS: usize = 8;
+
 /// A host name or address: lower case, no port, no trailing dot, an IPv6 address in brackets and canonical.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct HostName(Box<str>);
@@ -50,10 +53,47 @@ impl HostName {
         Self::of_authority(authority).ok_or_else(refused)
     }
 
+    /// Every name that a server may read from the `Host` headers of one request, the first header's first.
+    ///
+    /// Servers and gateways disagree about odd values (`a:b`, `a..`, `a,b`, `%61`, two headers), and a client may choose
+    /// one; each reading counts. A well-formed single header has exactly one.
+    #[must_use]
+    pub fn readings<'v>(values: impl Iterator<Item = &'v [u8]>) -> Vec<Self> {
+        let mut names = Vec::new();
+        for value in values {
+            match Self::from_header(value) {
+                Ok(name) => names.push(name),
+                Err(_) => {
+                    let parts = value.split(|&byte| byte == b',');
+                    names.extend(parts.filter_map(Self::lenient));
+                }
+            }
+        }
+        let mut distinct: Vec<Self> = Vec::with_capacity(names.len().min(MAX_READINGS));
+        for name in names {
+            if distinct.len() < MAX_READINGS && !distinct.contains(&name) {
+                distinct.push(name);
+            }
+        }
+        distinct
+    }
+
     /// The name as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    fn lenient(value: &[u8]) -> Option<Self> {
+        let decoded = percent_decoded(value);
+        let text = String::from_utf8_lossy(&decoded);
+        let authority = text.trim().rsplit('@').next()?;
+        if authority.starts_with('[') {
+            let (address, _) = authority.split_once(']')?;
+            return Self::of_ipv6(address.get(1..)?);
+        }
+        let name = authority.split([':', '/', '\\']).next()?;
+        Self::of_name(name.trim_end_matches('.'))
     }
 
     fn of_authority(authority: &str) -> Option<Self> {
@@ -121,6 +161,29 @@ impl fmt::Display for HostPattern {
     }
 }
 
+fn percent_decoded(bytes: &[u8]) -> Vec<u8> {
+    let mut decoded = Vec::with_capacity(bytes.len());
+    let mut rest = bytes;
+    while let Some((&byte, after)) = rest.split_first() {
+        rest = after;
+        if let (b'%', [high, low, more @ ..]) = (byte, after)
+            && let (Some(high), Some(low)) = (hex(*high), hex(*low))
+        {
+            decoded.push((high << 4) | low);
+            rest = more;
+        } else {
+            decoded.push(byte);
+        }
+    }
+    decoded
+}
+
+fn hex(digit: u8) -> Option<u8> {
+    char::from(digit)
+        .to_digit(16)
+        .and_then(|value| u8::try_from(value).ok())
+}
+
 fn is_port_suffix(text: &str) -> bool {
     text.is_empty() || text.strip_prefix(':').is_some_and(is_port)
 }
@@ -168,6 +231,32 @@ mod tests {
                 assert_eq!(host.as_deref(), Ok(*name), "{variant:?}");
             }
         }
+    }
+
+    #[test]
+    fn every_reading_of_an_odd_host_header_counts() {
+        let cases: &[(&[&str], &[&str])] = &[
+            (&["shop.example"], &["shop.example"]),
+            (&["shop.example:000443"], &["shop.example"]),
+            (&["shop.example:abc"], &["shop.example"]),
+            (&["shop.example.."], &["shop.example"]),
+            (&["shop.example,other"], &["shop.example", "other"]),
+            (&["shop%2eexample"], &["shop.example"]),
+            (&["x", "shop.example"], &["x", "shop.example"]),
+            (&["shop.example", "SHOP.example:1"], &["shop.example"]),
+            (&["[::1]x"], &["[::1]"]),
+            (&["", "..", ",,"], &[]),
+        ];
+        for (values, names) in cases {
+            let found = HostName::readings(values.iter().map(|value| value.as_bytes()));
+            let found: Vec<&str> = found.iter().map(HostName::as_str).collect();
+            assert_eq!(found, *names, "{values:?}");
+        }
+        let many = "a,".repeat(100_000);
+        assert_eq!(
+            HostName::readings(std::iter::once(many.as_bytes())).len(),
+            1
+        );
     }
 
     #[test]

@@ -1,17 +1,21 @@
 //! Finding the credentials of a request: one function, used by the gateway and by ASE.
 //!
-//! Every occurrence of a name counts: a listed cookie is found behind a harmless one of the same name. Values are
-//! compared as text (see [`crate::text`]), percent-decoded in a query, without the quotes around a cookie value.
-//! An empty value identifies nobody and is left out.
+//! Every occurrence of a name counts: a listed cookie is found behind a harmless one of the same name. Servers disagree
+//! about odd spellings, so a value that can be read in two ways is found in both: quoted and unquoted, percent-encoded
+//! and decoded, joined by commas and apart. A reading too many only adds an identifier of the same client; a reading too
+//! few would let a listed one through. An empty value identifies nobody and is left out.
 
 use std::borrow::Cow;
+use std::collections::VecDeque;
 
 use crate::credential::CredentialKind;
 use crate::headers::Headers;
 use crate::text;
 
-/// Most values that are kept per credential kind: the first half and the last half, since servers read either the first or the last of several.
-pub const MAX_VALUES_PER_KIND: usize = 128;
+/// Most values that are kept of one name in one place: the first half and the last half, since servers read either the first or the last of several.
+pub const MAX_VALUES_PER_NAME: usize = 128;
+
+const HALF: usize = MAX_VALUES_PER_NAME / 2;
 
 /// How far an identifier can be trusted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -50,7 +54,8 @@ pub struct Credential<'a> {
     pub provenance: Provenance,
 }
 
-/// Which names hold credentials. Header names match in any case, the others exactly. Empty lists name nothing.
+/// Which names hold credentials; they match in any case, and in headers `_` matches `-`, as it does behind CGI-like servers.
+/// Empty lists name nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CredentialNames {
     /// Headers with an OAuth2 access token. `authorization` counts with the Bearer scheme only; in another header the scheme may be missing.
@@ -67,10 +72,20 @@ pub struct CredentialNames {
     pub username_headers: Vec<String>,
 }
 
-/// The distinct credentials of one request.
+/// The credentials of one request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Credentials<'a> {
-    found: Vec<Credential<'a>>,
+    buckets: Vec<Bucket<'a>>,
+}
+
+/// The values of one name in one place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Bucket<'a> {
+    kind: CredentialKind,
+    place: Place,
+    name: Cow<'a, str>,
+    first: Vec<Credential<'a>>,
+    last: VecDeque<Credential<'a>>,
     left_out: usize,
 }
 
@@ -101,49 +116,33 @@ impl<'a> Credentials<'a> {
         credentials
     }
 
-    /// Adds one credential unless its value is empty or already there under the same kind and name.
+    /// Adds one credential unless its value is empty.
     pub fn add(&mut self, credential: Credential<'a>) {
         if credential.value.is_empty() {
             return;
         }
-        let same = |known: &&mut Credential<'a>| {
-            known.kind == credential.kind
-                && known.name == credential.name
-                && known.place == credential.place
-                && known.value == credential.value
+        let same = |bucket: &&mut Bucket<'a>| {
+            bucket.kind == credential.kind
+                && bucket.place == credential.place
+                && bucket.name == credential.name
         };
-        if let Some(known) = self.found.iter_mut().find(same) {
-            known.provenance = known.provenance.max(credential.provenance);
-            return;
-        }
-        let of_kind = |known: &Credential<'a>| known.kind == credential.kind;
-        if self.found.iter().filter(|known| of_kind(known)).count() < MAX_VALUES_PER_KIND {
-            self.found.push(credential);
-            return;
-        }
-        self.left_out += 1;
-        let oldest_of_last_half = self
-            .found
-            .iter()
-            .enumerate()
-            .filter(|(_, known)| of_kind(known))
-            .nth(MAX_VALUES_PER_KIND / 2)
-            .map(|(index, _)| index);
-        if let Some(index) = oldest_of_last_half {
-            self.found.remove(index);
-            self.found.push(credential);
+        match self.buckets.iter_mut().find(same) {
+            Some(bucket) => bucket.add(credential),
+            None => self.buckets.push(Bucket::of(credential)),
         }
     }
 
-    /// The credentials in the order in which they were found.
+    /// The credentials by name, in the order in which they were found. Of many values of one name some may come twice.
     pub fn iter(&self) -> impl Iterator<Item = &Credential<'a>> {
-        self.found.iter()
+        self.buckets
+            .iter()
+            .flat_map(|bucket| bucket.first.iter().chain(&bucket.last))
     }
 
-    /// How many values were left out because of [`MAX_VALUES_PER_KIND`].
+    /// How many values were left out because of [`MAX_VALUES_PER_NAME`].
     #[must_use]
     pub fn left_out(&self) -> usize {
-        self.left_out
+        self.buckets.iter().map(|bucket| bucket.left_out).sum()
     }
 
     fn find_in_headers(&mut self, headers: &'a Headers<'_>, names: &'a CredentialNames) {
@@ -154,8 +153,11 @@ impl<'a> Credentials<'a> {
         ];
         for (kind, names) in kinds {
             for name in names {
-                for value in headers.values_of(name.as_bytes()) {
-                    self.add_header(kind, name, value);
+                let named = headers
+                    .iter()
+                    .filter(|header| is_header(&header.name, name));
+                for header in named {
+                    self.add_header(kind, name, &header.value);
                 }
             }
         }
@@ -163,51 +165,41 @@ impl<'a> Credentials<'a> {
 
     /// A gateway may have joined duplicates of a header with commas, so each part counts as well as the whole.
     fn add_header(&mut self, kind: CredentialKind, name: &'a str, value: &'a [u8]) {
-        let mut add = |value: &'a [u8]| {
-            let value = match kind {
-                CredentialKind::Token => match token_of(name, value) {
-                    Some(token) => token,
-                    None => return,
-                },
-                CredentialKind::ApiKey | CredentialKind::Username | CredentialKind::Cookie => {
-                    text::trimmed(value)
-                }
-            };
-            self.add(Credential {
-                kind,
-                name: Cow::Borrowed(name),
-                place: Place::Header,
-                value: text::of(value),
-                provenance: Provenance::Claimed,
-            });
+        let mut add = |value: Option<&'a [u8]>| {
+            if let Some(value) = value {
+                self.add(claimed(kind, Place::Header, name, text::of(value)));
+            }
         };
-        let joined = value.contains(&b',');
-        if !joined || kind != CredentialKind::Token {
-            add(value);
-        }
-        if joined {
-            value.split(|&byte| byte == b',').for_each(add);
+        match kind {
+            // A part of a user name would name somebody else.
+            CredentialKind::Username | CredentialKind::Cookie => add(Some(value.trim_ascii())),
+            CredentialKind::ApiKey => {
+                add(Some(value.trim_ascii()));
+                if value.contains(&b',') {
+                    let parts = value.split(|&byte| byte == b',');
+                    parts.for_each(|part| add(Some(part.trim_ascii())));
+                }
+            }
+            CredentialKind::Token => {
+                let parts = value.split(|&byte| byte == b',');
+                parts.for_each(|part| add(token_of(name, part)));
+            }
         }
     }
 
     fn find_in_query(&mut self, url: &'a [u8], names: &'a CredentialNames) {
-        if names.token_query.is_empty() && names.api_key_query.is_empty() {
+        let lists = [
+            (CredentialKind::Token, &names.token_query),
+            (CredentialKind::ApiKey, &names.api_key_query),
+        ];
+        if lists.iter().all(|(_, names)| names.is_empty()) {
             return;
         }
         for (name, value) in query_parameters(url) {
-            let lists = [
-                (CredentialKind::Token, &names.token_query),
-                (CredentialKind::ApiKey, &names.api_key_query),
-            ];
             for (kind, names) in lists {
-                if let Some(name) = names.iter().find(|known| known.as_bytes() == &*name) {
-                    self.add(Credential {
-                        kind,
-                        name: Cow::Borrowed(name),
-                        place: Place::Query,
-                        value: text::of_cow(&value),
-                        provenance: Provenance::Claimed,
-                    });
+                let known = names.iter().find(|known| is_parameter(&name, known));
+                if let Some(known) = known {
+                    self.add(claimed(kind, Place::Query, known, value.clone()));
                 }
             }
         }
@@ -218,57 +210,148 @@ impl<'a> Credentials<'a> {
             return;
         }
         for line in headers.values_of(b"cookie") {
-            for (name, value) in cookies(line) {
-                if let Some(name) = names.cookies.iter().find(|known| known.as_bytes() == name) {
-                    self.add(Credential {
-                        kind: CredentialKind::Cookie,
-                        name: Cow::Borrowed(name),
-                        place: Place::Cookie,
-                        value: text::of(value),
-                        provenance: Provenance::Claimed,
-                    });
+            for pair in line.split(|&byte| byte == b';') {
+                self.add_cookie(pair, names);
+                // Older cookie syntaxes part pairs by commas or blanks.
+                let parts = pair.split(|&byte| byte == b',' || byte.is_ascii_whitespace());
+                if pair
+                    .trim_ascii()
+                    .iter()
+                    .any(|&byte| byte == b',' || byte == b' ')
+                {
+                    parts.for_each(|part| self.add_cookie(part, names));
                 }
             }
         }
     }
+
+    fn add_cookie(&mut self, pair: &'a [u8], names: &'a CredentialNames) {
+        let Some((name, value)) = split_once(pair, b'=') else {
+            return;
+        };
+        let (name, value) = (name.trim_ascii(), value.trim_ascii());
+        let known = |known: &&String| known.as_bytes().eq_ignore_ascii_case(name);
+        let Some(name) = names.cookies.iter().find(known) else {
+            return;
+        };
+        let unquoted = value
+            .strip_prefix(b"\"")
+            .and_then(|rest| rest.strip_suffix(b"\""));
+        if let Some(quoted) = unquoted.filter(|quoted| quoted.contains(&b'\\')) {
+            self.add(claimed(
+                CredentialKind::Cookie,
+                Place::Cookie,
+                name,
+                unescaped(quoted),
+            ));
+        }
+        let value = unquoted.unwrap_or(value);
+        if value.contains(&b'%') {
+            let decoded = percent_decoded(value, Plus::Stays);
+            self.add(claimed(
+                CredentialKind::Cookie,
+                Place::Cookie,
+                name,
+                decoded,
+            ));
+        }
+        self.add(claimed(
+            CredentialKind::Cookie,
+            Place::Cookie,
+            name,
+            text::of(value),
+        ));
+    }
 }
 
-/// The name and value of each query parameter of a request target, percent-decoded, `+` read as a blank. Invalid escapes stay as they are.
-pub fn query_parameters(url: &[u8]) -> impl Iterator<Item = (Cow<'_, [u8]>, Cow<'_, [u8]>)> {
+impl<'a> Bucket<'a> {
+    fn of(credential: Credential<'a>) -> Self {
+        Self {
+            kind: credential.kind,
+            place: credential.place,
+            name: credential.name.clone(),
+            first: vec![credential],
+            last: VecDeque::new(),
+            left_out: 0,
+        }
+    }
+
+    fn add(&mut self, credential: Credential<'a>) {
+        if self.first.len() < HALF {
+            let same = |known: &&mut Credential<'a>| known.value == credential.value;
+            match self.first.iter_mut().find(same) {
+                Some(known) => known.provenance = known.provenance.max(credential.provenance),
+                None => self.first.push(credential),
+            }
+            return;
+        }
+        if self.last.len() == HALF {
+            self.last.pop_front();
+            self.left_out += 1;
+        }
+        self.last.push_back(credential);
+    }
+}
+
+/// The name and value of each query parameter of a request target, percent-decoded, `+` read as a blank. Invalid escapes
+/// stay as they are. `;` and `#` part parameters as `&` does: some servers read them so.
+pub fn query_parameters(url: &[u8]) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
     let query = match url.iter().position(|&byte| byte == b'?') {
         Some(mark) => url.get(mark + 1..).unwrap_or_default(),
         None => &[],
     };
-    let query = query.split(|&byte| byte == b'#').next().unwrap_or_default();
     query
-        .split(|&byte| byte == b'&')
+        .split(|byte| b"&;#".contains(byte))
         .filter(|pair| !pair.is_empty())
         .map(|pair| {
             let (name, value) = split_once(pair, b'=').unwrap_or((pair, b""));
-            (percent_decoded(name), percent_decoded(value))
+            let decoded = |part| percent_decoded(part, Plus::IsBlank);
+            (decoded(name), decoded(value))
         })
 }
 
-fn cookies(line: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
-    line.split(|&byte| byte == b';')
-        .filter_map(|pair| split_once(pair, b'='))
-        .map(|(name, value)| (text::trimmed(name), unquoted(text::trimmed(value))))
+fn claimed<'a>(
+    kind: CredentialKind,
+    place: Place,
+    name: &'a str,
+    value: Cow<'a, str>,
+) -> Credential<'a> {
+    Credential {
+        kind,
+        name: Cow::Borrowed(name),
+        place,
+        value,
+        provenance: Provenance::Claimed,
+    }
 }
 
-fn unquoted(value: &[u8]) -> &[u8] {
-    value
-        .strip_prefix(b"\"")
-        .and_then(|rest| rest.strip_suffix(b"\""))
-        .unwrap_or(value)
+fn is_header(name: &[u8], known: &str) -> bool {
+    let spelled = |byte: u8| match byte {
+        b'_' => b'-',
+        other => other.to_ascii_lowercase(),
+    };
+    name.len() == known.len()
+        && name
+            .iter()
+            .zip(known.bytes())
+            .all(|(&left, right)| spelled(left) == spelled(right))
 }
 
-fn token_of<'v>(header: &str, value: &'v [u8]) -> Option<&'v [u8]> {
-    let value = text::trimmed(value);
+/// `key[]` and ` key` are `key` to some servers.
+fn is_parameter(name: &str, known: &str) -> bool {
+    let bare = name.trim_ascii().split('[').next().unwrap_or_default();
+    name.eq_ignore_ascii_case(known) || bare.eq_ignore_ascii_case(known)
+}
+
+/// The token in a header's value: without its Bearer scheme, which `authorization` must have and other headers may.
+pub(crate) fn token_of<'v>(header: &str, value: &'v [u8]) -> Option<&'v [u8]> {
+    let value = value.trim_ascii();
     let bearer = value
-        .split_at_checked(7)
-        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case(b"bearer "))
-        .map(|(_, token)| text::trimmed(token));
-    if header.eq_ignore_ascii_case("authorization") {
+        .split_at_checked(6)
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case(b"bearer"))
+        .filter(|(_, rest)| rest.first().is_some_and(u8::is_ascii_whitespace))
+        .map(|(_, token)| token.trim_ascii());
+    if is_header(header.as_bytes(), "authorization") {
         bearer
     } else {
         bearer.or(Some(value))
@@ -280,27 +363,59 @@ fn split_once(bytes: &[u8], separator: u8) -> Option<(&[u8], &[u8])> {
     Some((bytes.get(..at)?, bytes.get(at + 1..)?))
 }
 
-fn percent_decoded(bytes: &[u8]) -> Cow<'_, [u8]> {
-    if !bytes.iter().any(|&byte| byte == b'%' || byte == b'+') {
-        return Cow::Borrowed(bytes);
+/// What `+` means.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Plus {
+    IsBlank,
+    Stays,
+}
+
+/// Decodes the text of `part`, not its bytes, so that gateway (bytes) and ASE (text) decode the same.
+fn percent_decoded(part: &[u8], plus: Plus) -> Cow<'_, str> {
+    let text = text::of(part);
+    let blank = |byte: u8| byte == b'+' && plus == Plus::IsBlank;
+    if !text.bytes().any(|byte| byte == b'%' || blank(byte)) {
+        return text;
     }
-    let mut decoded = Vec::with_capacity(bytes.len());
-    let mut rest = bytes;
+    let mut decoded = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
     while let Some((&byte, after)) = rest.split_first() {
         rest = after;
         match (byte, after) {
-            (b'+', _) => decoded.push(b' '),
+            (byte, _) if blank(byte) => decoded.push(b' '),
             (b'%', [high, low, after_escape @ ..]) => match (hex(*high), hex(*low)) {
                 (Some(high), Some(low)) => {
                     decoded.push((high << 4) | low);
                     rest = after_escape;
                 }
-                _ => decoded.push(b'%'),
+                (None, _) | (_, None) => decoded.push(b'%'),
             },
             (other, _) => decoded.push(other),
         }
     }
-    Cow::Owned(decoded)
+    text::of_cow(Cow::Owned(decoded))
+}
+
+/// The content of a quoted string: `\"` is `"`, and `\141` is the byte of that octal number, as some cookie parsers read it.
+fn unescaped(quoted: &[u8]) -> Cow<'_, str> {
+    let text = text::of(quoted);
+    let mut plain = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&byte, after)) = rest.split_first() {
+        rest = after;
+        match (byte, after) {
+            (b'\\', [a @ b'0'..=b'3', b @ b'0'..=b'7', c @ b'0'..=b'7', more @ ..]) => {
+                plain.push(((a - b'0') << 6) | ((b - b'0') << 3) | (c - b'0'));
+                rest = more;
+            }
+            (b'\\', [escaped, more @ ..]) => {
+                plain.push(*escaped);
+                rest = more;
+            }
+            (other, _) => plain.push(other),
+        }
+    }
+    text::of_cow(Cow::Owned(plain))
 }
 
 fn hex(digit: u8) -> Option<u8> {

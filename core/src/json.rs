@@ -1,7 +1,7 @@
 //! A JSON writer into a buffer that the caller owns and reuses.
 //!
 //! The filter writes a question and a record per request; this needs no value tree and takes header bytes of any
-//! kind. Text that is not UTF-8 is written as the ISO-8859-1 characters of the same numbers (see [`crate::text`]).
+//! kind. A byte that is not UTF-8 is written as the ISO-8859-1 character of the same number (see [`crate::text`]).
 
 use std::io::Write as _;
 
@@ -28,17 +28,11 @@ pub fn object(out: &mut Vec<u8>, fill: impl FnOnce(&mut Object<'_>)) {
 /// Appends `value` as a JSON string.
 pub fn string(out: &mut Vec<u8>, value: &[u8]) {
     out.push(b'"');
-    match std::str::from_utf8(value) {
-        Ok(_) => escaped(out, value),
-        Err(_) => {
-            for &byte in value {
-                if byte < 0x80 {
-                    escaped(out, &[byte]);
-                } else {
-                    // U+0080 to U+00FF in UTF-8: the two top bits, then the six low ones.
-                    out.extend_from_slice(&[0xC0 | (byte >> 6), 0x80 | (byte & 0x3F)]);
-                }
-            }
+    for chunk in value.utf8_chunks() {
+        escaped(out, chunk.valid().as_bytes());
+        for &byte in chunk.invalid() {
+            // U+0080 to U+00FF in UTF-8: the two top bits, then the six low ones.
+            out.extend_from_slice(&[0xC0 | (byte >> 6), 0x80 | (byte & 0x3F)]);
         }
     }
     out.push(b'"');

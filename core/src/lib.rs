@@ -15,6 +15,7 @@ pub mod host;
 pub mod identifier_list;
 pub mod identity;
 pub mod json;
+pub mod jwt;
 pub mod metadata;
 pub mod path;
 pub mod redaction;

@@ -12,7 +12,6 @@ use crate::headers::Headers;
 use crate::host::HostName;
 use crate::identity::Credential;
 use crate::path::NormalPath;
-use crate::text;
 
 /// A request as a gateway described it; parts may be missing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -73,10 +72,11 @@ pub struct RequestReport<'m> {
     pub method: &'m str,
     /// The request target as sent.
     pub url: &'m str,
-    /// The host, when the host header names one; an odd header matches only definitions for any host.
-    pub host: Option<HostName>,
-    /// The normalised path.
-    pub path: NormalPath,
+    /// Every host that a server may read from the host headers; none when no header names one, which matches only
+    /// definitions for any host.
+    pub hosts: Vec<HostName>,
+    /// Every path that a server may read from the url, the usual reading first.
+    pub paths: Vec<NormalPath>,
 }
 
 /// What is wrong with a request report. Displayed under the names of the original's error counters.
@@ -138,10 +138,10 @@ impl<'m> RequestReport<'m> {
         let method = method.or_else(|| refuse(&mut faults, RequestFault::MethodAbsent));
         let url = metadata.url.as_deref();
         let url = url.or_else(|| refuse(&mut faults, RequestFault::UrlAbsent));
-        let host = metadata.headers.first(b"host");
-        let host = host.or_else(|| refuse(&mut faults, RequestFault::HostAbsent));
-        let (Some(client), Some(method), Some(url), Some(host)) = (client, method, url, host)
-        else {
+        if metadata.headers.first(b"host").is_none() {
+            faults.push(RequestFault::HostAbsent);
+        }
+        let (Some(client), Some(method), Some(url), []) = (client, method, url, &*faults) else {
             return Err(faults);
         };
         Ok(Self {
@@ -149,8 +149,8 @@ impl<'m> RequestReport<'m> {
             client,
             method,
             url,
-            host: HostName::from_header(text::of(host).as_bytes()).ok(),
-            path: NormalPath::from_url(url),
+            hosts: HostName::readings(metadata.headers.values_of(b"host").map(|host| &**host)),
+            paths: NormalPath::readings(url),
         })
     }
 }

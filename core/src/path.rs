@@ -33,6 +33,32 @@ impl NormalPath {
         path
     }
 
+    /// Every path that a server may read from a request target; [`Self::from_url`]'s first.
+    ///
+    /// Servers disagree about encoded separators, backslashes, empty segments before `..`, and whether dot segments mean
+    /// anything; a client may choose a spelling that its server reads otherwise than [`Self::from_url`] does. A target
+    /// without such a spelling has exactly one reading.
+    #[must_use]
+    pub fn readings(url: &str) -> Vec<Self> {
+        let usual = Self::from_url(url);
+        let raw = raw_path(url);
+        let odd = ["%", "\\", ";", "//", "/."];
+        if !odd.iter().any(|mark| raw.contains(mark)) {
+            return vec![usual];
+        }
+        let mut readings = vec![usual];
+        for other in [
+            Self::of_segments(&plain_segments(raw), Dots::Resolve),
+            Self::of_segments(&plain_segments(raw), Dots::Keep),
+            Self::of_segments(&all_segments(raw), Dots::Keep),
+        ] {
+            if !readings.contains(&other) {
+                readings.push(other);
+            }
+        }
+        readings
+    }
+
     /// The decoded segments, from the root downwards; none for the root.
     pub fn segments(&self) -> impl Iterator<Item = &[u8]> {
         // The bytes open with a separator, so the first piece is the nothing before it.
@@ -43,6 +69,23 @@ impl NormalPath {
     #[must_use]
     pub fn is_root(&self) -> bool {
         self.bytes.is_empty()
+    }
+
+    fn of_segments(segments: &[Vec<u8>], dots: Dots) -> Self {
+        let mut kept: Vec<&[u8]> = Vec::with_capacity(segments.len());
+        for segment in segments {
+            match (segment.as_slice(), dots) {
+                (b".", Dots::Resolve) => {}
+                (b"..", Dots::Resolve) => drop(kept.pop()),
+                (other, Dots::Resolve | Dots::Keep) => kept.push(other),
+            }
+        }
+        let mut bytes = Vec::new();
+        for segment in kept.into_iter().filter(|segment| !segment.is_empty()) {
+            bytes.push(b'/');
+            bytes.extend_from_slice(segment);
+        }
+        Self { bytes }
     }
 
     /// A segment is written behind the path before it is known whether it stays.
@@ -89,6 +132,41 @@ impl fmt::Display for NormalPath {
         }
         f.write_str(&String::from_utf8_lossy(&self.bytes))
     }
+}
+
+/// What `.` and `..` mean.
+#[derive(Clone, Copy)]
+enum Dots {
+    Resolve,
+    Keep,
+}
+
+/// The segments as RFC 3986 §3.3 reads them: parted by `/` alone, then decoded. A decoded separator within a segment
+/// becomes `\`, which no segment of a definition holds.
+fn plain_segments(raw: &str) -> Vec<Vec<u8>> {
+    let pieces = raw.strip_prefix('/').unwrap_or(raw).split('/');
+    let decoded = |piece: &str| {
+        let bytes = Decoded::of(piece.as_bytes());
+        bytes
+            .map(|byte| if byte == b'/' { b'\\' } else { byte })
+            .collect()
+    };
+    pieces.map(decoded).collect()
+}
+
+/// The segments as the laxest server reads them: decoded, then parted by `/` and `\`, without parameters.
+fn all_segments(raw: &str) -> Vec<Vec<u8>> {
+    let decoded: Vec<u8> = Decoded::of(raw.as_bytes()).collect();
+    decoded
+        .split(|byte| matches!(byte, b'/' | b'\\'))
+        .map(|segment| {
+            segment
+                .split(|&byte| byte == b';')
+                .next()
+                .unwrap_or_default()
+        })
+        .map(<[u8]>::to_vec)
+        .collect()
 }
 
 #[derive(Default)]
@@ -195,6 +273,26 @@ mod tests {
         for spelling in spellings {
             assert_eq!(normal(spelling), "/shop/books", "{spelling:?}");
         }
+    }
+
+    #[test]
+    fn a_spelling_that_leaves_the_path_on_one_server_stays_in_it_on_another() {
+        let spellings = [
+            "/shop//../orders",
+            "/shop/..%2fnowhere",
+            "/shop/..\\nowhere",
+            "/shop/index.php/..\\..\\..\\nowhere",
+            "/shop/..;/nowhere",
+            "/shop/../nowhere",
+            "/shop\\..\\nowhere",
+            "/shop%2f..%2fnowhere",
+        ];
+        for spelling in spellings {
+            let readings = NormalPath::readings(spelling);
+            let in_shop = |path: &NormalPath| path.segments().next() == Some(b"shop");
+            assert!(readings.iter().any(in_shop), "{spelling}: {readings:?}");
+        }
+        assert_eq!(NormalPath::readings("/shop/books?a=/../b").len(), 1);
     }
 
     #[test]

@@ -58,13 +58,17 @@ const COOKIE_ATTRIBUTES: &[&str] = &[
 /// Headers whose value is a URL, in lower case without separators.
 const URL_HEADERS: &[&str] = &[
     "contentlocation",
+    "link",
     "location",
+    "origin",
     "path",
     "referer",
     "referrer",
     "refresh",
     "xenvoyoriginalpath",
+    "xforwardedpath",
     "xforwardeduri",
+    "xoriginalpath",
     "xoriginaluri",
     "xoriginalurl",
     "xrewriteurl",

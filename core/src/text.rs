@@ -1,41 +1,52 @@
 //! Bytes from a header as text, the same on both sides of the wire.
 //!
-//! Valid UTF-8 stands for itself; anything else is read as ISO-8859-1, byte by byte. Gateway and ASE compute
-//! identifiers from this text, so the gateway's bytes and ASE's JSON strings lead to the same identifier.
+//! Valid UTF-8 stands for itself; a byte that is not part of any is the ISO-8859-1 character of the same number. Gateway
+//! and ASE compute identifiers from this text. Cutting at an ASCII byte before or after makes no difference, and neither
+//! does what stands elsewhere in the same header or body.
 
 use std::borrow::Cow;
 
-/// The text of `bytes`: UTF-8 where valid, else ISO-8859-1. Never fails, never replaces a character.
+/// The text of `bytes`. Never fails, never replaces a character.
 #[must_use]
 pub fn of(bytes: &[u8]) -> Cow<'_, str> {
-    match std::str::from_utf8(bytes) {
-        Ok(text) => Cow::Borrowed(text),
-        Err(_) => Cow::Owned(bytes.iter().map(|&byte| char::from(byte)).collect()),
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        return Cow::Borrowed(text);
     }
+    let mut text = String::with_capacity(bytes.len() + 16);
+    for chunk in bytes.utf8_chunks() {
+        text.push_str(chunk.valid());
+        text.extend(chunk.invalid().iter().map(|&byte| char::from(byte)));
+    }
+    Cow::Owned(text)
 }
 
-/// `bytes` without the blanks and tabs around them (the optional white space of RFC 9110 §5.6.3).
+/// As [`of`], for bytes that may already be owned.
 #[must_use]
-pub fn trimmed(bytes: &[u8]) -> &[u8] {
-    bytes.trim_ascii()
-}
-
-/// As [`of`], for the value of a `Cow` that may already own its bytes.
-#[must_use]
-pub fn of_cow<'a>(bytes: &Cow<'a, [u8]>) -> Cow<'a, str> {
+pub fn of_cow(bytes: Cow<'_, [u8]>) -> Cow<'_, str> {
     match bytes {
         Cow::Borrowed(bytes) => of(bytes),
-        Cow::Owned(bytes) => Cow::Owned(of(bytes).into_owned()),
+        Cow::Owned(bytes) => Cow::Owned(
+            String::from_utf8(bytes).unwrap_or_else(|error| of(error.as_bytes()).into_owned()),
+        ),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn utf8_stands_for_itself_and_other_bytes_are_latin_1() {
         assert_eq!(of("é€".as_bytes()), "é€");
-        assert_eq!(of(b"caf\xe9\x80"), "caf\u{e9}\u{80}");
+        assert_eq!(of(b"caf\xe9\x80 \xc3\xa9"), "caf\u{e9}\u{80} é");
+    }
+
+    proptest! {
+        #[test]
+        fn the_text_of_a_part_is_a_part_of_the_text(left: Vec<u8>, right: Vec<u8>) {
+            let whole = [&left[..], b";", &right[..]].concat();
+            prop_assert_eq!(of(&whole), format!("{};{}", of(&left), of(&right)));
+        }
     }
 }

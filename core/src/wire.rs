@@ -3,8 +3,7 @@
 //! Reading is as lenient as deployed gateway policies need: numbers as strings and strings as numbers, either shape of
 //! `user_info`, several headers in one object, an `ASEPayload` wrapper, ISO-8859-1 bodies. It never panics.
 
-use crate::address::ClientAddress;
-use crate::headers::Headers;
+use crate::address::{ClientAddress, PeerAddress};
 use crate::identity::{Credential, Place, Provenance};
 use crate::json;
 use crate::metadata::{RequestFault, RequestMetadata, ResponseFault, ResponseMetadata, SourceIp};
@@ -12,7 +11,7 @@ use crate::text;
 
 mod raw;
 
-pub(crate) use raw::{RawRequest, RawResponse};
+pub(crate) use raw::{Object, RawRequest, RawResponse};
 
 /// A request as the gateway has it, about to be written.
 #[derive(Clone, Debug)]
@@ -100,10 +99,9 @@ pub fn read_request(body: &str) -> Result<RequestMetadata<'_>, RequestFault> {
     if body.trim_ascii().is_empty() {
         return Err(RequestFault::BodyAbsent);
     }
-    object_text(body)
-        .and_then(|object| serde_json::from_str::<RawRequest<'_>>(object).ok())
-        .map(RawRequest::into_metadata)
-        .ok_or(RequestFault::BodyMalformed)
+    serde_json::from_str::<Object<RawRequest<'_>>>(body)
+        .map(|Object(raw)| raw.into_metadata())
+        .map_err(|_| RequestFault::BodyMalformed)
 }
 
 /// Reads response metadata. `body` is the text of the call's body (see [`text::of`]).
@@ -114,16 +112,9 @@ pub fn read_response(body: &str) -> Result<ResponseMetadata<'_>, ResponseFault> 
     if body.trim_ascii().is_empty() {
         return Err(ResponseFault::BodyAbsent);
     }
-    object_text(body)
-        .and_then(|object| serde_json::from_str::<RawResponse<'_>>(object).ok())
-        .ok_or(ResponseFault::BodyMalformed)?
-        .into_metadata()
-        .ok_or(ResponseFault::CodeAbsent)
-}
-
-/// serde would read a JSON array as the fields of a struct in order; no policy sends one.
-fn object_text(body: &str) -> Option<&str> {
-    body.trim_ascii_start().starts_with('{').then_some(body)
+    let Object(raw) = serde_json::from_str::<Object<RawResponse<'_>>>(body)
+        .map_err(|_| ResponseFault::BodyMalformed)?;
+    raw.into_metadata().ok_or(ResponseFault::CodeAbsent)
 }
 
 fn write_user_info(o: &mut json::Object<'_>, head: &RequestHead<'_>) {
@@ -183,15 +174,13 @@ impl Provenance {
     }
 }
 
+/// Some policies send the port as well.
 fn source_ip(text: &str) -> SourceIp<'static> {
-    match ClientAddress::parse(text) {
+    let address = ClientAddress::parse(text);
+    match address.or_else(|_| PeerAddress::parse(text.trim_ascii()).map(|peer| peer.address)) {
         Ok(address) => SourceIp::Known(address),
         Err(_) => SourceIp::Invalid(text.chars().take(64).collect::<String>().into()),
     }
-}
-
-fn push_header<'a>(headers: &mut Headers<'a>, name: raw::Text<'a>, value: raw::Text<'a>) {
-    headers.push(name.into_bytes(), value.into_bytes());
 }
 
 /// The text of a call's body, for [`read_request`] and [`read_response`].

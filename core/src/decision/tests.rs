@@ -1,5 +1,6 @@
 use super::*;
 use crate::address::{ClientAddress, Network};
+use crate::api_id::ApiGroup;
 use crate::credential::KeyId;
 use crate::identifier_list::Scope;
 use crate::metadata::{RequestMetadata, SourceIp};
@@ -53,7 +54,7 @@ fn any_listed_occurrence_of_a_credential_blocks() {
     }
     assert_eq!(world.check("/shop?key=key1", ""), Verdict::Blocked);
     assert_eq!(
-        world.check("/shop?key=key2", r#",{"cookie":"s=bad"}"#),
+        world.check("/shop?key=key2", r#",{"cookie":"T=bad"}"#),
         Verdict::NotListed
     );
 }
@@ -75,15 +76,103 @@ fn a_variant_spelling_of_a_blocked_path_is_blocked() {
         Scope::Api(ApiId::parse("shop").unwrap()),
         None,
     );
-    for path in [
+    let into = [
         "/x/../shop/a",
         "//shop",
         "/%73hop",
         "/./shop;v=1/a",
         "/shop?x=/pay",
-    ] {
+    ];
+    let out_of = [
+        "/shop//../pay",
+        "/shop/..%2fcatalog/1",
+        "/shop/..\\\\nowhere",
+        "/shop/../nowhere",
+    ];
+    for path in into.into_iter().chain(out_of) {
         assert_eq!(world.check(path, ""), Verdict::Blocked, "{path}");
     }
+    assert_eq!(world.check("/catalog/../pay", ""), Verdict::NotListed);
+}
+
+#[test]
+fn a_variant_spelling_of_a_blocked_host_is_blocked_and_a_foreign_host_is_unknown() {
+    let mut world = World::new();
+    world.attack_network("203.0.113.7", Scope::All, None);
+    for host in [
+        "only.example:000443",
+        "ONLY.example..",
+        "other,only.example",
+    ] {
+        assert_eq!(world.check_host(host, "/only"), Verdict::Blocked, "{host}");
+    }
+    assert_eq!(
+        world.check("/only", r#",{"host":"only.example"}"#),
+        Verdict::Blocked
+    );
+    assert_eq!(
+        world.check_host("other.example", "/only"),
+        Verdict::UnknownHostname
+    );
+}
+
+#[test]
+fn a_user_name_that_nobody_verified_opens_no_door() {
+    let mut world = World::new();
+    world.attack_network("203.0.113.7", Scope::All, None);
+    world.allow_credential(CredentialKind::Username, "", "anna");
+    let claimed = r#","user_info":[{"username":"anna"}],"client_identifiers":[{"type":"username","name":"x-user","value":"anna"}]"#;
+    let verified = r#","user_info":[{"username":"anna"}]"#;
+    assert_eq!(world.check_with(claimed).verdict, Verdict::Blocked);
+    assert_eq!(world.check_with(verified).verdict, Verdict::AllowListed);
+}
+
+#[test]
+fn a_user_name_in_an_unverified_token_is_claimed_and_blocks_when_listed() {
+    let mut world = World::new();
+    world.attack_credential(CredentialKind::Username, "", "eve");
+    // {"sub":"eve"}, {"sub":["eve","x"]}, {"sub":7}, not base64, too few parts
+    let cases = [
+        ("h.eyJzdWIiOiJldmUifQ.s", Verdict::Blocked),
+        ("h.eyJzdWIiOlsiZXZlIiwieCJdfQ==.s", Verdict::Blocked),
+        ("h.eyJzdWIiOjd9.s", Verdict::NotListed),
+        ("h.%%%.s", Verdict::NotListed),
+        ("h", Verdict::NotListed),
+    ];
+    for (token, verdict) in cases {
+        let headers = format!(r#",{{"authorization":"Bearer {token}"}}"#);
+        assert_eq!(world.check("/shop", &headers), verdict, "{token}");
+    }
+}
+
+#[test]
+fn an_entry_for_a_group_counts_and_an_allow_listed_address_wins() {
+    let mut world = World::new();
+    let retail = Scope::Group(ApiGroup::parse("retail").unwrap());
+    world.attack_network("203.0.113.0/24", retail, None);
+    assert_eq!(world.check("/shop", ""), Verdict::Blocked);
+    let address = ListedIdentifier::Network(Network::parse("203.0.113.7").unwrap());
+    world
+        .snapshot
+        .allow
+        .insert(address, entry(Scope::All, None));
+    let decision = world.check_with("");
+    assert_eq!(decision.verdict, Verdict::AllowListed);
+    assert_eq!(
+        decision.listing.map(|listing| listing.identifier),
+        Some(address)
+    );
+}
+
+#[test]
+fn values_that_are_too_many_are_counted() {
+    let cookies: Vec<String> = (0..200).map(|n| format!("S={n}")).collect();
+    let body = format!(
+        r#"{{"source_ip":"203.0.113.7","method":"GET","url":"/shop","headers":[{{"host":"a"}},{{"cookie":"{}"}}]}}"#,
+        cookies.join(";")
+    );
+    let decision = World::new().decide(&read_request(&body).unwrap(), NOW);
+    assert_eq!(decision.credentials_left_out, 72);
 }
 
 #[test]
@@ -124,18 +213,20 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        let api = |id: &str, path: &str, blocking: bool| {
+        let api = |id: &str, host: &str, path: &str, blocking: bool| {
             let document = format!(
-                r#"{{"api_metadata":{{"protocol":"http","url":"{path}","hostname":"*","cookie":"S","oauth2_access_token":true,
-                    "apikey_qs":"key","apikey_header":"x-api-key","enable_blocking":{blocking}}}}}"#
+                r#"{{"api_metadata":{{"protocol":"http","url":"{path}","hostname":"{host}","cookie":"S","oauth2_access_token":true,
+                    "apikey_qs":"key","apikey_header":"x-api-key","enable_blocking":{blocking},"group":"retail",
+                    "jwt":{{"location":"h:authorization:bearer","username":"sub"}}}}}}"#
             );
             let id = ApiId::parse(id).unwrap();
             ApiDefinition::from_json(id, document.as_bytes()).unwrap().0
         };
         let apis = [
-            api("shop", "/shop", true),
-            api("pay", "/pay", true),
-            api("catalog", "/catalog", false),
+            api("shop", "*", "/shop", true),
+            api("pay", "*", "/pay", true),
+            api("catalog", "*", "/catalog", false),
+            api("only", "only.example", "/only", true),
         ];
         Self {
             snapshot: Snapshot {
@@ -174,6 +265,20 @@ impl World {
 
     fn check(&self, url: &str, more_headers: &str) -> Verdict {
         self.check_at(url, more_headers, NOW)
+    }
+
+    fn check_with(&self, more_members: &str) -> Decision {
+        let body = format!(
+            r#"{{"source_ip":"203.0.113.7","method":"GET","url":"/shop","headers":[{{"host":"a"}}]{more_members}}}"#
+        );
+        self.decide(&read_request(&body).unwrap(), NOW)
+    }
+
+    fn check_host(&self, host: &str, url: &str) -> Verdict {
+        let body = format!(
+            r#"{{"source_ip":"203.0.113.7","method":"GET","url":"{url}","headers":[{{"host":"{host}"}}]}}"#
+        );
+        self.decide(&read_request(&body).unwrap(), NOW).verdict
     }
 
     fn check_at(&self, url: &str, more_headers: &str, now: UnixMillis) -> Verdict {

@@ -10,6 +10,9 @@ use serde_json::{Map, Value};
 
 use super::{FaultCollector, hint};
 
+/// Most unknown keys of one object that are named one by one.
+const MAX_UNKNOWN_KEYS: usize = 50;
+
 /// Longest part of a found text that a fault repeats, in characters.
 const MAX_QUOTED_CHARS: usize = 80;
 
@@ -251,10 +254,13 @@ impl<'v, 'c> Fields<'v, 'c> {
             };
             (joined(&self.path, key), rule)
         };
-        self.object_keys()
-            .filter(|key| !self.known.contains(key))
-            .map(fault)
-            .collect()
+        let mut unknown = self.object_keys().filter(|key| !self.known.contains(key));
+        let mut named: Vec<_> = unknown.by_ref().take(MAX_UNKNOWN_KEYS).map(fault).collect();
+        let more = unknown.count();
+        if more > 0 {
+            named.push((self.path.clone(), format!("{more} more unknown keys")));
+        }
+        named
     }
 }
 

@@ -165,3 +165,19 @@ fn numbers_that_are_not_whole_or_not_in_range_are_faults() {
         assert!(c.into_result(()).is_err(), "{found}");
     }
 }
+
+#[test]
+fn of_very_many_unknown_keys_the_first_are_named_and_the_rest_counted() {
+    let keys: serde_json::Map<String, Value> = (0..60_000)
+        .map(|n| (format!("enable_blockin{n}"), 1.into()))
+        .collect();
+    let document = Value::Object(keys);
+    let mut collector = FaultCollector::default();
+    Fields::of(&document, "", &mut collector).finish();
+    let faults = collector.into_result(()).unwrap_err();
+    assert_eq!(faults.iter().count(), 51);
+    assert_eq!(
+        faults.iter().last().unwrap().rule(),
+        "59950 more unknown keys"
+    );
+}

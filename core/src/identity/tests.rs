@@ -22,9 +22,9 @@ fn only_the_bearer_scheme_of_authorization_is_a_token_and_joined_duplicates_both
 }
 
 #[test]
-fn query_names_and_values_are_percent_decoded_and_fragments_are_not_query() {
+fn query_names_and_values_are_percent_decoded() {
     let found = check(
-        "/p?x=1&%61ccess_token=a%2Bb&key=k+1&key=&key=100%#&key=no",
+        "/p?x=1&%61ccess_token=a%2Bb&key=k+1&key=&key=100%&other=no",
         &[],
     );
     assert_eq!(
@@ -34,6 +34,49 @@ fn query_names_and_values_are_percent_decoded_and_fragments_are_not_query() {
             "api_key key k 1",
             "api_key key 100%"
         ]
+    );
+}
+
+#[test]
+fn spellings_that_only_some_servers_accept_are_found_too() {
+    let queries = [
+        "/?KEY=l",
+        "/?a=1;key=l",
+        "/?a#&key=l",
+        "/?+key=l",
+        "/?key[]=l",
+        "/?key%5B0%5D=l",
+    ];
+    for query in queries {
+        assert_eq!(check(query, &[]), ["api_key key l"], "{query}");
+    }
+    let cookies = [
+        "S=%6c",
+        "S=\"\\154\"",
+        "S=\"\\l\"",
+        "a=1, S=l",
+        "a=1 S=l",
+        "s=l",
+    ];
+    for cookie in cookies {
+        let found = check("/", &[("cookie", cookie)]);
+        assert!(
+            found.contains(&"cookie S l".to_owned()),
+            "{cookie}: {found:?}"
+        );
+    }
+    assert_eq!(
+        check("/", &[("authorization", "BEARER\tl")]),
+        ["token authorization l"]
+    );
+    assert_eq!(check("/", &[("X_Api_Key", "l")]), ["api_key x-api-key l"]);
+}
+
+#[test]
+fn a_user_name_with_a_comma_is_one_name() {
+    assert_eq!(
+        check("/", &[("x-user", "Mallory, eve")]),
+        ["username x-user Mallory, eve"]
     );
 }
 
@@ -51,18 +94,39 @@ fn an_api_key_with_a_comma_counts_as_a_whole_and_in_parts() {
 }
 
 #[test]
-fn of_too_many_values_the_first_and_the_last_are_kept() {
+fn of_too_many_values_the_first_and_the_last_of_each_name_are_kept() {
     let line: Vec<String> = (0..1000).map(|n| format!("S={n}")).collect();
     let line = line.join(";");
+    let keys: Vec<String> = (0..200).map(|n| format!("key=q{n}")).collect();
+    let url = format!("/?key=listed&{}", keys.join("&"));
     let mut headers = Headers::default();
     headers.push(b"cookie".as_slice(), line.as_bytes());
+    headers.push(b"x-api-key".as_slice(), line.as_bytes());
     let names = names();
-    let credentials = Credentials::find(&headers, b"/", &names);
+    let credentials = Credentials::find(&headers, url.as_bytes(), &names);
     let values: Vec<&str> = credentials.iter().map(|found| &*found.value).collect();
-    assert_eq!(values.len(), MAX_VALUES_PER_KIND);
-    assert!(values.contains(&"0") && values.contains(&"63"));
-    assert!(values.contains(&"936") && values.contains(&"999"));
-    assert_eq!(credentials.left_out(), 1000 - MAX_VALUES_PER_KIND);
+    for kept in ["0", "63", "936", "999", "listed", "q62", "q136", "q199"] {
+        assert!(values.contains(&kept), "{kept}");
+    }
+    assert_eq!(values.len(), 2 * MAX_VALUES_PER_NAME + 1);
+    assert_eq!(credentials.left_out(), 1000 + 201 - 2 * MAX_VALUES_PER_NAME);
+}
+
+#[test]
+fn the_strongest_provenance_of_a_value_is_kept() {
+    let mut credentials = Credentials::default();
+    for provenance in [
+        Provenance::Claimed,
+        Provenance::Verified,
+        Provenance::Observed,
+    ] {
+        credentials.add(Credential {
+            provenance,
+            ..claimed(CredentialKind::Token, Place::Header, "t", "v".into())
+        });
+    }
+    let found: Vec<Provenance> = credentials.iter().map(|found| found.provenance).collect();
+    assert_eq!(found, [Provenance::Verified]);
 }
 
 #[test]
@@ -81,15 +145,54 @@ fn bytes_and_their_latin_1_text_are_the_same_credential() {
     assert_eq!(value(&raw), value(&decoded));
 }
 
+/// Pieces of which odd credentials are made.
+fn grammar() -> impl Strategy<Value = Vec<u8>> {
+    let piece = proptest::sample::select(vec![
+        &b"S="[..],
+        b"key=",
+        b"Bearer ",
+        b";",
+        b",",
+        b"&",
+        b"?",
+        b"\"",
+        b"\\",
+        b"%c3",
+        b"%a9",
+        b"%",
+        b"+",
+        b" ",
+        b"\xc3",
+        b"\xa9",
+        b"\xff",
+        b"abc",
+        b"1",
+    ]);
+    proptest::collection::vec(piece, 0..12).prop_map(|pieces| pieces.concat())
+}
+
 proptest! {
     #[test]
-    fn any_bytes_are_searched_without_a_panic(url: Vec<u8>, cookie: Vec<u8>, authorization: Vec<u8>) {
-        let mut headers = Headers::default();
-        headers.push(b"cookie".as_slice(), cookie);
-        headers.push(b"authorization".as_slice(), authorization);
+    fn gateway_and_ase_find_the_same_credentials_in_any_request(url in grammar(), cookie in grammar(), token in grammar(), key in grammar()) {
+        let lines: [(&[u8], &[u8]); 3] = [(b"cookie", &cookie), (b"authorization", &token), (b"x-api-key", &key)];
+        let url = [b"/?".as_slice(), &url].concat();
         let names = names();
-        let credentials = Credentials::find(&headers, &url, &names);
-        prop_assert!(credentials.iter().all(|found| !found.value.is_empty()));
+        let mut raw = Headers::default();
+        for (name, value) in lines {
+            raw.push(name, value);
+        }
+        let at_gateway = Credentials::find(&raw, &url, &names);
+
+        let head = crate::wire::RequestHead {
+            source_ip: None, source_port: None, method: b"GET", url: &url, host: Some(b"h"), http_version: None, username: None, client_id: None,
+        };
+        let mut body = Vec::new();
+        crate::wire::write_request(&mut body, &head, lines.into_iter(), std::iter::empty());
+        let body = crate::wire::body_text(&body);
+        let read = crate::wire::read_request(&body).unwrap();
+        let url = read.url.clone().unwrap();
+        let at_ase = Credentials::find(&read.headers, url.as_bytes(), &names);
+        prop_assert_eq!(at_gateway, at_ase);
     }
 }
 
@@ -112,6 +215,6 @@ fn names() -> CredentialNames {
         api_key_headers: vec!["x-api-key".into()],
         api_key_query: vec!["key".into()],
         cookies: vec!["S".into()],
-        username_headers: vec![],
+        username_headers: vec!["x-user".into()],
     }
 }

@@ -8,7 +8,7 @@ use thiserror::Error;
 use super::{End, FailureClass, GatewayDecision, Mode, RecordId, Transaction, VerdictLabel};
 use crate::json;
 use crate::time::UnixMillis;
-use crate::wire::{RawRequest, RawResponse};
+use crate::wire::{Object, RawRequest, RawResponse};
 
 /// A record about to be written; its two halves are JSON already.
 #[derive(Clone, Debug)]
@@ -88,7 +88,7 @@ pub fn write_record(out: &mut Vec<u8>, record: &Record<'_>) {
 /// # Errors
 /// When the line is not a record; a record whose request half lacks something required is still read.
 pub fn read_record(line: &str) -> Result<Transaction<'_>, RecordFault> {
-    let raw: RawRecord<'_> =
+    let Object(raw): Object<RawRecord<'_>> =
         serde_json::from_str(line).map_err(|error| RecordFault::Malformed(error.to_string()))?;
     let cause = match raw.cause.as_deref() {
         None => None,
@@ -104,7 +104,12 @@ pub fn read_record(line: &str) -> Result<Transaction<'_>, RecordFault> {
     let ends = [End::Upstream, End::Denied, End::Failed, End::Aborted];
     let response = match raw.response {
         None => None,
-        Some(response) => Some(response.into_metadata().ok_or(RecordFault::ResponseCode)?),
+        Some(response) => Some(
+            response
+                .0
+                .into_metadata()
+                .ok_or(RecordFault::ResponseCode)?,
+        ),
     };
     Ok(Transaction {
         id: RecordId::parse(&raw.id)?,
@@ -116,7 +121,7 @@ pub fn read_record(line: &str) -> Result<Transaction<'_>, RecordFault> {
         verdict: raw.verdict.as_deref().and_then(VerdictLabel::parse),
         asked_for: raw.ask_us.map(Duration::from_micros),
         end: known("end", &raw.end, &ends, End::as_str)?,
-        request: raw.request.into_metadata(),
+        request: raw.request.0.into_metadata(),
         response,
     })
 }
@@ -133,9 +138,9 @@ struct RawRecord<'a> {
     ask_us: Option<u64>,
     end: String,
     #[serde(borrow)]
-    request: RawRequest<'a>,
+    request: Object<RawRequest<'a>>,
     #[serde(borrow)]
-    response: Option<RawResponse<'a>>,
+    response: Option<Object<RawResponse<'a>>>,
 }
 
 fn micros(duration: Duration) -> u64 {

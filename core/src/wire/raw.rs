@@ -2,15 +2,20 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::marker::PhantomData;
 
 use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use super::{push_header, source_ip};
+use super::source_ip;
 use crate::credential::CredentialKind;
 use crate::headers::Headers;
 use crate::identity::{Credential, Place, Provenance};
 use crate::metadata::{RequestMetadata, ResponseMetadata, SourceIp};
+
+/// Most `user_info` pairs and most `client_identifiers` that are read of one request; no gateway sends more than a few.
+const MAX_NAMED_CLIENTS: usize = 128;
 
 /// `POST /ase/request`.
 #[derive(Deserialize, Default)]
@@ -34,7 +39,7 @@ pub(crate) struct RawRequest<'a> {
     client_identifiers: Option<Vec<RawCredential<'a>>>,
     // One policy wraps its payload.
     #[serde(borrow, rename = "ASEPayload")]
-    wrapped: Option<Box<Self>>,
+    wrapped: Option<Box<Object<Self>>>,
 }
 
 /// `POST /ase/response`.
@@ -50,25 +55,31 @@ pub(crate) struct RawResponse<'a> {
     #[serde(borrow)]
     headers: Option<Pairs<'a>>,
     #[serde(borrow, rename = "ASEPayload")]
-    wrapped: Option<Box<Self>>,
+    wrapped: Option<Box<Object<Self>>>,
 }
+
+/// A `T` that was written as an object: serde would read an array as the fields in order, which no policy sends.
+pub(crate) struct Object<T>(pub(crate) T);
 
 #[derive(Deserialize)]
 struct RawCredential<'a> {
-    #[serde(borrow, rename = "type")]
-    kind: Text<'a>,
+    #[serde(borrow, rename = "type", default)]
+    kind: Option<Text<'a>>,
     #[serde(borrow, default)]
     name: Option<Text<'a>>,
     #[serde(borrow, rename = "in", default)]
     place: Option<Text<'a>>,
-    #[serde(borrow)]
-    value: Text<'a>,
+    #[serde(borrow, default)]
+    value: Option<Text<'a>>,
     #[serde(borrow, default)]
     provenance: Option<Text<'a>>,
 }
 
 /// A string, or a number or boolean where some policy writes one; `null` and nested values are empty.
 pub(crate) struct Text<'a>(Cow<'a, str>);
+
+/// One value, or an array of them where some policy writes a duplicated header so.
+struct Texts<'a>(Vec<Text<'a>>);
 
 /// Name and value pairs: an array of objects with one or several keys each, or one object.
 #[derive(Default)]
@@ -77,7 +88,7 @@ struct Pairs<'a>(Vec<(Text<'a>, Text<'a>)>);
 impl<'a> RawRequest<'a> {
     pub(crate) fn into_metadata(self) -> RequestMetadata<'a> {
         if let Some(wrapped) = self.wrapped {
-            return wrapped.into_metadata();
+            return wrapped.0.into_metadata();
         }
         let mut metadata = RequestMetadata {
             source_ip: match self.source_ip.and_then(Text::into_non_empty) {
@@ -95,7 +106,8 @@ impl<'a> RawRequest<'a> {
             headers: self.headers.unwrap_or_default().into_headers(),
             ..RequestMetadata::default()
         };
-        for (key, value) in self.user_info.unwrap_or_default().0 {
+        let user_info = self.user_info.unwrap_or_default().0;
+        for (key, value) in user_info.into_iter().take(MAX_NAMED_CLIENTS) {
             match (&*key.0, value.into_non_empty()) {
                 ("username", Some(username)) => metadata.usernames.push(username),
                 ("client_id", Some(client_id)) => metadata.client_ids.push(client_id),
@@ -105,6 +117,7 @@ impl<'a> RawRequest<'a> {
         let credentials = self.client_identifiers.unwrap_or_default();
         metadata.credentials = credentials
             .into_iter()
+            .take(MAX_NAMED_CLIENTS)
             .filter_map(RawCredential::into_credential)
             .collect();
         metadata
@@ -114,7 +127,7 @@ impl<'a> RawRequest<'a> {
 impl<'a> RawResponse<'a> {
     pub(crate) fn into_metadata(self) -> Option<ResponseMetadata<'a>> {
         if let Some(wrapped) = self.wrapped {
-            return wrapped.into_metadata();
+            return wrapped.0.into_metadata();
         }
         let code = self.response_code?.0.trim().parse().ok()?;
         if !(100..=999).contains(&code) {
@@ -137,20 +150,20 @@ impl<'a> RawCredential<'a> {
             Some(name) => Provenance::parse(&name.0)?,
         };
         Some(Credential {
-            kind: CredentialKind::parse(&self.kind.0).ok()?,
+            kind: CredentialKind::parse(&self.kind?.0).ok()?,
             name: self.name.map(|name| name.0).unwrap_or_default(),
             place: match &self.place {
                 None => Place::Header,
                 Some(place) => Place::parse(&place.0)?,
             },
-            value: self.value.into_non_empty()?,
+            value: self.value?.into_non_empty()?,
             provenance,
         })
     }
 }
 
 impl<'a> Text<'a> {
-    pub(crate) fn into_bytes(self) -> Cow<'a, [u8]> {
+    fn into_bytes(self) -> Cow<'a, [u8]> {
         match self.0 {
             Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
             Cow::Owned(text) => Cow::Owned(text.into_bytes()),
@@ -166,7 +179,7 @@ impl<'a> Pairs<'a> {
     fn into_headers(self) -> Headers<'a> {
         let mut headers = Headers::default();
         for (name, value) in self.0 {
-            push_header(&mut headers, name, value);
+            headers.push(name.into_bytes(), value.into_bytes());
         }
         headers
     }
@@ -224,6 +237,79 @@ impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
     }
 }
 
+impl<'de: 'a, 'a> Deserialize<'de> for Texts<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct TextsVisitor;
+        impl<'de> Visitor<'de> for TextsVisitor {
+            type Value = Texts<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string, a number or an array of them")
+            }
+
+            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
+                Ok(Texts(vec![Text(Cow::Borrowed(text))]))
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+                Ok(Texts(vec![Text(Cow::Owned(text.to_owned()))]))
+            }
+
+            fn visit_u64<E>(self, number: u64) -> Result<Self::Value, E> {
+                Ok(Texts(vec![Text(Cow::Owned(number.to_string()))]))
+            }
+
+            fn visit_i64<E>(self, number: i64) -> Result<Self::Value, E> {
+                Ok(Texts(vec![Text(Cow::Owned(number.to_string()))]))
+            }
+
+            fn visit_f64<E>(self, number: f64) -> Result<Self::Value, E> {
+                Ok(Texts(vec![Text(Cow::Owned(number.to_string()))]))
+            }
+
+            fn visit_bool<E>(self, flag: bool) -> Result<Self::Value, E> {
+                Ok(Texts(vec![Text(Cow::Owned(flag.to_string()))]))
+            }
+
+            fn visit_unit<E>(self) -> Result<Self::Value, E> {
+                Ok(Texts(vec![Text(Cow::Borrowed(""))]))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+                let mut texts = Vec::new();
+                while let Some(text) = seq.next_element()? {
+                    texts.push(text);
+                }
+                Ok(Texts(texts))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+                Ok(Texts(vec![Text(Cow::Borrowed(""))]))
+            }
+        }
+        deserializer.deserialize_any(TextsVisitor)
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct ObjectVisitor<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
+            type Value = Object<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(map)).map(Object)
+            }
+        }
+        deserializer.deserialize_map(ObjectVisitor(PhantomData))
+    }
+}
+
 impl<'de: 'a, 'a> Deserialize<'de> for Pairs<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct PairsVisitor;
@@ -248,8 +334,12 @@ impl<'de: 'a, 'a> Deserialize<'de> for Pairs<'a> {
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
                 let mut pairs = Vec::new();
-                while let Some(pair) = map.next_entry()? {
-                    pairs.push(pair);
+                while let Some((name, Texts(values))) = map.next_entry::<Text<'de>, _>()? {
+                    pairs.extend(
+                        values
+                            .into_iter()
+                            .map(|value| (Text(name.0.clone()), value)),
+                    );
                 }
                 Ok(Pairs(pairs))
             }

@@ -60,6 +60,51 @@ fn every_shape_that_deployed_policies_send_is_read() {
 }
 
 #[test]
+fn a_header_written_as_an_array_is_one_header_per_value() {
+    let body = r#"{"source_ip":"10.0.0.6:4711","method":"GET","url":"/","headers":[{"host":"a"},{"x-api-key":["x","listed",7]}]}"#;
+    let read = read_request(body).unwrap();
+    let keys: Vec<&[u8]> = read.headers.values_of(b"x-api-key").map(|v| &**v).collect();
+    assert_eq!(keys, [b"x".as_slice(), b"listed", b"7"]);
+    assert_eq!(read.source_ip, source_ip("10.0.0.6"));
+}
+
+#[test]
+fn an_identifier_that_cannot_be_read_is_left_out_and_refuses_nothing() {
+    let body = r#"{"client_identifiers":[{"type":"x"},{"type":"token"},{"value":"v"},{"type":"token","value":"v","in":"moon"},
+        {"type":"token","value":"good"}]}"#;
+    let read = read_request(body).unwrap();
+    let values: Vec<&str> = read.credentials.iter().map(|c| &*c.value).collect();
+    assert_eq!(values, ["good"]);
+}
+
+#[test]
+fn named_clients_are_read_up_to_a_bound() {
+    let users = vec![r#"{"username":"u"}"#; 30_000].join(",");
+    let identifiers = vec![r#"{"type":"username","value":"u"}"#; 30_000].join(",");
+    let body = format!(r#"{{"user_info":[{users}],"client_identifiers":[{identifiers}]}}"#);
+    let read = read_request(&body).unwrap();
+    assert_eq!((read.usernames.len(), read.credentials.len()), (128, 128));
+}
+
+#[test]
+fn fields_in_an_array_are_no_object() {
+    for body in [r#"["203.0.113.7"]"#, r#"{"ASEPayload":["203.0.113.7"]}"#] {
+        assert_eq!(
+            read_request(body),
+            Err(RequestFault::BodyMalformed),
+            "{body}"
+        );
+    }
+}
+
+#[test]
+fn port_0_is_unknown() {
+    let port = |text: &str| read_request(text).unwrap().source_port;
+    assert_eq!(port(r#"{"source_port":0}"#), None);
+    assert_eq!(port(r#"{"source_port":"80"}"#), Some(80));
+}
+
+#[test]
 fn a_latin_1_body_is_read() {
     let body = b"{\"source_ip\":\"10.0.0.6\",\"method\":\"GET\",\"url\":\"/caf\xe9\",\"headers\":[{\"host\":\"a\"}]}";
     let body = body_text(body);
