@@ -7,6 +7,7 @@ pub mod envoy_gateway;
 pub mod expectation;
 pub mod gateway;
 pub mod http1;
+pub mod load;
 pub mod raw_client;
 pub mod real_ase;
 pub mod run;
