@@ -26,6 +26,10 @@ const FAILURE_ACTIONS: &[(&str, FailureAction)] = &[
 pub(super) fn config(document: &Value, collector: &mut FaultCollector) -> Config {
     let mut root = Fields::of(document, "", collector);
     let (block, block_details) = block(root.object("block"));
+    let user_info = user_info(root.object("user_info"));
+    let mut credentials = credentials(root.object("credentials"));
+    // ASE takes `user_info` for verified unless the same name is reported with its provenance, and a header is only a claim.
+    credentials.username_headers = Vec::from_iter(user_info.username_header.clone());
     let config = Config {
         mode: root.choice(
             "mode",
@@ -34,8 +38,8 @@ pub(super) fn config(document: &Value, collector: &mut FaultCollector) -> Config
         ),
         ase: ase(root.object("ase")),
         client_address: client_address(root.object("client_address")),
-        credentials: credentials(root.object("credentials")),
-        user_info: user_info(root.object("user_info")),
+        credentials,
+        user_info,
         block,
         block_details,
         on_failure: on_failure(&mut root),

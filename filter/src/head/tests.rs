@@ -42,7 +42,7 @@ fn a_request_is_reported_with_its_host_first_and_without_pseudo_and_reserved_hea
             ("x-dup", b"caf\xe9"),
         ],
         Some("203.0.113.7:41234"),
-        r#"{"source_ip":"203.0.113.7","source_port":41234,"method":"GET","url":"/books?access_token=t1","http_version":"1.1","headers":[{"host":"api.example.com"},{"x-user":"anna"},{"x-dup":"1"},{"x-dup":"café"}],"user_info":[{"username":"anna"}],"client_identifiers":[{"type":"token","name":"access_token","in":"query","value":"t1","provenance":"claimed"}]}"#,
+        r#"{"source_ip":"203.0.113.7","source_port":41234,"method":"GET","url":"/books?access_token=t1","http_version":"1.1","headers":[{"host":"api.example.com"},{"x-user":"anna"},{"x-dup":"1"},{"x-dup":"café"}],"user_info":[{"username":"anna"}],"client_identifiers":[{"type":"username","name":"x-user","in":"header","value":"anna","provenance":"claimed"},{"type":"token","name":"access_token","in":"query","value":"t1","provenance":"claimed"}]}"#,
     );
 }
 
