@@ -189,6 +189,7 @@ fn a_full_queue_refuses_the_whole_batch_and_a_retry_doubles_nothing() {
             (200, &json!(3))
         );
         accepted += 1;
+        assert!(accepted < 10_000, "the queue never fills");
     };
     assert_eq!(
         (refused.body.as_str(), refused.verdict()),

@@ -1,4 +1,10 @@
 //! The daemon over real HTTP on ports of its own, in process or as the real binary.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking, its helpers too"
+)]
 
 mod batches;
 mod correlation;
