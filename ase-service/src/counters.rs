@@ -65,7 +65,7 @@ pub enum Counter {
 }
 
 /// Counter groups and names in the order of `GET /v1/counters`.
-const GROUPS: [(&str, &[Counter]); 6] = [
+const GROUPS: [(&str, &[Counter]); 7] = [
     (
         "request parsing errors",
         &[
@@ -133,9 +133,9 @@ const GROUPS: [(&str, &[Counter]); 6] = [
             Counter::LogLinesWritten,
             Counter::LogLinesDropped,
             Counter::LogLinesFailed,
-            Counter::UnknownCalls,
         ],
     ),
+    ("data port", &[Counter::UnknownCalls]),
 ];
 
 const SLOTS: usize = 48;
