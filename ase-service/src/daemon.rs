@@ -69,6 +69,15 @@ pub enum StartError {
     },
 }
 
+/// How a stop ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stopped {
+    /// Everything that was taken is written.
+    Whole,
+    /// The access log did not take everything within the drain time.
+    Cut,
+}
+
 /// A daemon that serves.
 pub struct Daemon {
     /// Where the data port is.
@@ -78,6 +87,7 @@ pub struct Daemon {
     /// The management secret, when this start has made it.
     pub new_secret: Option<Secret>,
     ase: Arc<Ase>,
+    drain: Duration,
     stop: watch::Sender<bool>,
     ports: Vec<JoinHandle<()>>,
     upkeep: Vec<JoinHandle<()>>,
@@ -136,6 +146,7 @@ impl Daemon {
                 tokio::spawn(purge(lists)),
             ],
             ase,
+            drain: settings.limits.drain,
             stop,
         })
     }
@@ -151,8 +162,9 @@ impl Daemon {
         self.ase.log.reopen().await;
     }
 
-    /// Accepts nothing more, finishes the calls under way within the drain time, and writes everything that was taken.
-    pub async fn stop(self) {
+    /// Accepts nothing more, finishes the calls under way within the drain time, and writes everything that was taken, for
+    /// which it has the same time again.
+    pub async fn stop(self) -> Stopped {
         if self.stop.send(true).is_err() {
             tracing::warn!("both ports had stopped before");
         }
@@ -165,7 +177,13 @@ impl Daemon {
             }
         }
         self.ase.abort_waiting();
-        self.ase.log.close().await;
+        match tokio::time::timeout(self.drain, self.ase.log.close()).await {
+            Ok(()) => Stopped::Whole,
+            Err(_) => {
+                tracing::error!("the access log did not take everything in time: lines are lost");
+                Stopped::Cut
+            }
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{DONE, REFUSED, complain, say};
 use crate::config::{Overrides, Settings};
-use crate::daemon::Daemon;
+use crate::daemon::{Daemon, Stopped};
 
 pub(super) fn run((config, overrides, level): (Option<PathBuf>, Overrides, tracing::Level)) -> u8 {
     tracing_subscriber::fmt()
@@ -33,7 +33,12 @@ pub(super) fn run((config, overrides, level): (Option<PathBuf>, Overrides, traci
         .max_blocking_threads(16)
         .build();
     match runtime {
-        Ok(runtime) => runtime.block_on(serve(settings)),
+        Ok(runtime) => {
+            let code = runtime.block_on(serve(settings));
+            // A writer that the disk blocks must not keep the process.
+            runtime.shutdown_background();
+            code
+        }
         Err(error) => {
             complain(&format!("no threads to serve with: {error}"));
             REFUSED
@@ -69,9 +74,13 @@ async fn serve(settings: Settings) -> u8 {
         daemon.reopen_log().await;
     }
     tracing::info!("stopping");
-    daemon.stop().await;
-    tracing::info!("stopped");
-    DONE
+    match daemon.stop().await {
+        Stopped::Whole => {
+            tracing::info!("stopped");
+            DONE
+        }
+        Stopped::Cut => REFUSED,
+    }
 }
 
 struct Signals {

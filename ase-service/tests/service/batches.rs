@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::OpenOptions;
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
 use std::process::Command;
 
 use serde_json::{Value, json};
@@ -154,10 +154,10 @@ fn the_same_batch_sent_many_times_at_once_is_logged_once() {
     assert_eq!(ase.stop().len(), 200);
 }
 
-/// The log is a pipe that nobody reads, so its writer blocks and the queue fills.
+/// The log is a full pipe that nobody reads, so its writer blocks and the queue fills.
 #[test]
 fn a_full_queue_refuses_the_whole_batch_and_a_retry_doubles_nothing() {
-    let folder = prepared("[limits]\naccess_log_queue = 4\ndrain_s = 1\n");
+    let folder = prepared("[limits]\naccess_log_queue = 4\ndrain_s = 20\n");
     let pipe = folder.path().join("access.jsonl");
     assert!(
         Command::new("mkfifo")
@@ -171,6 +171,8 @@ fn a_full_queue_refuses_the_whole_batch_and_a_retry_doubles_nothing() {
         .write(true)
         .open(&pipe)
         .unwrap();
+    // As much as a pipe of Linux holds: the writer blocks at its first line.
+    reader.write_all(&[b'\n'; 65_536]).unwrap();
     let ase = Ase::in_folder(folder);
     let batch = |number: usize| {
         let ids = [0, 1, 2].map(|part| {
@@ -196,6 +198,7 @@ fn a_full_queue_refuses_the_whole_batch_and_a_retry_doubles_nothing() {
         ("Error: Overloaded", "overloaded")
     );
     assert!(refused.header("retry-after").is_some());
+    assert_eq!(ase.post("/ase/batch", &[], batch(accepted)).status, 503);
     assert!(ase.counter("batches", "overloaded") >= 1);
     let (lines, read) = std::sync::mpsc::channel();
     std::thread::spawn(move || {

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use ase_service::config::{Overrides, Settings};
-use ase_service::daemon::{Daemon, SECRET_FILE};
+use ase_service::daemon::{Daemon, SECRET_FILE, Stopped};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -128,7 +128,7 @@ impl Ase {
 
     /// Stops it and returns its folder, for another start.
     pub(crate) fn stop_and_keep(self) -> TempDir {
-        self.runtime.block_on(self.daemon.stop());
+        assert_eq!(self.runtime.block_on(self.daemon.stop()), Stopped::Whole);
         self.folder
     }
 }

@@ -1,6 +1,7 @@
 //! The real binary: its start, its signals, its death.
 
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::fs::OpenOptions;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
@@ -9,6 +10,9 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::harness::{Connection, DEADLINE, lines, prepared, question, record, wait_for};
+
+/// What a pipe of Linux holds.
+const PIPE_BYTES: usize = 65_536;
 
 struct Process {
     child: Child,
@@ -124,6 +128,32 @@ fn sigterm_finishes_what_was_begun_and_writes_what_was_taken() {
             .count(),
         1
     );
+}
+
+/// The log is a full pipe that nobody reads.
+#[test]
+fn a_log_that_takes_nothing_cannot_keep_the_process_alive() {
+    let folder = prepared("[limits]\ndrain_s = 1\n");
+    let pipe = folder.path().join("access.jsonl");
+    assert!(
+        Command::new("mkfifo")
+            .arg(&pipe)
+            .status()
+            .unwrap()
+            .success()
+    );
+    let mut reader = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(&pipe)
+        .unwrap();
+    reader.write_all(&[b'\n'; PIPE_BYTES]).unwrap();
+    let mut process = serve(folder.path());
+    let record = record("1", "192.0.2.1", "/shop").to_string();
+    let reply = Connection::to(process.data).call("POST", "/ase/batch", &[], record.as_bytes());
+    assert_eq!(reply.status, 200);
+    signal(&process, "-TERM");
+    assert_eq!(ended(&mut process), Some(1));
 }
 
 #[test]
