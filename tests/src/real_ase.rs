@@ -164,9 +164,9 @@ impl RealAse {
     }
 
     fn signal(&self, name: &str) -> Result<()> {
-        let sent = Command::new("kill")
-            .arg(format!("-{name}"))
-            .arg(self.process.id().to_string())
+        // The shell's own `kill`: the program of that name is not on every machine.
+        let sent = Command::new("sh")
+            .args(["-c", &format!("kill -{name} {}", self.process.id())])
             .status()?;
         ensure!(sent.success(), "kill -{name}: {sent}");
         Ok(())

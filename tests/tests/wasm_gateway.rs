@@ -1,7 +1,10 @@
 //! The wasm gateway itself, with small guests written as text: what its host calls and its flow do where the filter's correctness hangs on it.
 //!
 //! The expected values were measured on Envoy 1.40. Scenarios test the filter; here the guest is as simple as the question asked.
-#![expect(clippy::expect_used, reason = "the helpers below the tests are test code too")]
+#![expect(
+    clippy::expect_used,
+    reason = "the helpers below the tests are test code too"
+)]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
