@@ -100,7 +100,7 @@ test-envoy: $(ENVOY_NEEDS) filter ase ## only the scenarios that a real Envoy ru
 
 .PHONY: outage
 outage: $(ENVOY_NEEDS) filter ase ## a minute at 500 requests a second while ASE is killed, restarted, frozen and continued
-	$(TEST_ENVIRONMENT) ASE_OUTAGE_SECONDS=60 ASE_OUTAGE_RATE=500 cargo test --locked -p system-tests --test outage $(TEST_ARGS)
+	$(TEST_ENVIRONMENT) ASE_OUTAGE_SECONDS=60 ASE_OUTAGE_RATE=500 cargo test --locked -p system-tests --test outage $(TEST_ARGS) -- --nocapture
 
 .PHONY: lint
 lint: fmt-check clippy doc deny ## formatting, clippy for both targets, documentation, dependencies
