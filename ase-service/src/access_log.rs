@@ -11,8 +11,8 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use thiserror::Error;
-use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::{TryRecvError, TrySendError};
+use tokio::sync::{mpsc, oneshot};
 
 use crate::counters::{Counter, Counters};
 use crate::exchange::Line;
@@ -49,6 +49,7 @@ pub struct Room<'q>(mpsc::PermitIterator<'q, Message>);
 #[derive(Debug)]
 enum Message {
     Line(Line),
+    Written(oneshot::Sender<()>),
     Reopen,
     Close,
 }
@@ -66,6 +67,7 @@ impl AccessLog {
             counters: Arc::clone(&counters),
             buffer: Vec::new(),
             lines: 0,
+            waiting: Vec::new(),
             reported: None,
         };
         let thread = std::thread::Builder::new().name("access-log".to_owned());
@@ -103,6 +105,15 @@ impl AccessLog {
     #[must_use]
     pub fn free(&self) -> usize {
         self.queue.capacity()
+    }
+
+    /// Waits until every line that was handed over before has been given to the disk, or refused by it and counted.
+    pub async fn written(&self) {
+        let (sender, receiver) = oneshot::channel();
+        if self.queue.send(Message::Written(sender)).await.is_ok() {
+            // An error means that the writer broke off, which the stop reports.
+            drop(receiver.await);
+        }
     }
 
     /// Opens the file again under its name, after a rotation by someone else. Waits for room in the queue.
@@ -147,6 +158,7 @@ struct Writer {
     counters: Arc<Counters>,
     buffer: Vec<u8>,
     lines: u64,
+    waiting: Vec<oneshot::Sender<()>>,
     reported: Option<Instant>,
 }
 
@@ -173,6 +185,7 @@ impl Writer {
                 self.buffer.extend_from_slice(line.as_bytes());
                 self.lines = self.lines.saturating_add(1);
             }
+            Message::Written(waiting) => self.waiting.push(waiting),
             Message::Reopen => {
                 self.write();
                 match append_to(&self.path) {
@@ -198,6 +211,10 @@ impl Writer {
         }
         self.buffer.clear();
         self.lines = 0;
+        for waiting in self.waiting.drain(..) {
+            // Whoever waited may have left.
+            let _left = waiting.send(());
+        }
     }
 
     fn report(&mut self, error: &io::Error) {

@@ -27,6 +27,8 @@ use crate::counters::Counter;
 
 /// Longest wait for the rest of a request's headers.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
+/// Longest wait of a batch for the disk; a gateway waits 5 s for the answer by default.
+const DISK_PATIENCE: Duration = Duration::from_secs(2);
 /// Pause after a failed accept: the usual cause is that all file descriptors are in use.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Of a body over its limit, as many times the limit is read and thrown away, so that the answer reaches a client that is still sending.
@@ -139,13 +141,29 @@ async fn take(ase: Arc<Ase>, request: Request<Incoming>, target: Target) -> Answ
         Target::Request => ase.request(&call, &body),
         Target::Response => ase.response(&call, &body),
         // A large batch keeps a core busy for a while; questions must not wait behind it.
-        Target::Batch => match tokio::task::spawn_blocking(move || ase.batch(&call, &body)).await {
-            Ok(answer) => answer,
-            Err(error) => {
-                tracing::error!(%error, "a batch could not be read to its end");
-                Answer::Overloaded
+        Target::Batch => {
+            let taker = Arc::clone(&ase);
+            match tokio::task::spawn_blocking(move || taker.batch(&call, &body)).await {
+                Ok(Answer::Batch(report)) => acknowledged(&ase, report).await,
+                Ok(refused) => refused,
+                Err(error) => {
+                    tracing::error!(%error, "a batch could not be read to its end");
+                    Answer::Overloaded
+                }
             }
-        },
+        }
+    }
+}
+
+/// What is acknowledged survives the end of this process. A gateway that is told to come again sends the same ids, so
+/// nothing is doubled.
+async fn acknowledged(ase: &Ase, report: Vec<u8>) -> Answer {
+    match tokio::time::timeout(DISK_PATIENCE, ase.log.written()).await {
+        Ok(()) => Answer::Batch(report),
+        Err(_) => {
+            ase.counters.count(Counter::BatchesOverloaded);
+            Answer::Overloaded
+        }
     }
 }
 
