@@ -53,10 +53,10 @@ fn serve(folder: &Path) -> Process {
     }
 }
 
-fn signal(process: &Process, name: &str) {
+fn signal(process: u32, name: &str) {
     // The shell's own `kill`: the program of that name is not on every machine.
     let status = Command::new("sh")
-        .args(["-c", &format!("kill {name} {}", process.child.id())])
+        .args(["-c", &format!("kill {name} {process}")])
         .status()
         .unwrap();
     assert!(status.success());
@@ -109,7 +109,7 @@ fn sigterm_finishes_what_was_begun_and_writes_what_was_taken() {
     assert_eq!(connection.reply().status, 100);
     let (first, second) = batch.as_bytes().split_at(1000);
     connection.send(first);
-    signal(&process, "-TERM");
+    signal(process.child.id(), "-TERM");
     wait_for("the port to close", || {
         TcpStream::connect(process.data).is_err().then_some(())
     });
@@ -155,7 +155,7 @@ fn a_log_that_takes_nothing_cannot_keep_the_process_alive() {
         reply.status, 503,
         "what is not on the disk is not acknowledged"
     );
-    signal(&process, "-TERM");
+    signal(process.child.id(), "-TERM");
     assert_eq!(ended(&mut process), Some(1));
 }
 
@@ -170,7 +170,7 @@ fn a_batch_that_was_acknowledged_is_in_the_log_after_kill_9() {
             })
             .collect();
         let reply = Connection::to(process.data).call("POST", "/ase/batch", &[], batch.as_bytes());
-        signal(&process, "-KILL");
+        signal(process.child.id(), "-KILL");
         assert_eq!(reply.status, 200);
         assert_eq!(ended(&mut process), None);
         assert_eq!(
@@ -224,7 +224,7 @@ fn what_was_acknowledged_survives_kill_9() {
             entries["entries"].as_array().unwrap().len(),
             usize::from(round) + 2
         );
-        signal(&process, "-KILL");
+        signal(process.child.id(), "-KILL");
     }
 }
 
@@ -334,7 +334,7 @@ fn sighup_opens_the_log_again_under_its_name() {
     assert_eq!(ask().status, 200);
     wait_for("the first line", || (lines(&log).len() == 1).then_some(()));
     std::fs::rename(&log, folder.path().join("access.1")).unwrap();
-    signal(&process, "-HUP");
+    signal(process.child.id(), "-HUP");
     wait_for("the new file", || log.exists().then_some(()));
     assert_eq!(ask().status, 200);
     wait_for("the second line", || (lines(&log).len() == 1).then_some(()));
@@ -358,10 +358,7 @@ fn the_secret_is_shown_at_the_first_start_only() {
         BufReader::new(child.stdout.as_mut().unwrap())
             .read_line(&mut line)
             .unwrap();
-        Command::new("kill")
-            .arg(child.id().to_string())
-            .status()
-            .unwrap();
+        signal(child.id(), "-TERM");
         let mut said = String::new();
         child
             .stderr
