@@ -92,7 +92,8 @@ ase: toolchain ## build the daemon and its command line: target/release/ase
 # what is shipped.
 .PHONY: test
 test: $(ENVOY_NEEDS) filter ase ## every test, those with a real Envoy included
-	$(TEST_ENVIRONMENT) cargo test --locked --workspace --no-fail-fast $(TEST_ARGS)
+	cargo test --locked --workspace --doc
+	$(TEST_ENVIRONMENT) cargo test --locked --workspace --lib --bins --tests --no-fail-fast $(TEST_ARGS)
 
 .PHONY: test-envoy
 test-envoy: $(ENVOY_NEEDS) filter ase ## only the scenarios that a real Envoy runs
