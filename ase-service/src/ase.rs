@@ -20,6 +20,7 @@ use crate::correlation::{AbortCause, Aborted, Correlation, Finished, Opened};
 use crate::counters::{Counter, Counters};
 use crate::exchange::{Ending, ReportMode, RequestFacts, RequestHalf, Started};
 use crate::fingerprint::{Fingerprinter, Seen};
+use crate::leniency::Leniency;
 use crate::tokens::{Gateway, Tokens};
 
 pub mod answer;
@@ -33,6 +34,8 @@ pub struct Ase {
     pub tokens: Tokens,
     /// Bounds of bodies.
     pub limits: Limits,
+    /// Who is told 200 instead of a refusal.
+    pub leniency: Leniency,
     /// Registry and lists as of the last change.
     pub snapshot: Arc<ArcSwap<Snapshot>>,
     /// What has been counted.
@@ -80,6 +83,7 @@ impl Ase {
     ) -> Self {
         Self {
             tokens,
+            leniency: Leniency::default(),
             snapshot,
             counters,
             log,
@@ -92,6 +96,12 @@ impl Ase {
             seen: Mutex::new(Seen::new(limits.record_ids)),
             limits,
         }
+    }
+
+    /// The same, lenient to these gateways.
+    #[must_use]
+    pub fn lenient(self, leniency: Leniency) -> Self {
+        Self { leniency, ..self }
     }
 
     /// Answers `POST /ase/request`.

@@ -5,12 +5,14 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use ase_core::address::Ipv6Width;
 use ase_core::fault::{FaultCollector, Faults, Fields, Item};
 use thiserror::Error;
 
+use crate::leniency::{Leniency, Tone};
 use crate::secret::Secret;
 use crate::tokens::{Token, Tokens};
 
@@ -42,6 +44,8 @@ pub struct Settings {
     pub allow_list_file: Option<PathBuf>,
     /// The sideband tokens.
     pub tokens: Tokens,
+    /// Who is told 200 instead of a refusal.
+    pub leniency: Leniency,
     /// Whether gateways may keep connections open.
     pub keep_alive: KeepAlive,
     /// How much of an IPv6 address one listing covers when no prefix is given.
@@ -194,7 +198,11 @@ fn read(fields: &mut Fields<'_, '_>, folder: &Path, overrides: &Overrides) -> Op
     let data_listen = listen_address(fields, "data_listen", "--data-listen", data);
     let admin = (overrides.admin_listen.as_deref(), DEFAULT_ADMIN_LISTEN);
     let admin_listen = listen_address(fields, "admin_listen", "--admin-listen", admin);
-    let tokens = read_tokens(fields, folder);
+    let (tokens, lenient_gateways) = read_tokens(fields, folder);
+    let leniency = match fields.flag("lenient", false) {
+        true => Leniency::Everyone,
+        false => Leniency::Gateways(lenient_gateways),
+    };
     let insecure = fields.flag("insecure", false) || overrides.exposure == Exposure::Insecure;
     if let Some(address) = data_listen
         && !address.ip().is_loopback()
@@ -231,6 +239,7 @@ fn read(fields: &mut Fields<'_, '_>, folder: &Path, overrides: &Overrides) -> Op
         attack_list_file,
         allow_list_file,
         tokens: Tokens::new(tokens),
+        leniency,
         keep_alive,
         ipv6_prefix: Ipv6Width::new(width).unwrap_or_default(),
         limits,
@@ -261,10 +270,16 @@ fn listen_address(
     }
 }
 
-fn read_tokens(fields: &mut Fields<'_, '_>, folder: &Path) -> Vec<Token> {
+/// The tokens, and the names of those whose gateways are answered leniently.
+fn read_tokens(fields: &mut Fields<'_, '_>, folder: &Path) -> (Vec<Token>, Vec<Arc<str>>) {
     let mut names: Vec<String> = Vec::new();
-    fields.list("tokens", |item| {
-        let token = read_token(item, folder)?;
+    let mut lenient_gateways = Vec::new();
+    let tokens = fields.list("tokens", |item| {
+        let (token, tone) = read_token(item, folder)?;
+        match tone {
+            Tone::Lenient => lenient_gateways.push(Arc::clone(&token.name)),
+            Tone::Strict => {}
+        }
         let name = token.name.to_string();
         if names.contains(&name) {
             item.fault(format_args!(
@@ -273,10 +288,11 @@ fn read_tokens(fields: &mut Fields<'_, '_>, folder: &Path) -> Vec<Token> {
         }
         names.push(name);
         Some(token)
-    })
+    });
+    (tokens, lenient_gateways)
 }
 
-fn read_token(item: &mut Item<'_, '_>, folder: &Path) -> Option<Token> {
+fn read_token(item: &mut Item<'_, '_>, folder: &Path) -> Option<(Token, Tone)> {
     let mut fields = item.fields();
     let name = fields.required_custom("name", token_name);
     let value = fields.text("value");
@@ -302,11 +318,13 @@ fn read_token(item: &mut Item<'_, '_>, folder: &Path) -> Option<Token> {
             None
         }
     };
+    let tone = match fields.flag("lenient", false) {
+        true => Tone::Lenient,
+        false => Tone::Strict,
+    };
     fields.finish();
-    Some(Token {
-        name: name?.into(),
-        value: value?,
-    })
+    let (name, value) = (name?.into(), value?);
+    Some((Token { name, value }, tone))
 }
 
 fn token_name(text: &str) -> Result<String, String> {

@@ -62,6 +62,8 @@ pub enum Counter {
     LogLinesFailed,
     /// A call to a path or with a method that the data port does not know.
     UnknownCalls,
+    /// A refusal that was told as 200.
+    LenientAnswers,
 }
 
 /// Counter groups and names in the order of `GET /v1/counters`.
@@ -135,7 +137,10 @@ const GROUPS: [(&str, &[Counter]); 7] = [
             Counter::LogLinesFailed,
         ],
     ),
-    ("data port", &[Counter::UnknownCalls]),
+    (
+        "data port",
+        &[Counter::UnknownCalls, Counter::LenientAnswers],
+    ),
 ];
 
 const SLOTS: usize = 48;
@@ -231,6 +236,7 @@ impl Counter {
             Self::LogLinesDropped => "lines dropped".to_owned(),
             Self::LogLinesFailed => "lines failed".to_owned(),
             Self::UnknownCalls => "unknown calls".to_owned(),
+            Self::LenientAnswers => "lenient answers".to_owned(),
         }
     }
 
@@ -276,6 +282,7 @@ impl Counter {
             Self::Verdict(VerdictLabel::Rejected) => 37,
             Self::Verdict(VerdictLabel::Unregistered) => 38,
             Self::Verdict(VerdictLabel::Overloaded) => 39,
+            Self::LenientAnswers => 40,
         }
     }
 }

@@ -115,12 +115,8 @@ impl Daemon {
             local("--admin-listen", &admin)?,
         );
         let shared = (settings.tokens, settings.limits.clone());
-        let ase = Arc::new(Ase::new(
-            shared,
-            published,
-            Arc::clone(&key),
-            (counters, log),
-        ));
+        let ase = Ase::new(shared, published, Arc::clone(&key), (counters, log));
+        let ase = Arc::new(ase.lenient(settings.leniency));
         let (stop, stopped) = watch::channel(false);
         let serving = (settings.keep_alive, settings.limits.drain);
         let data = data_port::serve(data, Arc::clone(&ase), serving, stopped.clone());

@@ -92,10 +92,11 @@ async fn answer(
     ase: Arc<Ase>,
     request: Request<Incoming>,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
+    let tone = ase.leniency.tone(&ase.tokens, &request);
     let answer = match (request.uri().path(), request.method()) {
-        ("/ase/request", &Method::POST) => take(ase, request, Target::Request).await,
-        ("/ase/response", &Method::POST) => take(ase, request, Target::Response).await,
-        ("/ase/batch", &Method::POST) => take(ase, request, Target::Batch).await,
+        ("/ase/request", &Method::POST) => take(Arc::clone(&ase), request, Target::Request).await,
+        ("/ase/response", &Method::POST) => take(Arc::clone(&ase), request, Target::Response).await,
+        ("/ase/batch", &Method::POST) => take(Arc::clone(&ase), request, Target::Batch).await,
         ("/ase", &Method::GET | &Method::HEAD) => Answer::Alive,
         (path, _) => {
             ase.counters.count(Counter::UnknownCalls);
@@ -106,7 +107,7 @@ async fn answer(
             }
         }
     };
-    Ok(answer.into_response())
+    Ok(tone.respond(answer, &ase.counters))
 }
 
 async fn take(ase: Arc<Ase>, request: Request<Incoming>, target: Target) -> Answer {

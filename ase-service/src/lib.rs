@@ -17,6 +17,7 @@ pub mod data_port;
 pub mod definitions;
 pub mod exchange;
 pub mod fingerprint;
+pub mod leniency;
 pub mod lists;
 pub mod management;
 pub mod replay;

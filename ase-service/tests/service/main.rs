@@ -11,6 +11,7 @@ mod correlation;
 mod definitions;
 mod harness;
 mod leniency;
+mod lenient;
 mod lists;
 mod processes;
 mod redaction;
