@@ -9,13 +9,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use arc_swap::ArcSwap;
 use ase_core::decision::Snapshot;
 use ase_core::identifier_list::{
-    Entry, IdentifierList, LineFault, ListedIdentifier, PlainList, RemoveWhich, Scope, Source,
-    parse_plain,
+    Entry, IdentifierList, LineFault, ListedIdentifier, PlainList, RemoveWhich, Rest, Scope,
+    Source, Sources, parse_plain,
 };
 use ase_core::time::UnixMillis;
 use thiserror::Error;
 
 use crate::state::{ListName, State, StateError};
+
+/// Most blocks of entries that one step of a purge changes: some milliseconds.
+const PURGE_STEP: usize = 256;
 
 /// The owner.
 #[derive(Debug)]
@@ -72,8 +75,6 @@ impl Lists {
         for stored in state.entries()? {
             list_mut(&mut snapshot, stored.list).insert(stored.identifier, stored.entry);
         }
-        snapshot.attack.merge();
-        snapshot.allow.merge();
         published.store(Arc::new(snapshot));
         Ok(Self {
             state: Mutex::new(state),
@@ -86,7 +87,7 @@ impl Lists {
         let _owner = self.owner();
         let reason: Arc<str> = Arc::from(reason);
         self.publish(name, |list| {
-            list.clear(Source::File);
+            list.clear(Sources::Only(Source::File));
             for network in &file.networks {
                 let entry = Entry {
                     scope: Scope::All,
@@ -97,7 +98,6 @@ impl Lists {
                 };
                 list.insert(ListedIdentifier::Network(*network), entry);
             }
-            list.merge();
         });
     }
 
@@ -129,13 +129,9 @@ impl Lists {
     ) -> Result<Removed, StateError> {
         let mut state = self.owner();
         let snapshot = self.published.load();
-        let in_scope = |entry: &&Entry| scope.is_none_or(|scope| entry.scope == *scope);
-        let listed: Vec<&Entry> = list_of(&snapshot, name)
-            .entries_of(identifier)
-            .iter()
-            .filter(in_scope)
-            .collect();
-        let manual: Vec<&&Entry> = listed
+        let mut listed = list_of(&snapshot, name).entries_of(identifier);
+        listed.retain(|entry| scope.is_none_or(|scope| entry.scope == scope));
+        let manual: Vec<_> = listed
             .iter()
             .filter(|entry| entry.source == Source::Manual)
             .collect();
@@ -146,7 +142,7 @@ impl Lists {
             });
         }
         for entry in &manual {
-            state.delete(name, identifier, (&entry.scope, Source::Manual))?;
+            state.delete(name, identifier, (entry.scope, Source::Manual))?;
             let which = RemoveWhich::Exactly(entry.scope.clone(), Source::Manual);
             self.publish(name, |list| {
                 list.remove(identifier, &which);
@@ -160,20 +156,22 @@ impl Lists {
     /// # Errors
     /// When the state cannot be changed; look-ups never return expired entries anyway.
     pub fn purge_expired(&self, now: UnixMillis) -> Result<(), StateError> {
-        let mut state = self.owner();
-        state.purge_expired(now)?;
+        self.owner().purge_expired(now)?;
         for name in [ListName::Deny, ListName::Allow] {
-            let snapshot = self.published.load();
-            let expired = list_of(&snapshot, name)
-                .iter_sorted()
-                .any(|(_, entry)| entry.is_expired(now));
-            if expired {
-                self.publish(name, |list| {
-                    list.purge_expired(now);
-                });
-            }
+            // Changes come between the steps.
+            while let Rest::More = self.purge_step(name, now) {}
         }
         Ok(())
+    }
+
+    fn purge_step(&self, name: ListName, now: UnixMillis) -> Rest {
+        let _owner = self.owner();
+        let mut list = list_of(&self.published.load(), name).clone();
+        let purged = list.purge_expired(now, PURGE_STEP);
+        if purged.entries > 0 {
+            self.publish(name, |published| *published = list);
+        }
+        purged.rest
     }
 
     fn owner(&self) -> MutexGuard<'_, State> {
@@ -186,9 +184,6 @@ impl Lists {
         let mut snapshot = Snapshot::clone(&self.published.load());
         let list = list_mut(&mut snapshot, name);
         change(list);
-        if list.wants_merge() {
-            list.merge();
-        }
         self.published.store(Arc::new(snapshot));
     }
 }

@@ -138,7 +138,7 @@ async fn list(name: ListName, State(management): State<Arc<Management>>) -> Resp
         let entries: Vec<Value> = list_of(&snapshot, name)
             .iter_sorted()
             .filter(|(_, entry)| !entry.is_expired(now))
-            .map(|(identifier, entry)| entry_json(&identifier, entry))
+            .map(|(identifier, entry)| entry_json(&identifier, &entry.to_entry()))
             .collect();
         json!({"entries": entries})
     });

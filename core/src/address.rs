@@ -268,6 +268,15 @@ impl Network {
         }
     }
 
+    /// The IPv6 network of that first address. The bits beyond the prefix must be zero; unlike [`ClientAddress::prefixed`] it can
+    /// be one that holds the IPv4-mapped range and more.
+    pub(crate) fn v6(first: u128, prefix: u8) -> Self {
+        Self {
+            first: ClientAddress(IpAddr::V6(Ipv6Addr::from_bits(first))),
+            prefix,
+        }
+    }
+
     /// The first address.
     #[must_use]
     pub fn first(&self) -> ClientAddress {

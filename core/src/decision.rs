@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::api_id::ApiId;
 use crate::credential::{CredentialId, CredentialKey, CredentialKind};
-use crate::identifier_list::{Entry, IdentifierList, ListedIdentifier, Source};
+use crate::identifier_list::{EntryRef, IdentifierList, ListedIdentifier, Source};
 use crate::identity::{Credential, CredentialNames, Credentials, Place, Provenance};
 use crate::jwt::usernames;
 use crate::metadata::RequestReport;
@@ -284,11 +284,11 @@ fn listed<'c>(
     })
 }
 
-fn listing(identifier: ListedIdentifier, entry: &Entry) -> Listing {
+fn listing(identifier: ListedIdentifier, entry: EntryRef<'_>) -> Listing {
     Listing {
         identifier,
         source: entry.source,
-        reason: Arc::clone(&entry.reason),
+        reason: Arc::from(entry.reason),
     }
 }
 

@@ -1,10 +1,12 @@
 //! The list of identifiers that ASE blocks or always lets pass: networks and credentials, each with its scope, source and expiry.
 //!
-//! One type serves the attack (deny) list and the allow list. A value is a snapshot: `clone()` shares the bulk of the entries, a change to the clone
-//! touches a small overlay and leaves the original as it is, and [`IdentifierList::merge`] folds the overlay back, off the request path.
+//! One type serves the attack (deny) list and the allow list. A value is a snapshot: `clone()` shares all entries, and a change to the clone
+//! copies the few hundred entries around the changed one and leaves the original as it is.
 //! Look-ups take the time as an argument and never return an expired entry; an empty list matches nobody.
 
 use std::fmt;
+use std::hash::RandomState;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use thiserror::Error;
@@ -12,15 +14,16 @@ use thiserror::Error;
 use crate::address::{ClientAddress, Network, NetworkError};
 use crate::api_id::{ApiGroup, ApiId};
 use crate::credential::{CredentialId, CredentialKind};
-use crate::identifier_list::layered::Layered;
-use crate::identifier_list::prefix_lengths::PrefixLengths;
+use crate::identifier_list::networks::Networks;
+use crate::identifier_list::table::Table;
 use crate::time::UnixMillis;
 
-mod layered;
-mod prefix_lengths;
+mod leaf;
+mod networks;
+mod source;
+mod table;
 
-/// Over this many changed identifiers a list wants a merge: a clone copies the overlay, about 10 ns for each.
-const OVERLAY_BOUND: usize = 1024;
+pub use source::{Rule, Source, SourceError, Sources};
 
 /// Longest piece of a refused text that an error repeats, in characters.
 const EXCERPT_CHARS: usize = 60;
@@ -48,19 +51,6 @@ pub enum Scope {
     Api(ApiId),
     /// For the APIs of one group.
     Group(ApiGroup),
-}
-
-/// Who put an entry on the list.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Source {
-    /// A person, through the management port.
-    Manual,
-    /// The attack list file.
-    File,
-    /// A rule that acts on the request at hand (a decoy hit, for example).
-    RealTime,
-    /// The behaviour engine.
-    Engine,
 }
 
 /// Why and for how long an identifier is listed.
@@ -91,15 +81,49 @@ pub enum RemoveWhich {
     Exactly(Scope, Source),
 }
 
+/// An entry as a list holds it; [`Entry`] without the ownership.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EntryRef<'l> {
+    /// Where the entry counts.
+    pub scope: &'l Scope,
+    /// From this instant on the entry counts no more; `None` means never.
+    pub expires: Option<UnixMillis>,
+    /// Who listed it.
+    pub source: Source,
+    /// Why, for people.
+    pub reason: &'l str,
+    /// When it was listed.
+    pub added: UnixMillis,
+}
+
 /// A list of identifiers; see the module's text.
 #[derive(Clone, Debug, Default)]
 pub struct IdentifierList {
-    /// The entries of an identifier are never empty and sorted by scope and source, each pair once.
-    entries: Layered<ListedIdentifier, Entry>,
-    /// Entries, over all identifiers.
-    len: usize,
-    v4_lengths: PrefixLengths,
-    v6_lengths: PrefixLengths,
+    hasher: RandomState,
+    v4: Networks<u32>,
+    v6: Networks<u128>,
+    cookies: Table<CredentialId>,
+    tokens: Table<CredentialId>,
+    api_keys: Table<CredentialId>,
+    usernames: Table<CredentialId>,
+}
+
+/// What [`IdentifierList::purge_expired`] did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Purged {
+    /// Entries taken off.
+    pub entries: usize,
+    /// Whether expired entries may be left.
+    pub rest: Rest,
+}
+
+/// Whether a bounded piece of work is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rest {
+    /// Nothing is left to do.
+    Done,
+    /// The bound was reached: call again.
+    More,
 }
 
 /// What a plain attack list holds.
@@ -126,41 +150,67 @@ pub struct LineFault {
 #[error("{0:?} is not a scope: use all, api:<id> or group:<name>")]
 pub struct ScopeError(String);
 
-/// A text that is not a source.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("{0:?} is not a source: use manual, file, real_time or engine")]
-pub struct SourceError(String);
-
 impl IdentifierList {
     /// Lists `identifier`. An entry of the same scope and source is replaced and returned.
     pub fn insert(&mut self, identifier: ListedIdentifier, entry: Entry) -> Option<Entry> {
-        let mut entries = self.entries_of(&identifier).to_vec();
-        let place = entries.binary_search_by(|held| held.place().cmp(&entry.place()));
-        let replaced = match place.map(|at| entries.get_mut(at)) {
-            Ok(Some(held)) => Some(std::mem::replace(held, entry)),
-            Ok(None) => None,
-            Err(at) => {
-                entries.insert(at, entry);
-                None
+        match identifier {
+            ListedIdentifier::Network(network) => match network.first().ip() {
+                IpAddr::V4(ip) => {
+                    let key = (network.prefix(), ip.to_bits());
+                    self.v4.insert(&self.hasher, key, &entry)
+                }
+                IpAddr::V6(ip) => {
+                    let key = (network.prefix(), ip.to_bits());
+                    self.v6.insert(&self.hasher, key, &entry)
+                }
+            },
+            ListedIdentifier::Credential { kind, id } => {
+                let hasher = self.hasher.clone();
+                self.credentials_mut(kind).insert(&hasher, id, &entry)
             }
-        };
-        self.replace(identifier, entries);
-        replaced
+        }
     }
 
     /// Takes entries of `identifier` off the list and says how many.
     pub fn remove(&mut self, identifier: &ListedIdentifier, which: &RemoveWhich) -> usize {
-        self.retain_of(identifier, |entry| !which.selects(entry))
+        match identifier {
+            ListedIdentifier::Network(network) => match network.first().ip() {
+                IpAddr::V4(ip) => {
+                    self.v4
+                        .remove(&self.hasher, (network.prefix(), ip.to_bits()), which)
+                }
+                IpAddr::V6(ip) => {
+                    self.v6
+                        .remove(&self.hasher, (network.prefix(), ip.to_bits()), which)
+                }
+            },
+            ListedIdentifier::Credential { kind, id } => {
+                let hasher = self.hasher.clone();
+                self.credentials_mut(*kind).remove(&hasher, *id, which)
+            }
+        }
     }
 
-    /// Takes every entry of `source` off the list and says how many. Walks the whole list.
-    pub fn clear(&mut self, source: Source) -> usize {
-        self.retain(|entry| entry.source != source)
+    /// Takes every entry of some sources off the list and says how many. Walks the whole list.
+    pub fn clear(&mut self, sources: Sources) -> usize {
+        let mut unbounded = usize::MAX;
+        self.take_off(
+            |_| true,
+            |entry| sources.include(entry.source),
+            &mut unbounded,
+        )
     }
 
-    /// Takes every entry off the list that has expired at `now` and says how many. Walks the whole list: call it off the request path.
-    pub fn purge_expired(&mut self, now: UnixMillis) -> usize {
-        self.retain(|entry| !entry.is_expired(now))
+    /// Takes entries off that have expired at `now`, as long as that changes at most `leaves` blocks of a few hundred entries.
+    pub fn purge_expired(&mut self, now: UnixMillis, leaves: usize) -> Purged {
+        let mut budget = leaves;
+        let entries = self.take_off(
+            |soonest| now >= soonest,
+            |entry| entry.is_expired(now),
+            &mut budget,
+        );
+        let rest = if budget == 0 { Rest::More } else { Rest::Done };
+        Purged { entries, rest }
     }
 
     /// The entry that lists `address` for an API at `now`, with the network that it names.
@@ -174,17 +224,25 @@ impl IdentifierList {
         api: &ApiId,
         group: Option<&ApiGroup>,
         now: UnixMillis,
-    ) -> Option<(Network, &Entry)> {
-        let lengths = if address.ip().is_ipv4() {
-            &self.v4_lengths
-        } else {
-            &self.v6_lengths
-        };
-        lengths.longest_first().find_map(|prefix| {
-            let network = address.prefixed(prefix);
-            let entry = self.live_entry(&ListedIdentifier::Network(network), api, group, now)?;
-            Some((network, entry))
-        })
+    ) -> Option<(Network, EntryRef<'_>)> {
+        let hasher = &self.hasher;
+        let masked = |prefix| address.prefixed(prefix).first().ip();
+        match address.ip() {
+            IpAddr::V4(_) => self.v4.longest_first().find_map(|(prefix, table)| {
+                let IpAddr::V4(first) = masked(prefix) else {
+                    return None;
+                };
+                let entry = table.live(hasher, first.to_bits(), (api, group), now)?;
+                Some((address.prefixed(prefix), entry))
+            }),
+            IpAddr::V6(_) => self.v6.longest_first().find_map(|(prefix, table)| {
+                let IpAddr::V6(first) = masked(prefix) else {
+                    return None;
+                };
+                let entry = table.live(hasher, first.to_bits(), (api, group), now)?;
+                Some((address.prefixed(prefix), entry))
+            }),
+        }
     }
 
     /// The entry that lists a credential for an API at `now`; among several the one that lasts longest, ties as in [`Self::look_up_address`].
@@ -196,118 +254,147 @@ impl IdentifierList {
         api: &ApiId,
         group: Option<&ApiGroup>,
         now: UnixMillis,
-    ) -> Option<&Entry> {
-        self.live_entry(
-            &ListedIdentifier::Credential { kind, id: *id },
-            api,
-            group,
-            now,
-        )
+    ) -> Option<EntryRef<'_>> {
+        self.credentials(kind)
+            .live(&self.hasher, *id, (api, group), now)
     }
 
     /// The entries of `identifier`, expired ones included, by scope and source.
     #[must_use]
-    pub fn entries_of(&self, identifier: &ListedIdentifier) -> &[Entry] {
-        self.entries.get(identifier)
+    pub fn entries_of(&self, identifier: &ListedIdentifier) -> Vec<EntryRef<'_>> {
+        let hasher = &self.hasher;
+        match identifier {
+            ListedIdentifier::Network(network) => {
+                let prefix = network.prefix();
+                match network.first().ip() {
+                    IpAddr::V4(ip) => self
+                        .v4
+                        .table(prefix)
+                        .map(|t| t.of_key(hasher, ip.to_bits())),
+                    IpAddr::V6(ip) => self
+                        .v6
+                        .table(prefix)
+                        .map(|t| t.of_key(hasher, ip.to_bits())),
+                }
+                .unwrap_or_default()
+            }
+            ListedIdentifier::Credential { kind, id } => {
+                self.credentials(*kind).of_key(hasher, *id)
+            }
+        }
     }
 
     /// The number of entries. An expired one counts until [`Self::purge_expired`] takes it off.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.len
+        let credentials = CredentialKind::ALL.map(|kind| self.credentials_listed(kind));
+        self.v4.len() + self.v6.len() + credentials.iter().sum::<usize>()
+    }
+
+    /// The number of entries that name a credential of this kind: when it is 0, no id of that kind need be made.
+    #[must_use]
+    pub fn credentials_listed(&self, kind: CredentialKind) -> usize {
+        self.credentials(kind).len()
     }
 
     /// Whether there is no entry.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.len == 0
+        self.len() == 0
     }
 
-    /// Every entry, expired ones included: IPv4 networks, IPv6 networks, credentials by kind; then by scope and source.
-    pub fn iter_sorted(&self) -> impl Iterator<Item = (ListedIdentifier, &Entry)> {
-        let mut all: Vec<_> = self.entries.iter().collect();
-        all.sort_unstable_by_key(|(identifier, _)| *identifier);
+    /// Every entry, expired ones included, in no order that means anything. It holds no copy of the list.
+    pub fn iter(&self) -> impl Iterator<Item = (ListedIdentifier, EntryRef<'_>)> {
+        let v4 = self.v4.iter().map(|(prefix, bits, entry)| {
+            let address = ClientAddress::from(IpAddr::V4(Ipv4Addr::from_bits(bits)));
+            (ListedIdentifier::Network(address.prefixed(prefix)), entry)
+        });
+        let v6 = self.v6.iter().map(|(prefix, bits, entry)| {
+            let network = Network::v6(bits, prefix);
+            (ListedIdentifier::Network(network), entry)
+        });
+        let credentials = CredentialKind::ALL.into_iter().flat_map(|kind| {
+            let entries = self.credentials(kind).iter();
+            entries.map(move |(id, entry)| (ListedIdentifier::Credential { kind, id }, entry))
+        });
+        v4.chain(v6).chain(credentials)
+    }
+
+    /// Every entry, expired ones included: IPv4 networks, IPv6 networks, credentials by kind; then by scope and source. Gathers the whole list first.
+    pub fn iter_sorted(&self) -> impl Iterator<Item = (ListedIdentifier, EntryRef<'_>)> {
+        let mut all: Vec<_> = self.iter().collect();
+        all.sort_unstable_by(|(left, one), (right, other)| {
+            left.cmp(right)
+                .then_with(|| one.place().cmp(&other.place()))
+        });
         all.into_iter()
-            .flat_map(|(identifier, entries)| entries.iter().map(move |entry| (identifier, entry)))
     }
 
-    /// Whether the overlay has outgrown its bound, so that clones get slow; ask after any change to a clone.
-    #[must_use]
-    pub fn wants_merge(&self) -> bool {
-        self.entries.overlay_len() > OVERLAY_BOUND
+    fn take_off(
+        &mut self,
+        may: impl Fn(UnixMillis) -> bool,
+        goes: impl Fn(&EntryRef<'_>) -> bool,
+        budget: &mut usize,
+    ) -> usize {
+        let v4 = self.v4.take_off(&may, &goes, budget);
+        let v6 = self.v6.take_off(&may, &goes, budget);
+        let credentials = CredentialKind::ALL
+            .map(|kind| self.credentials_mut(kind).take_off(&may, &goes, budget));
+        v4 + v6 + credentials.iter().sum::<usize>()
     }
 
-    /// Folds the overlay into the base; changes no answer. Copies the base when a clone shares it (some 100 ms at a million entries): call it off the request path.
-    pub fn merge(&mut self) {
-        self.entries.merge();
-    }
-
-    fn live_entry(
-        &self,
-        identifier: &ListedIdentifier,
-        api: &ApiId,
-        group: Option<&ApiGroup>,
-        now: UnixMillis,
-    ) -> Option<&Entry> {
-        let live = |entry: &&Entry| !entry.is_expired(now) && entry.scope.covers(api, group);
-        let candidates = self.entries.get(identifier).iter().filter(live);
-        candidates.reduce(|best, entry| {
-            if entry.lasts_longer_than(best) {
-                entry
-            } else {
-                best
-            }
-        })
-    }
-
-    fn retain(&mut self, keep: impl Fn(&Entry) -> bool) -> usize {
-        let touched: Vec<_> = self
-            .entries
-            .iter()
-            .filter(|(_, entries)| !entries.iter().all(&keep))
-            .map(|(identifier, _)| identifier)
-            .collect();
-        touched
-            .iter()
-            .map(|identifier| self.retain_of(identifier, &keep))
-            .sum()
-    }
-
-    fn retain_of(&mut self, identifier: &ListedIdentifier, keep: impl Fn(&Entry) -> bool) -> usize {
-        let held = self.entries_of(identifier);
-        let before = held.len();
-        let kept: Vec<_> = held.iter().filter(|entry| keep(entry)).cloned().collect();
-        let removed = before.saturating_sub(kept.len());
-        if removed > 0 {
-            self.replace(*identifier, kept);
+    fn credentials(&self, kind: CredentialKind) -> &Table<CredentialId> {
+        match kind {
+            CredentialKind::Cookie => &self.cookies,
+            CredentialKind::Token => &self.tokens,
+            CredentialKind::ApiKey => &self.api_keys,
+            CredentialKind::Username => &self.usernames,
         }
-        removed
     }
 
-    /// The only place that changes entries, so that the counts follow.
-    fn replace(&mut self, identifier: ListedIdentifier, entries: Vec<Entry>) {
-        let before = self.entries_of(&identifier).len();
-        self.len = self
-            .len
-            .saturating_sub(before)
-            .saturating_add(entries.len());
-        if let ListedIdentifier::Network(network) = identifier {
-            let lengths = if network.first().ip().is_ipv4() {
-                &mut self.v4_lengths
-            } else {
-                &mut self.v6_lengths
-            };
-            match (before == 0, entries.is_empty()) {
-                (true, false) => lengths.add(network.prefix()),
-                (false, true) => lengths.remove(network.prefix()),
-                (true, true) | (false, false) => {}
-            }
+    fn credentials_mut(&mut self, kind: CredentialKind) -> &mut Table<CredentialId> {
+        match kind {
+            CredentialKind::Cookie => &mut self.cookies,
+            CredentialKind::Token => &mut self.tokens,
+            CredentialKind::ApiKey => &mut self.api_keys,
+            CredentialKind::Username => &mut self.usernames,
         }
-        self.entries.set(identifier, entries);
     }
 }
 
 impl Entry {
+    /// The same without ownership.
+    #[must_use]
+    pub fn as_ref(&self) -> EntryRef<'_> {
+        EntryRef {
+            scope: &self.scope,
+            expires: self.expires,
+            source: self.source,
+            reason: &self.reason,
+            added: self.added,
+        }
+    }
+
+    /// Whether the entry has run out: an entry that expires at `now` has.
+    #[must_use]
+    pub fn is_expired(&self, now: UnixMillis) -> bool {
+        self.as_ref().is_expired(now)
+    }
+}
+
+impl EntryRef<'_> {
+    /// The same with ownership.
+    #[must_use]
+    pub fn to_entry(&self) -> Entry {
+        Entry {
+            scope: self.scope.clone(),
+            expires: self.expires,
+            source: self.source,
+            reason: Arc::from(self.reason),
+            added: self.added,
+        }
+    }
+
     /// Whether the entry has run out: an entry that expires at `now` has.
     #[must_use]
     pub fn is_expired(&self, now: UnixMillis) -> bool {
@@ -323,15 +410,15 @@ impl Entry {
     }
 
     fn place(&self) -> (&Scope, Source) {
-        (&self.scope, self.source)
+        (self.scope, self.source)
     }
 }
 
 impl RemoveWhich {
-    fn selects(&self, entry: &Entry) -> bool {
+    fn selects(&self, entry: &EntryRef<'_>) -> bool {
         match self {
             Self::Every => true,
-            Self::OfScope(scope) => entry.scope == *scope,
+            Self::OfScope(scope) => entry.scope == scope,
             Self::OfSource(source) => entry.source == *source,
             Self::Exactly(scope, source) => entry.place() == (scope, *source),
         }
@@ -364,31 +451,6 @@ impl Scope {
     }
 }
 
-impl Source {
-    /// Every source.
-    pub const ALL: [Self; 4] = [Self::Manual, Self::File, Self::RealTime, Self::Engine];
-
-    /// The name in lists and logs.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Manual => "manual",
-            Self::File => "file",
-            Self::RealTime => "real_time",
-            Self::Engine => "engine",
-        }
-    }
-
-    /// Reads the name of a source.
-    ///
-    /// # Errors
-    /// When no source has that name.
-    pub fn parse(text: &str) -> Result<Self, SourceError> {
-        let source = Self::ALL.into_iter().find(|source| source.as_str() == text);
-        source.ok_or_else(|| SourceError(excerpt(text)))
-    }
-}
-
 impl fmt::Display for ListedIdentifier {
     /// A network, or the kind and id of a credential: `cookie k1:0123…`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -406,12 +468,6 @@ impl fmt::Display for Scope {
             Self::Api(api) => write!(f, "api:{api}"),
             Self::Group(group) => write!(f, "group:{group}"),
         }
-    }
-}
-
-impl fmt::Display for Source {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
     }
 }
 

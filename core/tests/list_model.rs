@@ -12,7 +12,8 @@ use ase_core::address::{
 use ase_core::api_id::{ApiGroup, ApiId};
 use ase_core::credential::{CredentialId, CredentialKey, CredentialKind, KeyId};
 use ase_core::identifier_list::{
-    Entry, IdentifierList, ListedIdentifier, RemoveWhich, Scope, Source, parse_plain,
+    Entry, IdentifierList, ListedIdentifier, Purged, RemoveWhich, Rest, Scope, Source, Sources,
+    parse_plain,
 };
 use ase_core::time::UnixMillis;
 use proptest::prelude::*;
@@ -26,9 +27,8 @@ struct Model(Vec<(ListedIdentifier, Entry)>);
 enum Operation {
     Insert(ListedIdentifier, Entry),
     Remove(ListedIdentifier, RemoveWhich),
-    Clear(Source),
+    Clear(Sources),
     Purge,
-    Merge,
     /// Keep a snapshot of the list as it is; it must never change.
     Share,
     /// Forget the oldest snapshot.
@@ -147,6 +147,14 @@ fn sources() -> impl Strategy<Value = Source> {
     select(Source::ALL.to_vec())
 }
 
+fn choices() -> impl Strategy<Value = Sources> {
+    prop_oneof![
+        1 => Just(Sources::RealTime),
+        1 => Just(Sources::All),
+        8 => sources().prop_map(Sources::Only),
+    ]
+}
+
 fn entries() -> impl Strategy<Value = Entry> {
     (
         scopes(),
@@ -173,9 +181,8 @@ fn operations() -> impl Strategy<Value = Operation> {
     prop_oneof![
         12 => (identifiers(), entries()).prop_map(|(identifier, entry)| Operation::Insert(identifier, entry)),
         6 => (identifiers(), which).prop_map(|(identifier, which)| Operation::Remove(identifier, which)),
-        1 => sources().prop_map(Operation::Clear),
+        1 => choices().prop_map(Operation::Clear),
         1 => Just(Operation::Purge),
-        2 => Just(Operation::Merge),
         2 => Just(Operation::Share),
         2 => Just(Operation::Unshare),
         3 => (0_u64..5).prop_map(Operation::Step),
@@ -189,10 +196,10 @@ fn check(list: &IdentifierList, model: &Model, now: UnixMillis) -> Result<(), Te
             let names = |identifier: &ListedIdentifier| matches!(identifier, ListedIdentifier::Network(network) if network.contains(address));
             let got = list
                 .look_up_address(address, &api, group, now)
-                .map(|(network, entry)| (ListedIdentifier::Network(network), entry));
+                .map(|(network, entry)| (ListedIdentifier::Network(network), entry.to_entry()));
             let expect = model
                 .look_up(names, &api, group, now)
-                .map(|(identifier, entry)| (*identifier, entry));
+                .map(|(identifier, entry)| (*identifier, entry.clone()));
             prop_assert_eq!(got, expect, "{} for {}", address, api);
         }
         for (kind, id) in credentials() {
@@ -204,7 +211,7 @@ fn check(list: &IdentifierList, model: &Model, now: UnixMillis) -> Result<(), Te
                 .map(|(_, entry)| entry);
             prop_assert_eq!(
                 list.look_up_credential(kind, &id, &api, group, now),
-                expect,
+                expect.map(Entry::as_ref),
                 "{} for {}",
                 kind,
                 api
@@ -218,7 +225,13 @@ fn check(list: &IdentifierList, model: &Model, now: UnixMillis) -> Result<(), Te
         .collect();
     rows.sort_by_key(|(identifier, entry)| (*identifier, entry.scope.clone(), entry.source));
     prop_assert_eq!(list.len(), rows.len());
-    prop_assert_eq!(list.iter_sorted().collect::<Vec<_>>(), rows);
+    let held: Vec<_> = list.iter_sorted().collect();
+    let rows: Vec<_> = rows
+        .into_iter()
+        .map(|(identifier, entry)| (identifier, entry.as_ref()))
+        .collect();
+    prop_assert_eq!(list.iter().count(), held.len());
+    prop_assert_eq!(held, rows);
     Ok(())
 }
 
@@ -243,11 +256,11 @@ proptest! {
                     };
                     prop_assert_eq!(list.remove(&identifier, &which), model.retain(|held, entry| *held != identifier || !selected(entry)));
                 }
-                Operation::Clear(source) => prop_assert_eq!(list.clear(source), model.retain(|_, entry| entry.source != source)),
+                Operation::Clear(choice) => prop_assert_eq!(list.clear(choice), model.retain(|_, entry| !choice.include(entry.source))),
                 Operation::Purge => {
-                    prop_assert_eq!(list.purge_expired(now), model.retain(|_, entry| entry.expires.is_none_or(|at| now < at)));
+                    let entries = model.retain(|_, entry| entry.expires.is_none_or(|at| now < at));
+                    prop_assert_eq!(list.purge_expired(now, usize::MAX), Purged { entries, rest: Rest::Done });
                 }
-                Operation::Merge => list.merge(),
                 Operation::Share => snapshots.push((list.clone(), model.clone())),
                 Operation::Unshare if snapshots.is_empty() => {}
                 Operation::Unshare => drop(snapshots.remove(0)),

@@ -2,6 +2,7 @@ use super::*;
 use crate::address::{ClientAddress, Network};
 use crate::api_id::ApiGroup;
 use crate::credential::KeyId;
+use crate::identifier_list::Entry;
 use crate::identifier_list::Scope;
 use crate::metadata::{RequestMetadata, SourceIp};
 use crate::wire::read_request;

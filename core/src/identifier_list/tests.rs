@@ -118,7 +118,12 @@ fn among_the_entries_of_one_identifier_the_longest_wins() {
     check(&list, "203.0.113.7", Some("203.0.113.7 long"));
     list.insert(
         network("203.0.113.7"),
-        entry("group:retail", Source::RealTime, None, "for good"),
+        entry(
+            "group:retail",
+            Source::RealTime(Rule::Decoy),
+            None,
+            "for good",
+        ),
     );
     check(&list, "203.0.113.7", Some("203.0.113.7 for good"));
     list.insert(
@@ -209,7 +214,7 @@ fn clearing_a_source_leaves_the_others() {
         ("203.0.113.7", entry("all", Source::File, None, "")),
         ("203.0.113.8", entry("all", Source::File, None, "")),
     ]);
-    assert_eq!(list.clear(Source::File), 2);
+    assert_eq!(list.clear(Sources::Only(Source::File)), 2);
     assert_eq!(list.len(), 1);
     check(&list, "203.0.113.7", Some("203.0.113.7 kept"));
     check(&list, "203.0.113.8", None);
@@ -222,7 +227,11 @@ fn an_expired_entry_counts_until_it_is_purged() {
         ("203.0.113.8", entry("all", Source::File, Some(1_001), "")),
     ]);
     assert_eq!(list.len(), 2);
-    assert_eq!(list.purge_expired(NOW), 1);
+    let one = Purged {
+        entries: 1,
+        rest: Rest::Done,
+    };
+    assert_eq!(list.purge_expired(NOW, 8), one);
     assert_eq!(list.len(), 1);
 }
 
@@ -249,7 +258,7 @@ fn a_credential_is_listed_by_kind_and_id() {
 }
 
 #[test]
-fn a_change_to_a_clone_leaves_the_original_and_survives_a_merge() {
+fn a_change_to_a_clone_leaves_the_original() {
     let original = list(&[
         ("203.0.113.7", entry("all", Source::File, None, "a")),
         ("203.0.113.0/24", entry("all", Source::File, None, "b")),
@@ -260,37 +269,68 @@ fn a_change_to_a_clone_leaves_the_original_and_survives_a_merge() {
         network("198.51.100.1"),
         entry("all", Source::Manual, None, "c"),
     );
-    for _ in ["overlay", "merged"] {
-        check(&changed, "203.0.113.7", Some("203.0.113.0/24 b"));
-        check(&changed, "198.51.100.1", Some("198.51.100.1 c"));
-        assert_eq!(changed.len(), 2);
-        changed.merge();
-    }
+    check(&changed, "203.0.113.7", Some("203.0.113.0/24 b"));
+    check(&changed, "198.51.100.1", Some("198.51.100.1 c"));
+    assert_eq!(changed.len(), 2);
     check(&original, "203.0.113.7", Some("203.0.113.7 a"));
     check(&original, "198.51.100.1", None);
 }
 
 #[test]
-fn only_a_shared_list_grows_an_overlay_and_wants_a_merge() {
-    let number = |n: usize| network(&format!("10.0.{}.{}", n / 256, n % 256));
-    let mut alone = IdentifierList::default();
-    (0..=OVERLAY_BOUND).for_each(|n| {
-        assert!(
-            alone
-                .insert(number(n), entry("all", Source::File, None, ""))
-                .is_none()
-        )
-    });
-    assert!(!alone.wants_merge());
-    let mut shared = alone.clone();
-    (0..OVERLAY_BOUND).for_each(|n| assert_eq!(shared.remove(&number(n), &RemoveWhich::Every), 1));
-    assert!(!shared.wants_merge());
-    shared.remove(&number(OVERLAY_BOUND), &RemoveWhich::Every);
-    assert!(shared.wants_merge());
-    shared.merge();
-    assert!(!shared.wants_merge());
-    assert!(shared.is_empty());
-    assert_eq!(alone.len(), OVERLAY_BOUND + 1);
+fn a_purge_goes_in_steps_and_says_when_it_is_done() {
+    let mut list = IdentifierList::default();
+    for n in 0..2000_u32 {
+        let expires = (n % 2 == 0).then_some(900);
+        let address = ClientAddress::from(IpAddr::V4(Ipv4Addr::from_bits(n)));
+        let identifier = ListedIdentifier::Network(Network::of(address));
+        list.insert(identifier, entry("all", Source::Manual, expires, "same"));
+    }
+    let untouched = list.clone();
+    let mut steps = 0;
+    let mut gone = 0;
+    loop {
+        let purged = list.purge_expired(NOW, 100);
+        steps += 1;
+        gone += purged.entries;
+        assert!(steps < 100, "it ends");
+        if purged.rest == Rest::Done {
+            break;
+        }
+    }
+    assert!(steps > 5, "{steps} steps");
+    assert_eq!((gone, list.len(), untouched.len()), (1000, 1000, 2000));
+    assert!(
+        list.iter()
+            .all(|(_, entry)| entry.expires.is_none() && entry.reason == "same")
+    );
+}
+
+#[test]
+fn credentials_are_counted_by_kind() {
+    let key = CredentialKey::from_bytes(KeyId(1), [9; 32]);
+    let mut list = IdentifierList::default();
+    let kind = CredentialKind::Token;
+    let id = key.id_of(kind, "", b"secret");
+    let identifier = ListedIdentifier::Credential { kind, id };
+    list.insert(identifier, entry("all", Source::Manual, None, ""));
+    list.insert(identifier, entry("api:shop", Source::Manual, None, ""));
+    let counts =
+        |list: &IdentifierList| CredentialKind::ALL.map(|kind| list.credentials_listed(kind));
+    assert_eq!(counts(&list), [0, 2, 0, 0]);
+    assert_eq!(list.remove(&identifier, &RemoveWhich::Every), 2);
+    assert_eq!(counts(&list), [0, 0, 0, 0]);
+}
+
+#[test]
+fn an_ipv6_network_over_the_mapped_range_comes_back_as_itself() {
+    let listed = list(&[("::/80", entry("all", Source::Manual, None, "low"))]);
+    let shown: Vec<String> = listed
+        .iter_sorted()
+        .map(|(identifier, _)| identifier.to_string())
+        .collect();
+    assert_eq!(shown, ["::/80"]);
+    check(&listed, "::1", Some("::/80 low"));
+    check(&listed, "::ffff:10.0.0.1", None);
 }
 
 #[test]
@@ -320,7 +360,7 @@ fn shows_entries_in_one_order_whatever_the_history() {
         ),
         (
             network("9.0.0.0/8"),
-            entry("all", Source::RealTime, None, ""),
+            entry("all", Source::RealTime(Rule::Decoy), None, ""),
         ),
     ];
     let show = |list: &IdentifierList| {
@@ -335,7 +375,7 @@ fn shows_entries_in_one_order_whatever_the_history() {
         reversed.insert(back.0, back.1.clone());
     }
     let expect = [
-        "9.0.0.0/8 all real_time",
+        "9.0.0.0/8 all real_time:decoy",
         "203.0.113.0/24 all manual",
         "203.0.113.7 all engine",
         "203.0.113.7 api:shop engine",
