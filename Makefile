@@ -99,6 +99,10 @@ test: $(ENVOY_NEEDS) filter ase ## every test, those with a real Envoy included
 test-envoy: $(ENVOY_NEEDS) filter ase ## only the scenarios that a real Envoy runs
 	$(TEST_ENVIRONMENT) cargo test --locked -p system-tests --test scenarios -- envoy:: $(TEST_ARGS)
 
+.PHONY: contract
+contract: ase ## the golden exchanges of known gateway policies (tests/fixtures/contract/); UPDATE=1 writes them anew
+	ASE_BINARY='$(ASE)' cargo test --locked -p system-tests --test contract $(TEST_ARGS)
+
 .PHONY: outage
 outage: $(ENVOY_NEEDS) filter ase ## a minute at 500 requests a second while ASE is killed, restarted, frozen and continued
 	$(TEST_ENVIRONMENT) ASE_OUTAGE_SECONDS=60 ASE_OUTAGE_RATE=500 cargo test --locked -p system-tests --test outage $(TEST_ARGS) -- --nocapture

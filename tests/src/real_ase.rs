@@ -25,6 +25,8 @@ const START_DEADLINE: Duration = Duration::from_secs(20);
 pub struct RealAsePlan {
     /// API definitions by id.
     pub apis: BTreeMap<String, Value>,
+    /// More lines of its configuration file.
+    pub config: String,
     /// Attack list entries as the arguments of `ase deny add`, such as `ip 203.0.113.7`.
     pub deny: Vec<String>,
 }
@@ -68,6 +70,7 @@ impl RealAse {
                 definition.to_string(),
             )?;
         }
+        fs::write(folder.join("ase.toml"), &plan.config)?;
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         let mut ase = Self {
             process: spawn(folder, any, any)?,
@@ -127,6 +130,24 @@ impl RealAse {
         self.process.kill()?;
         self.process.wait()?;
         Ok(())
+    }
+
+    /// Stops it as an operator does and returns the whole access log.
+    ///
+    /// # Errors
+    /// When it does not end, or not well.
+    pub fn stop(mut self) -> Result<Vec<Value>> {
+        self.signal("TERM")?;
+        let ended = wait::until_some(START_DEADLINE, "the daemon's end", || {
+            Ok(self.process.try_wait()?)
+        });
+        let status = ended.with_context(|| self.story())?;
+        ensure!(
+            status.success(),
+            "ase ended with {status}: {}",
+            self.story()
+        );
+        Ok(self.access_log())
     }
 
     /// Starts it again with the same folder and ports, after [`Self::kill`].
@@ -208,6 +229,8 @@ fn spawn(folder: &Path, data: SocketAddr, admin: SocketAddr) -> Result<Child> {
         .open(folder.join("ase.log"))?;
     Command::new(program())
         .arg("serve")
+        .arg("--config")
+        .arg(folder.join("ase.toml"))
         .args([
             "--data-listen",
             &data.to_string(),
