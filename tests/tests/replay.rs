@@ -222,6 +222,7 @@ fn ase_plan(listed: &BTreeSet<String>) -> RealAsePlan {
     RealAsePlan {
         apis: BTreeMap::from([("root".to_owned(), api)]),
         deny: listed.iter().map(|client| format!("ip {client}")).collect(),
+        ..RealAsePlan::default()
     }
 }
 
