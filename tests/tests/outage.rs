@@ -269,6 +269,7 @@ fn ase_plan() -> RealAsePlan {
     RealAsePlan {
         apis: BTreeMap::from([("root".to_owned(), api)]),
         deny: vec![format!("ip {LISTED}")],
+        ..RealAsePlan::default()
     }
 }
 
