@@ -16,6 +16,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::counters::{Counter, Counters};
 use crate::exchange::Line;
+use crate::telemetry::exchanges::Exchanges;
 
 /// Most lines that go to the disk in one write.
 const LINES_PER_WRITE: usize = 1024;
@@ -29,6 +30,7 @@ pub struct AccessLog {
     queue: mpsc::Sender<Message>,
     writer: Mutex<Option<JoinHandle<()>>>,
     counters: Arc<Counters>,
+    exchanges: Exchanges,
 }
 
 /// No room in the queue.
@@ -44,7 +46,10 @@ pub enum NoRoom {
 
 /// Room in the queue for lines to come.
 #[derive(Debug)]
-pub struct Room<'q>(mpsc::PermitIterator<'q, Message>);
+pub struct Room<'q> {
+    permits: mpsc::PermitIterator<'q, Message>,
+    exchanges: &'q Exchanges,
+}
 
 #[derive(Debug)]
 enum Message {
@@ -76,13 +81,15 @@ impl AccessLog {
             queue: sender,
             writer: Mutex::new(Some(thread)),
             counters,
+            exchanges: Exchanges::default(),
         })
     }
 
     /// Hands a line over; drops and counts it when the queue is full.
     pub fn log(&self, line: Line) {
+        let kind = line.kind();
         match self.queue.try_send(Message::Line(line)) {
-            Ok(()) => {}
+            Ok(()) => self.exchanges.count(kind),
             Err(TrySendError::Full(_) | TrySendError::Closed(_)) => {
                 self.counters.count(Counter::LogLinesDropped);
             }
@@ -98,7 +105,29 @@ impl AccessLog {
             return Err(NoRoom::Never);
         }
         let permits = self.queue.try_reserve_many(lines);
-        permits.map(Room).map_err(|_| NoRoom::Full)
+        let room = |permits| Room {
+            permits,
+            exchanges: &self.exchanges,
+        };
+        permits.map(room).map_err(|_| NoRoom::Full)
+    }
+
+    /// The exchanges whose lines were taken, counted by what the gateway did and how they ended.
+    #[must_use]
+    pub fn exchanges(&self) -> &Exchanges {
+        &self.exchanges
+    }
+
+    /// Lines that wait for the writer.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.capacity().saturating_sub(self.free())
+    }
+
+    /// Most lines that may wait.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.queue.max_capacity()
     }
 
     /// Lines that there is room for at the moment.
@@ -146,7 +175,8 @@ impl AccessLog {
 impl Room<'_> {
     /// Hands one line over; the number of lines is the one that was reserved.
     pub fn log(&mut self, line: Line) {
-        if let Some(permit) = self.0.next() {
+        if let Some(permit) = self.permits.next() {
+            self.exchanges.count(line.kind());
             permit.send(Message::Line(line));
         }
     }

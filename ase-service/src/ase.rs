@@ -21,6 +21,7 @@ use crate::counters::{Counter, Counters};
 use crate::exchange::{Ending, ReportMode, RequestFacts, RequestHalf, Started};
 use crate::fingerprint::{Fingerprinter, Seen};
 use crate::leniency::Leniency;
+use crate::telemetry::Telemetry;
 use crate::tokens::{Gateway, Tokens};
 
 pub mod answer;
@@ -42,6 +43,8 @@ pub struct Ase {
     pub counters: Arc<Counters>,
     /// Where exchanges go.
     pub log: AccessLog,
+    /// What is measured beside the counters.
+    pub telemetry: Arc<Telemetry>,
     key: Arc<CredentialKey>,
     fingerprinter: Fingerprinter,
     correlation: Mutex<Correlation>,
@@ -87,6 +90,7 @@ impl Ase {
             snapshot,
             counters,
             log,
+            telemetry: Arc::default(),
             key,
             fingerprinter: Fingerprinter::default(),
             correlation: Mutex::new(Correlation::new(
@@ -104,6 +108,12 @@ impl Ase {
         Self { leniency, ..self }
     }
 
+    /// The same, measured there.
+    #[must_use]
+    pub fn measured(self, telemetry: Arc<Telemetry>) -> Self {
+        Self { telemetry, ..self }
+    }
+
     /// Answers `POST /ase/request`.
     pub fn request(&self, call: &Call, body: &[u8]) -> Answer {
         let text = wire::body_text(body);
@@ -118,6 +128,9 @@ impl Ase {
         let found = self.decide(&report, call.now);
         let label = found.verdict.label();
         self.counters.count(Counter::Verdict(label));
+        if let Some(api) = &found.api {
+            self.telemetry.verdict(api, label);
+        }
         match call.delivery {
             Delivery::Batch => {}
             Delivery::PerCall => self.keep(call, &metadata, &found),

@@ -16,6 +16,8 @@ use crate::leniency::{Leniency, Tone};
 use crate::secret::Secret;
 use crate::tokens::{Token, Tokens};
 
+pub mod metrics;
+
 /// Where the data port listens by default.
 pub const DEFAULT_DATA_LISTEN: &str = "127.0.0.1:8000";
 /// Where the management port listens by default.
@@ -52,6 +54,8 @@ pub struct Settings {
     pub ipv6_prefix: Ipv6Width,
     /// Bounds of everything that could grow.
     pub limits: Limits,
+    /// Who may read the metrics.
+    pub metrics: metrics::Access,
 }
 
 /// Whether a connection to the data port outlives a call.
@@ -230,6 +234,7 @@ fn read(fields: &mut Fields<'_, '_>, folder: &Path, overrides: &Overrides) -> Op
     };
     let width = fields.integer("ipv6_prefix", 1..=128_u8, 64);
     let limits = read_limits(fields);
+    let metrics = metrics::read(fields, admin_listen);
     Some(Settings {
         data_listen: data_listen?,
         admin_listen: admin_listen?,
@@ -243,6 +248,7 @@ fn read(fields: &mut Fields<'_, '_>, folder: &Path, overrides: &Overrides) -> Op
         keep_alive,
         ipv6_prefix: Ipv6Width::new(width).unwrap_or_default(),
         limits,
+        metrics,
     })
 }
 

@@ -190,6 +190,16 @@ impl Counters {
         self.count(Counter::Response(fault));
     }
 
+    /// Every counter: groups, and in each the names with their counts.
+    pub fn groups(&self) -> impl Iterator<Item = (&'static str, Vec<(String, u64)>)> {
+        GROUPS.iter().map(|(name, counters)| {
+            let named = counters
+                .iter()
+                .map(|counter| (counter.name(), self.get(*counter)));
+            (*name, named.collect())
+        })
+    }
+
     /// Every counter by group and name, for the management port.
     #[must_use]
     pub fn to_json(&self) -> serde_json::Value {

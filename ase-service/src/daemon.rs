@@ -22,10 +22,14 @@ use crate::config::Settings;
 use crate::counters::Counters;
 use crate::data_port;
 use crate::definitions::{self, FolderError};
+use crate::health::Part;
 use crate::lists::{self, ListFileError, Lists};
 use crate::management::{self, Management};
 use crate::secret::Secret;
 use crate::state::{ListName, State, StateError};
+use crate::telemetry::Telemetry;
+use crate::telemetry::port::Observed;
+use crate::telemetry::sideband_stats::{self, SidebandStats};
 
 /// The file in the state folder that says where the ports are.
 pub const ADDRESSES_FILE: &str = "addresses.json";
@@ -36,6 +40,8 @@ pub const SECRET_FILE: &str = "admin.secret";
 const EXPIRE_EVERY: Duration = Duration::from_millis(500);
 /// Between two removals of expired list entries.
 const PURGE_EVERY: Duration = Duration::from_secs(60);
+/// How long a port may take to end beyond the drain time.
+const LAST_CALLS: Duration = Duration::from_secs(1);
 
 /// Why the daemon does not start.
 #[derive(Debug, Error)]
@@ -88,8 +94,8 @@ pub struct Daemon {
     pub new_secret: Option<Secret>,
     ase: Arc<Ase>,
     drain: Duration,
-    stop: watch::Sender<bool>,
-    ports: Vec<JoinHandle<()>>,
+    /// Data port and management port, each with its stop. The management port tells of the drain until the data port is done.
+    ports: [(watch::Sender<bool>, JoinHandle<()>); 2],
     upkeep: Vec<JoinHandle<()>>,
 }
 
@@ -100,12 +106,16 @@ impl Daemon {
     /// When something that was configured cannot be had. A broken API definition or list line is only logged.
     pub async fn start(settings: Settings) -> Result<Self, StartError> {
         let now = clock::now();
+        let telemetry = Arc::new(Telemetry::default());
         let mut state = State::open(&settings.state_dir)?;
+        telemetry.health.loaded(Part::State);
         let key = Arc::new(state.credential_key()?);
         let (secret, new_secret) = admin_secret(&settings.state_dir.join(SECRET_FILE))?;
         let published = Arc::new(ArcSwap::from_pointee(registered(&settings)?));
+        telemetry.health.loaded(Part::Registry);
         let lists = Arc::new(Lists::open(state, Arc::clone(&published), now)?);
         load_list_files(&settings, &lists)?;
+        telemetry.health.loaded(Part::Lists);
         let counters = Arc::new(Counters::default());
         let log = open_log(&settings, &counters)?;
         let data = listen("--data-listen", settings.data_listen).await?;
@@ -116,10 +126,12 @@ impl Daemon {
         );
         let shared = (settings.tokens, settings.limits.clone());
         let ase = Ase::new(shared, published, Arc::clone(&key), (counters, log));
-        let ase = Arc::new(ase.lenient(settings.leniency));
+        let ase = ase.lenient(settings.leniency).measured(telemetry);
+        let ase = Arc::new(ase);
         let (stop, stopped) = watch::channel(false);
+        let (stop_admin, admin_stopped) = watch::channel(false);
         let serving = (settings.keep_alive, settings.limits.drain);
-        let data = data_port::serve(data, Arc::clone(&ase), serving, stopped.clone());
+        let data = data_port::serve(data, Arc::clone(&ase), serving, stopped);
         let management = Management {
             ase: Arc::clone(&ase),
             lists: Arc::clone(&lists),
@@ -129,21 +141,30 @@ impl Daemon {
             started: now,
             addresses,
         };
-        let router = management::router(management);
-        let admin = management::serve(admin, router, settings.limits.drain, stopped);
+        let observed = Observed {
+            ase: Arc::clone(&ase),
+            access_log: settings.access_log,
+            started: now,
+            access: settings.metrics,
+        };
+        let router = management::router(management, observed);
+        let admin = management::serve(admin, router, settings.limits.drain, admin_stopped);
         write_addresses(&settings.state_dir, addresses)?;
         Ok(Self {
             data: addresses.0,
             admin: addresses.1,
             new_secret,
-            ports: vec![tokio::spawn(data), tokio::spawn(admin)],
+            ports: [
+                (stop, tokio::spawn(data)),
+                (stop_admin, tokio::spawn(admin)),
+            ],
             upkeep: vec![
                 tokio::spawn(expire(Arc::clone(&ase))),
                 tokio::spawn(purge(lists)),
+                tokio::spawn(tell_failures(Arc::clone(&ase))),
             ],
             ase,
             drain: settings.limits.drain,
-            stop,
         })
     }
 
@@ -161,15 +182,21 @@ impl Daemon {
     /// Accepts nothing more, finishes the calls under way within the drain time, and writes everything that was taken, for
     /// which it has the same time again.
     pub async fn stop(self) -> Stopped {
-        if self.stop.send(true).is_err() {
-            tracing::warn!("both ports had stopped before");
-        }
+        self.ase.telemetry.health.drain();
         for task in self.upkeep {
             task.abort();
         }
-        for port in self.ports {
-            if let Err(error) = port.await {
-                tracing::error!(%error, "a port broke off");
+        let began = Instant::now();
+        for (stop, mut port) in self.ports {
+            if stop.send(true).is_err() {
+                tracing::warn!("a port had stopped before");
+            }
+            // The data port keeps to the drain time by itself; what is left of it bounds the management port.
+            let left = self.drain.saturating_sub(began.elapsed()) + LAST_CALLS;
+            match tokio::time::timeout(left, &mut port).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::error!(%error, "a port broke off"),
+                Err(_) => port.abort(),
             }
         }
         self.ase.abort_waiting();
@@ -308,6 +335,17 @@ async fn expire(ase: Arc<Ase>) {
     loop {
         ticks.tick().await;
         ase.expire(Instant::now());
+    }
+}
+
+async fn tell_failures(ase: Arc<Ase>) {
+    let mut stats = SidebandStats::default();
+    let mut ticks = tokio::time::interval(sideband_stats::EVERY);
+    loop {
+        ticks.tick().await;
+        if let Some(line) = stats.line(&ase.counters) {
+            tracing::warn!("{line}");
+        }
     }
 }
 

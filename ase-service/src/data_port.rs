@@ -138,20 +138,28 @@ async fn take(ase: Arc<Ase>, request: Request<Incoming>, target: Target) -> Answ
             return Answer::Malformed(String::new());
         }
     };
+    let began = Instant::now();
     match target {
-        Target::Request => ase.request(&call, &body),
+        Target::Request => {
+            let answer = ase.request(&call, &body);
+            ase.telemetry.question_time.record(began.elapsed());
+            answer
+        }
         Target::Response => ase.response(&call, &body),
         // A large batch keeps a core busy for a while; questions must not wait behind it.
         Target::Batch => {
             let taker = Arc::clone(&ase);
-            match tokio::task::spawn_blocking(move || taker.batch(&call, &body)).await {
+            let answer = match tokio::task::spawn_blocking(move || taker.batch(&call, &body)).await
+            {
                 Ok(Answer::Batch(report)) => acknowledged(&ase, report).await,
                 Ok(refused) => refused,
                 Err(error) => {
                     tracing::error!(%error, "a batch could not be read to its end");
                     Answer::Overloaded
                 }
-            }
+            };
+            ase.telemetry.batch_time.record(began.elapsed());
+            answer
         }
     }
 }

@@ -17,6 +17,7 @@ use ase_core::time::UnixMillis;
 use ase_core::transaction::{End, GatewayDecision, Mode, VerdictLabel};
 
 use crate::clock;
+use crate::telemetry::exchanges::Kind;
 
 /// Longest URL or referer that is logged, in bytes.
 const MAX_URL_BYTES: usize = 4096;
@@ -79,17 +80,29 @@ pub struct Ending<'a> {
 
 /// A line that waits for its ending.
 #[derive(Debug)]
-pub struct RequestHalf(Vec<u8>);
+pub struct RequestHalf {
+    text: Vec<u8>,
+    decision: GatewayDecision,
+}
 
 /// A line, newline included.
 #[derive(Debug)]
-pub struct Line(Vec<u8>);
+pub struct Line {
+    text: Vec<u8>,
+    kind: Kind,
+}
 
 impl Line {
     /// The bytes to write.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
-        &self.0
+        &self.text
+    }
+
+    /// What sort of exchange it tells of.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        self.kind
     }
 }
 
@@ -103,13 +116,16 @@ impl RequestHalf {
             write_request(o, facts);
             write_judgement(o, facts);
         });
-        Self(out)
+        Self {
+            text: out,
+            decision: facts.decision,
+        }
     }
 
     /// Adds the ending.
     #[must_use]
     pub fn finish(self, ending: &Ending<'_>) -> Line {
-        let mut out = self.0;
+        let mut out = self.text;
         // The closing brace makes room for the other members, whose own opening brace becomes the comma.
         out.pop();
         let start = out.len();
@@ -118,7 +134,13 @@ impl RequestHalf {
             *brace = b',';
         }
         out.push(b'\n');
-        Line(out)
+        Line {
+            text: out,
+            kind: Kind {
+                decision: self.decision,
+                end: ending.outcome,
+            },
+        }
     }
 }
 

@@ -27,6 +27,7 @@ use crate::clock;
 use crate::lists::{Lists, Removed, list_of};
 use crate::secret::Secret;
 use crate::state::ListName;
+use crate::telemetry::port::{self, Caller, Observed};
 
 mod change;
 
@@ -57,9 +58,17 @@ pub struct Management {
     pub addresses: (SocketAddr, SocketAddr),
 }
 
-/// The routes.
-pub fn router(management: Management) -> Router {
+/// The routes; those of `observed` beside them.
+pub fn router(management: Management, observed: Observed) -> Router {
     let management = Arc::new(management);
+    let judge = Arc::clone(&management);
+    let observing = port::router(observed, move |headers| {
+        if is_authentic(&judge, headers) {
+            Caller::Authentic
+        } else {
+            Caller::Stranger
+        }
+    });
     let deny = get(|state| list(ListName::Deny, state))
         .post(|state, body| add(ListName::Deny, state, body))
         .delete(|state, body| remove(ListName::Deny, state, body));
@@ -83,6 +92,7 @@ pub fn router(management: Management) -> Router {
             authenticate,
         ))
         .with_state(management)
+        .merge(observing)
 }
 
 /// Serves until `stop` changes, then finishes what is under way within `drain`.

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Ase, Reply, prepared, record, wait_for};
+use crate::harness::{Ase, Reply, prepared, question, record, wait_for};
 
 #[test]
 fn good_lines_are_logged_once_and_bad_ones_are_named() {
@@ -174,6 +174,13 @@ fn a_full_queue_refuses_the_whole_batch_and_a_retry_doubles_nothing() {
     // As much as a pipe of Linux holds: the writer blocks at its first line.
     reader.write_all(&[b'\n'; 65_536]).unwrap();
     let ase = Ase::in_folder(folder);
+    // The line of this question leaves the queue and keeps the writer.
+    let asked = question("192.0.2.1", "/shop").to_string();
+    assert_eq!(ase.post("/ase/request", &[], asked).status, 200);
+    wait_for("the writer to block", || {
+        let (_, status) = ase.admin("GET", "/v1/status", &Value::Null);
+        (status["access_log_queue_free"] == 4).then_some(())
+    });
     let batch = |number: usize| {
         let ids = [0, 1, 2].map(|part| {
             record(&format!("{number}-{part}"), "192.0.2.1", "/shop").to_string() + "\n"
@@ -208,7 +215,7 @@ fn a_full_queue_refuses_the_whole_batch_and_a_retry_doubles_nothing() {
     drop(ase.stop_and_keep());
     let mut seen: BTreeMap<String, usize> = BTreeMap::new();
     let mut text = Vec::new();
-    while seen.len() < 2 * 3 {
+    while seen.len() < 1 + 2 * 3 {
         text.extend(read.recv_timeout(crate::harness::DEADLINE).unwrap());
         let whole = text
             .iter()

@@ -103,6 +103,20 @@ impl Ase {
         (reply.status, serde_json::from_str(&reply.body).unwrap())
     }
 
+    /// A call of the management port as it stands, without the management headers.
+    pub(crate) fn look(&self, path: &str) -> Reply {
+        Connection::to(self.daemon.admin).call("GET", path, &[], b"")
+    }
+
+    /// The same with them.
+    pub(crate) fn look_as_admin(&self, path: &str) -> Reply {
+        let headers = [
+            ("x-ase-access-key", "admin"),
+            ("x-ase-secret-key", self.secret.as_str()),
+        ];
+        Connection::to(self.daemon.admin).call("GET", path, &headers, b"")
+    }
+
     pub(crate) fn admin_without_secret(&self, headers: &[(&str, &str)]) -> Reply {
         Connection::to(self.daemon.admin).call("GET", "/v1/deny", headers, b"")
     }

@@ -14,10 +14,10 @@ use crate::harness::{Connection, DEADLINE, lines, prepared, question, record, wa
 /// What a pipe of Linux holds.
 const PIPE_BYTES: usize = 65_536;
 
-struct Process {
-    child: Child,
-    data: SocketAddr,
-    admin: SocketAddr,
+pub(crate) struct Process {
+    pub(crate) child: Child,
+    pub(crate) data: SocketAddr,
+    pub(crate) admin: SocketAddr,
 }
 
 impl Drop for Process {
@@ -27,7 +27,7 @@ impl Drop for Process {
     }
 }
 
-fn serve(folder: &Path) -> Process {
+pub(crate) fn serve(folder: &Path) -> Process {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ase"));
     command
         .arg("serve")
@@ -53,7 +53,7 @@ fn serve(folder: &Path) -> Process {
     }
 }
 
-fn signal(process: u32, name: &str) {
+pub(crate) fn signal(process: u32, name: &str) {
     // The shell's own `kill`: the program of that name is not on every machine.
     let status = Command::new("sh")
         .args(["-c", &format!("kill {name} {process}")])
@@ -62,7 +62,7 @@ fn signal(process: u32, name: &str) {
     assert!(status.success());
 }
 
-fn ended(process: &mut Process) -> Option<i32> {
+pub(crate) fn ended(process: &mut Process) -> Option<i32> {
     wait_for("the end of the process", || {
         process.child.try_wait().unwrap()
     })
