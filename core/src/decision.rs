@@ -1,18 +1,26 @@
-//! The decision: one request report against one snapshot of registry and lists.
+//! The decision: one request report against one snapshot of registry, lists and switches.
 //!
-//! Pure: no await, no lock, no IO, time is an argument. The allow list always wins; only an API with blocking on blocks.
+//! Pure: no await, no lock, no IO; time and counts are arguments, and what should follow is returned as [`Effects`]. The
+//! order of rules: an unknown API; the allow list, which always wins; the attack list; decoys; patterns; the mandatory
+//! token; the rate. Only an API with blocking on blocks.
+//!
+//! Nothing is hashed or copied that no list asks for: credentials are named for logs by [`Identified`], apart from this.
 
 use std::sync::Arc;
 
-use crate::api_id::ApiId;
 use crate::credential::{CredentialId, CredentialKey, CredentialKind};
 use crate::identifier_list::{EntryRef, IdentifierList, ListedIdentifier, Source};
-use crate::identity::{Credential, CredentialNames, Credentials, Place, Provenance};
-use crate::jwt::usernames;
+use crate::identity::{Credentials, Provenance};
 use crate::metadata::RequestReport;
-use crate::registry::{ApiDefinition, Blocking, Found, Registry};
+use crate::registry::{ApiDefinition, Blocking, Found, Lure, Registry, SpikeLimit, TokenRule};
 use crate::time::UnixMillis;
 use crate::transaction::VerdictLabel;
+
+mod carried;
+mod detection;
+
+pub use carried::{Identified, IdentifiedCredential};
+pub use detection::Detection;
 
 /// What a decision looks at. Cheap to clone; a change makes a new one.
 #[derive(Clone, Debug, Default)]
@@ -23,31 +31,71 @@ pub struct Snapshot {
     pub attack: IdentifierList,
     /// Whom never to block.
     pub allow: IdentifierList,
+    /// What is enforced at all.
+    pub switches: Switches,
 }
 
-/// What ASE answers to a request, and what it found out on the way.
+/// The master switches, above every API's own `enable_blocking`. By default as the original's: enforcement on,
+/// real-time detections only reported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Switches {
+    /// `enable_firewall`: whether lists and pattern rules block anybody. Off: they only report.
+    pub firewall: Switch,
+    /// `enable_ase_detected_attack`: whether real-time detections block and list clients. Off: they only report.
+    pub ase_detected_attack: Switch,
+}
+
+/// On or off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Switch {
+    /// On.
+    On,
+    /// Off.
+    Off,
+}
+
+/// The recent requests of one client, as its owner has counted them.
+pub trait RequestCounts {
+    /// How many requests of the report's client to `api` have been counted in the present window of `limit`.
+    fn requests(&self, report: &RequestReport<'_>, api: &ApiDefinition, limit: SpikeLimit) -> u32;
+}
+
+/// Counts of nobody: no limit is ever reached.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoCounts;
+
+/// What ASE answers to a request, why, and what should follow.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decision {
     /// The answer.
     pub verdict: Verdict,
     /// The API that the request belongs to.
-    pub api: Option<ApiId>,
-    /// The credentials of the request; their raw values are not kept.
-    pub credentials: Vec<IdentifiedCredential>,
-    /// How many credential values were left out as too many of one kind.
-    pub credentials_left_out: usize,
+    pub api: Option<Arc<ApiDefinition>>,
     /// The list entry that decided, on either list.
     pub listing: Option<Listing>,
+    /// The rule that the request broke, when no list decided.
+    pub detection: Option<Detection>,
+    /// What the caller should do.
+    pub effects: Effects,
+}
+
+/// What a decision asks its caller to do for the request's client and API.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Effects {
+    /// Put the client's address on the attack list, for every API and for this reason.
+    pub list: Option<Detection>,
+    /// Count the request against this limit.
+    pub count: Option<SpikeLimit>,
 }
 
 /// The answer to a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Verdict {
-    /// Pass: no identifier is on the attack list.
+    /// Pass: no identifier is on the attack list, and no rule refuses the request.
     NotListed,
     /// Pass: an identifier is on the allow list.
     AllowListed,
-    /// Pass: an identifier is on the attack list, and blocking is off for this API.
+    /// Pass: an identifier is on the attack list or a rule is broken, and blocking is off.
     WouldBlock,
     /// Block.
     Blocked,
@@ -55,21 +103,6 @@ pub enum Verdict {
     UnknownApi,
     /// The path is known, but not on this host.
     UnknownHostname,
-}
-
-/// A credential by its id.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct IdentifiedCredential {
-    /// What kind of identifier it is.
-    pub kind: CredentialKind,
-    /// The header, parameter or cookie name.
-    pub name: String,
-    /// Where it stood.
-    pub place: Place,
-    /// How far it can be trusted.
-    pub provenance: Provenance,
-    /// Its keyed hash.
-    pub id: CredentialId,
 }
 
 /// The list entry behind a verdict.
@@ -86,23 +119,30 @@ pub struct Listing {
 /// Decides on one request.
 ///
 /// A host or path that servers read differently can belong to several APIs; the usual reading decides unless another
-/// one is stricter about a listed client, so that nobody is let through by a spelling.
+/// one is stricter about the client, so that nobody is let through by a spelling.
 ///
 /// Which credentials count is said by the API's definition, by the gateway's own findings in the report and by
-/// `user_info`. A user name of `user_info` counts as verified unless the gateway reports the same name otherwise:
-/// policies fill it from a token that they have checked.
+/// `user_info`.
 #[must_use]
 pub fn decide(
     report: &RequestReport<'_>,
     snapshot: &Snapshot,
     key: &CredentialKey,
+    counts: &impl RequestCounts,
     now: UnixMillis,
 ) -> Decision {
+    let judge = Judge {
+        report,
+        snapshot,
+        key,
+        counts,
+        now,
+    };
     let (usual, others) = candidates(report, &snapshot.registry);
-    let mut decision = decide_as(usual, report, snapshot, key, now);
+    let mut decision = judge.judge(usual);
     for other in others {
-        let other = decide_as(Found::Api(other), report, snapshot, key, now);
-        if other.verdict.strictness() > decision.verdict.strictness() {
+        let other = judge.judge(Found::Api(other));
+        if other.strictness() > decision.strictness() {
             decision = other;
         }
     }
@@ -113,7 +153,12 @@ pub fn decide(
 fn candidates<'r>(
     report: &RequestReport<'_>,
     registry: &'r Registry,
-) -> (Found<'r>, Vec<&'r ApiDefinition>) {
+) -> (Found<'r>, Vec<&'r Arc<ApiDefinition>>) {
+    match (&*report.hosts, &*report.paths) {
+        ([], [path]) => return (registry.find(None, path), Vec::new()),
+        ([host], [path]) => return (registry.find(Some(host), path), Vec::new()),
+        (_, _) => {}
+    }
     let mut all = Vec::with_capacity(1);
     for path in &report.paths {
         if report.hosts.is_empty() {
@@ -127,7 +172,7 @@ fn candidates<'r>(
         );
     }
     let usual = all.first().copied().unwrap_or(Found::UnknownApi);
-    let mut others: Vec<&ApiDefinition> = Vec::new();
+    let mut others: Vec<&Arc<ApiDefinition>> = Vec::new();
     for found in all.into_iter().skip(1) {
         if let Found::Api(api) = found
             && !others.iter().any(|known| known.id() == api.id())
@@ -139,66 +184,258 @@ fn candidates<'r>(
     (usual, others)
 }
 
-fn decide_as(
-    found: Found<'_>,
-    report: &RequestReport<'_>,
-    snapshot: &Snapshot,
-    key: &CredentialKey,
+/// Everything that a decision looks at.
+struct Judge<'j, 'm, C> {
+    report: &'j RequestReport<'m>,
+    snapshot: &'j Snapshot,
+    key: &'j CredentialKey,
+    counts: &'j C,
     now: UnixMillis,
-) -> Decision {
-    let (api, names) = match found {
-        Found::Api(api) => (Some(api), api.credential_names()),
-        Found::UnknownApi | Found::UnknownHostname => (None, CredentialNames::none()),
-    };
-    let mut credentials = credentials_of(report, names);
-    let jwt = api.and_then(ApiDefinition::jwt);
-    for claimed in jwt.map_or_else(Vec::new, |jwt| {
-        usernames(&report.metadata.headers, report.url, jwt)
-    }) {
-        credentials.add(Credential {
-            kind: CredentialKind::Username,
-            name: "jwt".into(),
-            place: claimed.place,
-            value: claimed.username.into(),
-            provenance: Provenance::Claimed,
-        });
+}
+
+/// A credential that some list may name.
+#[derive(Clone, Copy)]
+struct Sought {
+    kind: CredentialKind,
+    provenance: Provenance,
+    id: CredentialId,
+}
+
+impl<C: RequestCounts> Judge<'_, '_, C> {
+    fn judge(&self, found: Found<'_>) -> Decision {
+        let api = match found {
+            Found::Api(api) => api,
+            Found::UnknownApi => return Decision::bare(Verdict::UnknownApi, None),
+            Found::UnknownHostname => return Decision::bare(Verdict::UnknownHostname, None),
+        };
+        let carried = self.carried(api);
+        let sought = self.sought(carried.as_ref());
+        let of_api = |verdict| Decision::bare(verdict, Some(Arc::clone(api)));
+        if let Some(listing) = self.listing(&self.snapshot.allow, &sought, may_allow, api) {
+            return Decision {
+                listing: Some(listing),
+                ..of_api(Verdict::AllowListed)
+            };
+        }
+        let attack = self.listing(&self.snapshot.attack, &sought, |_| true, api);
+        let lured = api.rules().decoys().hit_by(self.report, api);
+        if let Some(listing) = attack.filter(|listing| holds_on(listing, lured)) {
+            return Decision {
+                listing: Some(listing),
+                ..of_api(self.enforced(api))
+            };
+        }
+        let (verdict, detection, effects) = self.rules(api, lured, carried.as_ref());
+        Decision {
+            detection,
+            effects,
+            ..of_api(verdict)
+        }
     }
-    let mut decision = Decision {
-        verdict: match found {
-            Found::Api(_) => Verdict::NotListed,
-            Found::UnknownApi => Verdict::UnknownApi,
-            Found::UnknownHostname => Verdict::UnknownHostname,
-        },
-        api: api.map(|api| api.id().clone()),
-        credentials_left_out: credentials.left_out(),
-        credentials: credentials.iter().map(|c| identified(c, key)).collect(),
-        listing: None,
-    };
-    let Some(api) = api else {
-        return decision;
-    };
-    let look_up = |list: &IdentifierList, counts: fn(&IdentifiedCredential) -> bool| {
-        let credentials = decision.credentials.iter().filter(|found| counts(found));
-        listed(list, report, credentials, api, now)
-    };
-    if let Some(listing) = look_up(&snapshot.allow, may_allow) {
-        decision.verdict = Verdict::AllowListed;
-        decision.listing = Some(listing);
-    } else if let Some(listing) = look_up(&snapshot.attack, |_| true) {
-        decision.verdict = match api.blocking() {
+
+    /// The request's credentials; `None` when neither a list nor a rule asks for any.
+    fn carried<'a>(&'a self, api: &'a ApiDefinition) -> Option<Credentials<'a>> {
+        let asked = CredentialKind::ALL.into_iter().any(|kind| self.seeks(kind))
+            || api.rules().token() == TokenRule::Mandatory;
+        asked.then(|| carried::carried(self.report, Some(api)))
+    }
+
+    /// The ids of those credentials that a list may name; an id costs more than all look-ups together.
+    fn sought(&self, carried: Option<&Credentials<'_>>) -> Vec<Sought> {
+        carried
+            .into_iter()
+            .flat_map(Credentials::iter)
+            .filter(|found| self.seeks(found.kind))
+            .map(|found| Sought {
+                kind: found.kind,
+                provenance: found.provenance,
+                id: self
+                    .key
+                    .id_of(found.kind, &found.name, found.value.as_bytes()),
+            })
+            .collect()
+    }
+
+    fn seeks(&self, kind: CredentialKind) -> bool {
+        let Snapshot { allow, attack, .. } = self.snapshot;
+        allow.credentials_listed(kind) > 0 || attack.credentials_listed(kind) > 0
+    }
+
+    fn listing(
+        &self,
+        list: &IdentifierList,
+        sought: &[Sought],
+        counts: fn(&Sought) -> bool,
+        api: &ApiDefinition,
+    ) -> Option<Listing> {
+        let (id, group) = (api.id(), api.group());
+        if let Some((network, entry)) =
+            list.look_up_address(self.report.client, id, group, self.now)
+        {
+            return Some(listing(ListedIdentifier::Network(network), entry));
+        }
+        let mut counting = sought.iter().filter(|found| counts(found));
+        counting.find_map(
+            |Sought {
+                 kind, id: digest, ..
+             }| {
+                let entry = list.look_up_credential(*kind, digest, id, group, self.now)?;
+                let (kind, id) = (*kind, *digest);
+                Some(listing(ListedIdentifier::Credential { kind, id }, entry))
+            },
+        )
+    }
+
+    /// What the rules say of a request that no list decides.
+    fn rules(
+        &self,
+        api: &ApiDefinition,
+        lured: Option<Lure>,
+        carried: Option<&Credentials<'_>>,
+    ) -> (Verdict, Option<Detection>, Effects) {
+        let rules = api.rules();
+        if let Some(lure) = lured {
+            let detection = Detection::Decoy(lure);
+            let effects = self.listed_for(detection, api);
+            return (Verdict::NotListed, Some(detection), effects);
+        }
+        let broken = if rules.patterns().is_empty() {
+            None
+        } else {
+            rules.patterns().broken_by(self.report)
+        };
+        let broken = broken.map(Detection::Pattern).or_else(|| {
+            let missing = rules.token() == TokenRule::Mandatory
+                && !carried.is_some_and(has_token)
+                && !is_preflight(self.report);
+            missing.then_some(Detection::TokenMissing)
+        });
+        if let Some(detection) = broken {
+            let effects = self.listed_for(detection, api);
+            let verdict = match effects.list {
+                Some(_) => Verdict::Blocked,
+                None => Verdict::WouldBlock,
+            };
+            return (verdict, Some(detection), effects);
+        }
+        let Some(limit) = rules.spike() else {
+            return (Verdict::NotListed, None, Effects::default());
+        };
+        let effects = Effects {
+            list: None,
+            count: Some(limit),
+        };
+        if self.counts.requests(self.report, api, limit) < limit.requests.get() {
+            return (Verdict::NotListed, None, effects);
+        }
+        let verdict = match api.blocking() {
             Blocking::Enforced => Verdict::Blocked,
             Blocking::DetectOnly => Verdict::WouldBlock,
         };
-        decision.listing = Some(listing);
+        (verdict, Some(Detection::ClientSpike), effects)
     }
-    decision
+
+    /// Whether a detection puts the client on the list: both switches are on, and the API blocks. A decoy API has
+    /// nothing of its own to block, so it needs no blocking.
+    fn listed_for(&self, detection: Detection, api: &ApiDefinition) -> Effects {
+        let Switches {
+            firewall,
+            ase_detected_attack,
+        } = self.snapshot.switches;
+        let lists = match (detection, api.blocking()) {
+            (Detection::Decoy(Lure::OutOfContext), Blocking::Enforced | Blocking::DetectOnly)
+            | (_, Blocking::Enforced) => firewall.is_on() && ase_detected_attack.is_on(),
+            (
+                Detection::Decoy(Lure::InContext)
+                | Detection::Pattern(_)
+                | Detection::TokenMissing
+                | Detection::ClientSpike,
+                Blocking::DetectOnly,
+            ) => false,
+        };
+        Effects {
+            list: lists.then_some(detection),
+            count: None,
+        }
+    }
+
+    /// What happens to a listed client.
+    fn enforced(&self, api: &ApiDefinition) -> Verdict {
+        match (self.snapshot.switches.firewall, api.blocking()) {
+            (Switch::On, Blocking::Enforced) => Verdict::Blocked,
+            (Switch::On | Switch::Off, Blocking::DetectOnly)
+            | (Switch::Off, Blocking::Enforced) => Verdict::WouldBlock,
+        }
+    }
+}
+
+/// A decoy API goes on answering the clients that it has caught: they should not learn what it is.
+fn holds_on(listing: &Listing, lured: Option<Lure>) -> bool {
+    match lured {
+        Some(Lure::OutOfContext) => match listing.source {
+            Source::RealTime(_) => false,
+            Source::Manual | Source::File | Source::Engine => true,
+        },
+        Some(Lure::InContext) | None => true,
+    }
 }
 
 /// A user name is no secret: only one that the gateway verified opens the door.
-fn may_allow(credential: &IdentifiedCredential) -> bool {
+fn may_allow(credential: &Sought) -> bool {
     match credential.kind {
         CredentialKind::Username => credential.provenance == Provenance::Verified,
         CredentialKind::Cookie | CredentialKind::Token | CredentialKind::ApiKey => true,
+    }
+}
+
+fn has_token(carried: &Credentials<'_>) -> bool {
+    carried
+        .iter()
+        .any(|found| found.kind == CredentialKind::Token)
+}
+
+/// Browsers ask so before they send a request with a token (fetch standard, "CORS-preflight request").
+fn is_preflight(report: &RequestReport<'_>) -> bool {
+    let headers = &report.metadata.headers;
+    report.method == "OPTIONS"
+        && headers.first(b"origin").is_some()
+        && headers.first(b"access-control-request-method").is_some()
+}
+
+fn listing(identifier: ListedIdentifier, entry: EntryRef<'_>) -> Listing {
+    Listing {
+        identifier,
+        source: entry.source,
+        reason: Arc::from(entry.reason),
+    }
+}
+
+impl Decision {
+    fn bare(verdict: Verdict, api: Option<Arc<ApiDefinition>>) -> Self {
+        Self {
+            verdict,
+            api,
+            listing: None,
+            detection: None,
+            effects: Effects::default(),
+        }
+    }
+
+    /// Orders decisions by what they do to the client.
+    fn strictness(&self) -> (u8, bool, bool) {
+        let verdict = match self.verdict {
+            Verdict::NotListed
+            | Verdict::AllowListed
+            | Verdict::UnknownApi
+            | Verdict::UnknownHostname => 0,
+            Verdict::WouldBlock => 1,
+            Verdict::Blocked => 2,
+        };
+        (
+            verdict,
+            self.effects.list.is_some(),
+            self.detection.is_some(),
+        )
     }
 }
 
@@ -213,84 +450,35 @@ impl Verdict {
             Self::UnknownApi | Self::UnknownHostname => VerdictLabel::Unregistered,
         }
     }
+}
 
-    /// Orders verdicts by what they do to a listed client.
-    fn strictness(self) -> u8 {
+impl Switch {
+    /// Whether it is on.
+    #[must_use]
+    pub fn is_on(self) -> bool {
         match self {
-            Self::NotListed | Self::AllowListed | Self::UnknownApi | Self::UnknownHostname => 0,
-            Self::WouldBlock => 1,
-            Self::Blocked => 2,
+            Self::On => true,
+            Self::Off => false,
         }
     }
 }
 
-fn credentials_of<'a>(
-    report: &'a RequestReport<'_>,
-    names: &'a CredentialNames,
-) -> Credentials<'a> {
-    let metadata = report.metadata;
-    let mut credentials = Credentials::find(&metadata.headers, report.url.as_bytes(), names);
-    for credential in &metadata.credentials {
-        credentials.add(credential.clone());
-    }
-    for username in &metadata.usernames {
-        let reported = |known: &&Credential<'_>| {
-            known.kind == CredentialKind::Username && known.value == *username
-        };
-        if metadata.credentials.iter().find(reported).is_none() {
-            credentials.add(Credential {
-                kind: CredentialKind::Username,
-                name: "user_info".into(),
-                place: Place::Header,
-                value: username.clone(),
-                provenance: Provenance::Verified,
-            });
+impl Default for Switches {
+    fn default() -> Self {
+        Self {
+            firewall: Switch::On,
+            ase_detected_attack: Switch::Off,
         }
     }
-    credentials
 }
 
-fn identified(credential: &Credential<'_>, key: &CredentialKey) -> IdentifiedCredential {
-    let Credential {
-        kind, name, value, ..
-    } = credential;
-    IdentifiedCredential {
-        kind: *kind,
-        name: name.clone().into_owned(),
-        place: credential.place,
-        provenance: credential.provenance,
-        id: key.id_of(*kind, name, value.as_bytes()),
+impl RequestCounts for NoCounts {
+    fn requests(&self, _: &RequestReport<'_>, _: &ApiDefinition, _: SpikeLimit) -> u32 {
+        0
     }
 }
 
-fn listed<'c>(
-    list: &IdentifierList,
-    report: &RequestReport<'_>,
-    mut credentials: impl Iterator<Item = &'c IdentifiedCredential>,
-    api: &ApiDefinition,
-    now: UnixMillis,
-) -> Option<Listing> {
-    let (id, group) = (api.id(), api.group());
-    if let Some((network, entry)) = list.look_up_address(report.client, id, group, now) {
-        return Some(listing(ListedIdentifier::Network(network), entry));
-    }
-    credentials.find_map(|credential| {
-        let entry = list.look_up_credential(credential.kind, &credential.id, id, group, now)?;
-        let identifier = ListedIdentifier::Credential {
-            kind: credential.kind,
-            id: credential.id,
-        };
-        Some(listing(identifier, entry))
-    })
-}
-
-fn listing(identifier: ListedIdentifier, entry: EntryRef<'_>) -> Listing {
-    Listing {
-        identifier,
-        source: entry.source,
-        reason: Arc::from(entry.reason),
-    }
-}
-
+#[cfg(test)]
+mod rules_tests;
 #[cfg(test)]
 mod tests;

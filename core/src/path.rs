@@ -71,6 +71,22 @@ impl NormalPath {
         self.bytes.is_empty()
     }
 
+    /// The path from `base` downwards; `None` when it does not begin with `base`.
+    #[must_use]
+    pub fn below(&self, base: &Self) -> Option<Self> {
+        let rest = self.bytes.strip_prefix(base.bytes.as_slice())?;
+        matches!(rest, [] | [b'/', ..]).then(|| Self {
+            bytes: rest.to_vec(),
+        })
+    }
+
+    /// Whether it is `base` or lies below it.
+    #[must_use]
+    pub fn starts_with(&self, base: &Self) -> bool {
+        let rest = self.bytes.strip_prefix(base.bytes.as_slice());
+        matches!(rest, Some([] | [b'/', ..]))
+    }
+
     fn of_segments(segments: &[Vec<u8>], dots: Dots) -> Self {
         let mut kept: Vec<&[u8]> = Vec::with_capacity(segments.len());
         for segment in segments {

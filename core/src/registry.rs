@@ -16,9 +16,13 @@ use crate::path::NormalPath;
 
 mod definition;
 mod raw;
+mod rules;
 mod tree;
 
 pub use definition::{ApiDefinition, Blocking, JwtClaims, JwtLocation, MAX_LEVELS, Protocol};
+pub use rules::{
+    Decoys, Lure, MAX_DECOYS, MediaRange, Pattern, Patterns, Rules, SpikeLimit, TokenRule, Window,
+};
 use tree::PathTree;
 
 /// Every API that ASE knows, ready for look-up.
@@ -36,7 +40,7 @@ pub struct Registry {
 #[derive(Clone, Copy, Debug)]
 pub enum Found<'r> {
     /// It belongs to this API.
-    Api(&'r ApiDefinition),
+    Api(&'r Arc<ApiDefinition>),
     /// No API has such a path.
     UnknownApi,
     /// An API has such a path, but on another host.

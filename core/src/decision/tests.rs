@@ -1,9 +1,8 @@
 use super::*;
 use crate::address::{ClientAddress, Network};
-use crate::api_id::ApiGroup;
+use crate::api_id::{ApiGroup, ApiId};
 use crate::credential::KeyId;
-use crate::identifier_list::Entry;
-use crate::identifier_list::Scope;
+use crate::identifier_list::{Entry, Scope};
 use crate::metadata::{RequestMetadata, SourceIp};
 use crate::wire::read_request;
 
@@ -172,8 +171,11 @@ fn values_that_are_too_many_are_counted() {
         r#"{{"source_ip":"203.0.113.7","method":"GET","url":"/shop","headers":[{{"host":"a"}},{{"cookie":"{}"}}]}}"#,
         cookies.join(";")
     );
-    let decision = World::new().decide(&read_request(&body).unwrap(), NOW);
-    assert_eq!(decision.credentials_left_out, 72);
+    let (world, metadata) = (World::new(), read_request(&body).unwrap());
+    let report = RequestReport::of(&metadata).unwrap();
+    let api = world.decide(&metadata, NOW).api;
+    let identified = Identified::of(&report, api.as_deref(), &world.key);
+    assert_eq!(identified.left_out, 72);
 }
 
 #[test]
@@ -194,7 +196,9 @@ fn a_gateway_finding_counts_beside_the_definition_and_keeps_its_provenance() {
     let metadata = read_request(body).unwrap();
     let decision = world.decide(&metadata, NOW);
     assert_eq!(decision.verdict, Verdict::Blocked);
-    let names: Vec<_> = decision
+    let report = RequestReport::of(&metadata).unwrap();
+    let identified = Identified::of(&report, decision.api.as_deref(), &world.key);
+    let names: Vec<_> = identified
         .credentials
         .iter()
         .map(|c| (&*c.name, c.provenance))
@@ -295,7 +299,7 @@ impl World {
 
     fn decide(&self, metadata: &RequestMetadata<'_>, now: UnixMillis) -> Decision {
         let report = RequestReport::of(metadata).unwrap();
-        decide(&report, &self.snapshot, &self.key, now)
+        decide(&report, &self.snapshot, &self.key, &NoCounts, now)
     }
 }
 

@@ -7,12 +7,13 @@ use crate::identity::CredentialNames;
 use crate::path::NormalPath;
 
 use super::raw;
+use super::rules::Rules;
 
 /// Most levels of an API's base path.
 pub const MAX_LEVELS: usize = 10;
 
 /// A compiled API definition.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ApiDefinition {
     pub(super) id: ApiId,
     pub(super) group: Option<ApiGroup>,
@@ -23,6 +24,7 @@ pub struct ApiDefinition {
     pub(super) credential_names: CredentialNames,
     pub(super) jwt: Option<JwtClaims>,
     pub(super) blocking: Blocking,
+    pub(super) rules: Rules,
 }
 
 /// What an API speaks. Says nothing about how a gateway is reached.
@@ -128,6 +130,12 @@ impl ApiDefinition {
     #[must_use]
     pub fn blocking(&self) -> Blocking {
         self.blocking
+    }
+
+    /// What its requests must be like.
+    #[must_use]
+    pub fn rules(&self) -> &Rules {
+        &self.rules
     }
 }
 

@@ -1,9 +1,7 @@
 //! The JSON shape of an API definition, and nothing else of it.
 //!
-//! An empty text means that the key is unset, as in the original's templates. A rule that this version does not enforce
-//! is never dropped in silence: asking for it is a warning.
+//! An empty text means that the key is unset, as in the original's templates.
 
-use serde_json::Value;
 use thiserror::Error;
 
 use crate::api_id::{ApiGroup, ApiId};
@@ -13,6 +11,8 @@ use crate::identity::CredentialNames;
 use crate::path::NormalPath;
 
 use super::definition::{ApiDefinition, Blocking, JwtClaims, JwtLocation, MAX_LEVELS, Protocol};
+
+mod rules;
 
 const PROTOCOLS: &[(&str, Protocol)] = &[
     ("http", Protocol::Http),
@@ -36,8 +36,6 @@ const INLINE_ONLY: &[(&str, Shape)] = &[
     ("servers", Shape::List),
 ];
 
-const NOT_ENFORCED: &str = "is not enforced by this version";
-
 #[derive(Clone, Copy)]
 enum Shape {
     Scalar,
@@ -57,6 +55,14 @@ enum RuleError {
     NotALocation(String),
     #[error("{0:?} is not a header name")]
     NotAHeaderName(String),
+    #[error("{0:?} is not one of http, https, ws, wss")]
+    NotAProtocol(String),
+    #[error("{0:?} is not a method")]
+    NotAMethod(String),
+    #[error("{0:?} is not a content type, such as application/json or text/*")]
+    NotAMediaType(String),
+    #[error("{0:?} is not a limit, such as 500/second (or minute, or hour; 0/second is none)")]
+    NotALimit(String),
 }
 
 pub(super) fn read(id: ApiId, document: &[u8]) -> Result<(ApiDefinition, Warnings), Faults> {
@@ -86,7 +92,7 @@ fn read_metadata(id: ApiId, mut api: Fields<'_, '_>) -> Option<ApiDefinition> {
         true => Blocking::Enforced,
         false => Blocking::DetectOnly,
     };
-    warn_of_rules_not_enforced(&mut api);
+    let rules = rules::read(&mut api, base_path.as_ref());
     ignore_inline_only(&mut api);
     api.finish_with_warnings();
     Some(ApiDefinition {
@@ -99,6 +105,7 @@ fn read_metadata(id: ApiId, mut api: Fields<'_, '_>) -> Option<ApiDefinition> {
         credential_names,
         jwt,
         blocking,
+        rules,
     })
 }
 
@@ -147,42 +154,6 @@ fn read_jwt(api: &mut Fields<'_, '_>) -> Option<JwtClaims> {
     })
 }
 
-/// The real-time rules of a definition. A rule that gets a meaning moves from here into its own reader.
-fn warn_of_rules_not_enforced(api: &mut Fields<'_, '_>) {
-    if api.flag("is_token_mandatory", false) {
-        api.warn("is_token_mandatory", NOT_ENFORCED);
-    }
-    let asks_for_decoys = |decoys: &Value| decoys.get("decoy_enabled") == Some(&Value::Bool(true));
-    warn_if(api, "decoy_config", asks_for_decoys);
-    let asks_for_patterns = |patterns: &Value| {
-        let names = [
-            "protocol_allowed",
-            "methods_allowed",
-            "content_type_allowed",
-        ];
-        names
-            .iter()
-            .any(|name| patterns.get(name).is_some_and(|allowed| !is_unset(allowed)))
-    };
-    warn_if(api, "api_pattern_enforcement", asks_for_patterns);
-    let asks_for_a_limit = |limits: &Value| match limits.get("client_spike_threshold") {
-        Some(Value::String(limit)) => !limit.is_empty() && !limit.starts_with("0/"),
-        Some(_) | None => false,
-    };
-    warn_if(api, "flow_control", asks_for_a_limit);
-}
-
-fn warn_if(api: &mut Fields<'_, '_>, key: &str, asks: impl FnOnce(&Value) -> bool) {
-    let Some(mut item) = api.item(key) else {
-        return;
-    };
-    if !item.value().is_object() {
-        item.fault("must be an object");
-    } else if asks(item.value()) {
-        item.warn(NOT_ENFORCED);
-    }
-}
-
 fn ignore_inline_only(api: &mut Fields<'_, '_>) {
     for (key, shape) in INLINE_ONLY {
         let Some(mut item) = api.item(key) else {
@@ -214,15 +185,6 @@ fn unless_empty<T, E: std::fmt::Display>(
         text => parse(text).map(Some),
     };
     fields.custom(key, parse).flatten()
-}
-
-fn is_unset(value: &Value) -> bool {
-    match value {
-        Value::Null => true,
-        Value::String(text) => text.is_empty(),
-        Value::Array(list) => list.is_empty(),
-        Value::Bool(_) | Value::Number(_) | Value::Object(_) => false,
-    }
 }
 
 fn base_path(url: &str) -> Result<NormalPath, RuleError> {

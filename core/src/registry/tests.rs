@@ -52,7 +52,9 @@ fn every_fault_of_a_definition_is_reported_at_once() {
     let document =
         br#"{"api_metadata": {"protocol": "gopher", "url": "shop?x", "hostname": "*.exa mple",
         "enable_blocking": "yes", "apikey_header": "x key", "group": "a b", "login_url": "login",
-        "jwt": {"location": "body:x", "username": "sub", "clientid": "sub"}, "decoy_config": []}}"#;
+        "jwt": {"location": "body:x", "username": "sub", "clientid": "sub"}, "decoy_config": [], "is_token_mandatory": true,
+        "api_pattern_enforcement": {"protocol_allowed": "gopher", "methods_allowed": ["G T", 7], "content_type_allowed": "json"},
+        "flow_control": {"client_spike_threshold": "5/fortnight"}}}"#;
     let faults = read(document).unwrap_err().to_string();
     let expected = r#"api_metadata.group: "a b" is not a name: use 1 to 128 letters, digits, '-' and '_'
 api_metadata.protocol: "gopher" is not one of http, https, ws, wss
@@ -63,7 +65,13 @@ api_metadata.jwt.location: "body:x" is not "qs:<parameter>", "h:<header>" or "h:
 api_metadata.jwt.clientid: names the claim of "username"; the two must differ
 api_metadata.apikey_header: "x key" is not a header name
 api_metadata.enable_blocking: must be true or false, found a string
-api_metadata.decoy_config: must be an object"#;
+api_metadata.is_token_mandatory: needs "oauth2_access_token": true; otherwise no request would have a token
+api_metadata.api_pattern_enforcement.protocol_allowed: "gopher" is not one of http, https, ws, wss
+api_metadata.api_pattern_enforcement.methods_allowed[0]: "G T" is not a method
+api_metadata.api_pattern_enforcement.methods_allowed[1]: must be a string, found 7
+api_metadata.api_pattern_enforcement.content_type_allowed: "json" is not a content type, such as application/json or text/*
+api_metadata.decoy_config: must be an object, found a list
+api_metadata.flow_control.client_spike_threshold: "5/fortnight" is not a limit, such as 500/second (or minute, or hour; 0/second is none)"#;
     assert_eq!(faults, expected);
 }
 
@@ -91,17 +99,13 @@ fn what_a_definition_needs_and_lacks_is_named() {
 }
 
 #[test]
-fn unknown_keys_and_rules_that_are_not_enforced_are_warnings() {
-    let document = br#"{"api_metadata": {"url": "/a", "hostname": "*", "enable_blockin": true, "servers": {},
-        "is_token_mandatory": true, "decoy_config": {"decoy_enabled": true},
-        "api_pattern_enforcement": {"methods_allowed": ["GET"]}, "flow_control": {"client_spike_threshold": "5/second"}},
-        "version": 2}"#;
+fn unknown_keys_are_warnings() {
+    let document =
+        br#"{"api_metadata": {"url": "/a", "hostname": "*", "enable_blockin": true, "servers": {},
+        "decoy_config": {"decoy_enable": true}}, "version": 2}"#;
     let (api, warnings) = read(document).unwrap();
     assert_eq!(api.blocking(), Blocking::DetectOnly);
-    let expected = r#"api_metadata.is_token_mandatory: is not enforced by this version
-api_metadata.decoy_config: is not enforced by this version
-api_metadata.api_pattern_enforcement: is not enforced by this version
-api_metadata.flow_control: is not enforced by this version
+    let expected = r#"api_metadata.decoy_config.decoy_enable: unknown key (did you mean "decoy_enabled"?)
 api_metadata.servers: is not a list; ignored, since it has no meaning beside a gateway
 api_metadata.enable_blockin: unknown key (did you mean "enable_blocking"?)
 version: unknown key"#;

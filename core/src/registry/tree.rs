@@ -32,15 +32,15 @@ impl PathTree {
     }
 
     /// The API whose path is the longest prefix of `path`, at segment boundaries.
-    pub(super) fn longest_prefix(&self, path: &NormalPath) -> Option<&ApiDefinition> {
-        let mut longest = self.api.as_deref();
+    pub(super) fn longest_prefix(&self, path: &NormalPath) -> Option<&Arc<ApiDefinition>> {
+        let mut longest = self.api.as_ref();
         let mut node = self;
         for segment in path.segments() {
             let Some(child) = node.children.get(segment) else {
                 break;
             };
             node = child;
-            longest = node.api.as_deref().or(longest);
+            longest = node.api.as_ref().or(longest);
         }
         longest
     }

@@ -1,0 +1,100 @@
+//! The credentials that a request carries, by its API's definition and by the gateway's own findings.
+
+use crate::credential::{CredentialId, CredentialKey, CredentialKind};
+use crate::identity::{Credential, CredentialNames, Credentials, Place, Provenance};
+use crate::jwt::usernames;
+use crate::metadata::RequestReport;
+use crate::registry::ApiDefinition;
+
+/// A credential by its id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IdentifiedCredential {
+    /// What kind of identifier it is.
+    pub kind: CredentialKind,
+    /// The header, parameter or cookie name.
+    pub name: String,
+    /// Where it stood.
+    pub place: Place,
+    /// How far it can be trusted.
+    pub provenance: Provenance,
+    /// Its keyed hash.
+    pub id: CredentialId,
+}
+
+/// The credentials of a request by their ids; their raw values are not kept.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Identified {
+    /// In the order in which they were found.
+    pub credentials: Vec<IdentifiedCredential>,
+    /// How many values were left out as too many of one kind.
+    pub left_out: usize,
+}
+
+impl Identified {
+    /// Names every credential of a request to `api`, for a log. A decision does not need it.
+    #[must_use]
+    pub fn of(
+        report: &RequestReport<'_>,
+        api: Option<&ApiDefinition>,
+        key: &CredentialKey,
+    ) -> Self {
+        let carried = carried(report, api);
+        Self {
+            left_out: carried.left_out(),
+            credentials: carried.iter().map(|found| identified(found, key)).collect(),
+        }
+    }
+}
+
+/// A user name of `user_info` counts as verified unless the gateway reports the same name otherwise: policies fill it from
+/// a token that they have checked.
+pub(super) fn carried<'a>(
+    report: &'a RequestReport<'_>,
+    api: Option<&'a ApiDefinition>,
+) -> Credentials<'a> {
+    let metadata = report.metadata;
+    let names = api.map_or(CredentialNames::none(), ApiDefinition::credential_names);
+    let mut credentials = Credentials::find(&metadata.headers, report.url.as_bytes(), names);
+    for credential in &metadata.credentials {
+        credentials.add(credential.clone());
+    }
+    for username in &metadata.usernames {
+        let reported = |known: &&Credential<'_>| {
+            known.kind == CredentialKind::Username && known.value == *username
+        };
+        if metadata.credentials.iter().find(reported).is_none() {
+            credentials.add(Credential {
+                kind: CredentialKind::Username,
+                name: "user_info".into(),
+                place: Place::Header,
+                value: username.clone(),
+                provenance: Provenance::Verified,
+            });
+        }
+    }
+    if let Some(jwt) = api.and_then(ApiDefinition::jwt) {
+        for claimed in usernames(&metadata.headers, report.url, jwt) {
+            credentials.add(Credential {
+                kind: CredentialKind::Username,
+                name: "jwt".into(),
+                place: claimed.place,
+                value: claimed.username.into(),
+                provenance: Provenance::Claimed,
+            });
+        }
+    }
+    credentials
+}
+
+fn identified(credential: &Credential<'_>, key: &CredentialKey) -> IdentifiedCredential {
+    let Credential {
+        kind, name, value, ..
+    } = credential;
+    IdentifiedCredential {
+        kind: *kind,
+        name: name.clone().into_owned(),
+        place: credential.place,
+        provenance: credential.provenance,
+        id: key.id_of(*kind, name, value.as_bytes()),
+    }
+}
