@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use ase_core::credential::CredentialKey;
 use ase_core::decision::{self, Decision, Snapshot, Verdict};
-use ase_core::metadata::{RequestFault, RequestMetadata, RequestReport, ResponseFault};
+use ase_core::metadata::{RequestFault, RequestMetadata, RequestReport, ResponseFault, SourceIp};
 use ase_core::time::UnixMillis;
 use ase_core::transaction::{End, GatewayDecision, VerdictLabel};
 use ase_core::wire;
@@ -95,6 +95,7 @@ impl Ase {
             fingerprinter: Fingerprinter::default(),
             correlation: Mutex::new(Correlation::new(
                 limits.correlation_entries,
+                limits.correlation_bytes,
                 limits.correlation_ttl,
             )),
             seen: Mutex::new(Seen::new(limits.record_ids)),
@@ -196,6 +197,15 @@ impl Ase {
     fn keep(&self, call: &Call, metadata: &RequestMetadata<'_>, found: &Decision) {
         let label = found.verdict.label();
         let id = call.correlation_id.as_deref();
+        let keys = id.map(|id| {
+            let of = |name: &[u8]| self.fingerprinter.of(&call.gateway, name);
+            (of(id), of(&question(metadata)))
+        });
+        if let Some((id, question)) = keys
+            && lock(&self.correlation).repeats(id, question, call.at)
+        {
+            return;
+        }
         let half = RequestHalf::of(&RequestFacts {
             started: Started::At(call.now),
             id: &id.map_or_else(|| "-".into(), wire::body_text),
@@ -214,19 +224,18 @@ impl Ase {
             duration,
             asked_for: None,
         };
-        let Some(id) = id else {
+        let Some((id, question)) = keys else {
             self.counters.count(Counter::CorrelationIdAbsent);
             self.log.log(half.finish(&ended(None)));
             return;
         };
-        let id = self.fingerprinter.of(&call.gateway, id);
         let opened = if denied {
             self.log.log(half.finish(&ended(Some(Duration::ZERO))));
             Opened::Logged
         } else {
             Opened::Half(half)
         };
-        let aborted = lock(&self.correlation).open(id, opened, call.at);
+        let aborted = lock(&self.correlation).open(id, question, opened, call.at);
         self.log_aborted(aborted);
     }
 
@@ -258,6 +267,19 @@ impl Ase {
         self.counters.response_refused(fault);
         Answer::malformed(&[fault])
     }
+}
+
+/// What tells one question from another under the same correlation id.
+fn question(metadata: &RequestMetadata<'_>) -> Vec<u8> {
+    let mut question = Vec::new();
+    for part in [&metadata.method, &metadata.url] {
+        question.extend_from_slice(part.as_deref().unwrap_or_default().as_bytes());
+        question.push(0);
+    }
+    if let SourceIp::Known(client) = metadata.source_ip {
+        question.extend_from_slice(client.to_string().as_bytes());
+    }
+    question
 }
 
 /// What an old policy does with an answer: it blocks on 403 and passes everything else.

@@ -76,6 +76,8 @@ pub struct Limits {
     pub batch_bytes: usize,
     /// Most exchanges that wait for their response call.
     pub correlation_entries: usize,
+    /// Most bytes of their log lines together.
+    pub correlation_bytes: usize,
     /// How long they wait.
     pub correlation_ttl: Duration,
     /// Most lines that wait for the access log's writer.
@@ -92,6 +94,7 @@ impl Default for Limits {
             body_bytes: MIB,
             batch_bytes: 16 * MIB,
             correlation_entries: 100_000,
+            correlation_bytes: 256 * MIB,
             correlation_ttl: Duration::from_secs(180),
             access_log_queue: 65_536,
             record_ids: 1_000_000,
@@ -370,6 +373,12 @@ fn read_limits(fields: &mut Fields<'_, '_>) -> Limits {
         10_000_000,
         default.correlation_entries,
     );
+    let correlation_bytes = count(
+        "correlation_bytes",
+        65_536,
+        64 * 1024 * MIB,
+        default.correlation_bytes,
+    );
     let access_log_queue = count("access_log_queue", 1, 10_000_000, default.access_log_queue);
     let record_ids = count("record_ids", 2, 100_000_000, default.record_ids);
     let ttl = limits.integer(
@@ -383,6 +392,7 @@ fn read_limits(fields: &mut Fields<'_, '_>) -> Limits {
         body_bytes,
         batch_bytes,
         correlation_entries,
+        correlation_bytes,
         correlation_ttl: Duration::from_secs(ttl),
         access_log_queue,
         record_ids,

@@ -1,6 +1,6 @@
 //! Exchanges of old gateway policies between their two calls.
 //!
-//! Bounded in number and in time; whatever leaves without its response is handed out, so that it can be logged as aborted.
+//! Bounded in number, in bytes and in time; whatever leaves without its response is handed out, so that it can be logged as aborted.
 //! Time is an argument.
 
 use std::collections::{HashMap, VecDeque};
@@ -17,6 +17,9 @@ pub struct Correlation {
     order: VecDeque<(Instant, Fingerprint, u64)>,
     serial: u64,
     bound: usize,
+    /// Bytes of all lines that wait.
+    bytes: usize,
+    max_bytes: usize,
     ttl: Duration,
 }
 
@@ -65,37 +68,57 @@ pub enum Finished {
 #[derive(Debug)]
 struct Waiting {
     opened: Opened,
+    question: Fingerprint,
     since: Instant,
     serial: u64,
 }
 
 impl Correlation {
-    /// An empty table.
+    /// An empty table for at most `bound` exchanges, whose lines hold at most `max_bytes` together.
     #[must_use]
-    pub fn new(bound: usize, ttl: Duration) -> Self {
+    pub fn new(bound: usize, max_bytes: usize, ttl: Duration) -> Self {
         Self {
             waiting: HashMap::new(),
             order: VecDeque::new(),
             serial: 0,
             bound: bound.max(1),
+            bytes: 0,
+            max_bytes,
             ttl,
         }
     }
 
+    /// Whether this very question is remembered under `id`: a gateway whose call timed out asks again.
+    #[must_use]
+    pub fn repeats(&self, id: Fingerprint, question: Fingerprint, now: Instant) -> bool {
+        self.waiting.get(&id).is_some_and(|waiting| {
+            waiting.question == question && now.saturating_duration_since(waiting.since) < self.ttl
+        })
+    }
+
     /// Takes an exchange in; the newest of an id wins. Returns those that had to go.
-    pub fn open(&mut self, id: Fingerprint, opened: Opened, now: Instant) -> Vec<Aborted> {
+    pub fn open(
+        &mut self,
+        id: Fingerprint,
+        question: Fingerprint,
+        opened: Opened,
+        now: Instant,
+    ) -> Vec<Aborted> {
         let mut aborted = self.expire(now);
         self.serial = self.serial.wrapping_add(1);
+        self.bytes = self.bytes.saturating_add(opened.bytes());
         let waiting = Waiting {
             opened,
+            question,
             since: now,
             serial: self.serial,
         };
         if let Some(replaced) = self.waiting.insert(id, waiting) {
+            self.bytes = self.bytes.saturating_sub(replaced.opened.bytes());
             aborted.extend(replaced.aborted(AbortCause::Replaced));
         }
         self.order.push_back((now, id, self.serial));
-        while self.waiting.len() > self.bound {
+        while self.waiting.len() > self.bound || self.bytes > self.max_bytes {
             match self.remove_first() {
                 Some(evicted) => aborted.extend(evicted.aborted(AbortCause::Evicted)),
                 None => break,
@@ -118,7 +141,7 @@ impl Correlation {
         match waiting.opened {
             Opened::Half(_) | Opened::Logged if waited >= self.ttl => Finished::Unknown,
             Opened::Logged => Finished::Logged,
-            Opened::Half(_) => match self.waiting.remove(&id).map(|removed| removed.opened) {
+            Opened::Half(_) => match self.take(&id).map(|removed| removed.opened) {
                 Some(Opened::Half(half)) => Finished::Half(half, waited),
                 Some(Opened::Logged) | None => Finished::Unknown,
             },
@@ -174,10 +197,21 @@ impl Correlation {
     fn remove_front(&mut self) -> Option<Waiting> {
         let (_, id, serial) = self.order.pop_front()?;
         let current = self.waiting.get(&id)?.serial == serial;
-        if current {
-            self.waiting.remove(&id)
-        } else {
-            None
+        if current { self.take(&id) } else { None }
+    }
+
+    fn take(&mut self, id: &Fingerprint) -> Option<Waiting> {
+        let taken = self.waiting.remove(id)?;
+        self.bytes = self.bytes.saturating_sub(taken.opened.bytes());
+        Some(taken)
+    }
+}
+
+impl Opened {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Half(half) => half.bytes(),
+            Self::Logged => 0,
         }
     }
 }

@@ -10,10 +10,10 @@ use ase_core::transaction::VerdictLabel;
 use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Body as _, Incoming};
-use hyper::header::{CONTENT_LENGTH, EXPECT};
+use hyper::header::{CONTENT_LENGTH, EXPECT, ORIGIN};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{HeaderMap, Method, Request, Response};
+use hyper::{HeaderMap, Method, Request, Response, Uri};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::TcpListener;
@@ -119,10 +119,11 @@ async fn take(ase: Arc<Ase>, request: Request<Incoming>, target: Target) -> Answ
     let call = Call {
         gateway,
         correlation_id: correlation_id(headers),
-        delivery: delivery(headers),
+        delivery: delivery(request.uri()),
         at: Instant::now(),
         now: clock::now(),
     };
+    let origin = headers.get(ORIGIN).cloned();
     let limit = match target {
         Target::Request | Target::Response => ase.limits.body_bytes,
         Target::Batch => ase.limits.batch_bytes,
@@ -147,6 +148,11 @@ async fn take(ase: Arc<Ase>, request: Request<Incoming>, target: Target) -> Answ
         }
         Target::Response => ase.response(&call, &body),
         // A large batch keeps a core busy for a while; questions must not wait behind it.
+        Target::Batch if origin.is_some() => {
+            // Only our filter sends batches, and it is no page in a browser.
+            ase.counters.count(Counter::BatchesRefused);
+            Answer::Malformed("\na batch does not come from a browser".to_owned())
+        }
         Target::Batch => {
             let taker = Arc::clone(&ase);
             let answer = match tokio::task::spawn_blocking(move || taker.batch(&call, &body)).await
@@ -181,10 +187,13 @@ fn correlation_id(headers: &HeaderMap) -> Option<Vec<u8>> {
     (!value.is_empty()).then(|| value.to_vec())
 }
 
-fn delivery(headers: &HeaderMap) -> Delivery {
-    match headers.get("x-ase-delivery") {
-        Some(value) if value.as_bytes().eq_ignore_ascii_case(b"batch") => Delivery::Batch,
-        Some(_) | None => Delivery::PerCall,
+/// Said in the call's own target: some policies let headers of their clients ride along.
+pub(crate) fn delivery(target: &Uri) -> Delivery {
+    let mut parameters = target.query().unwrap_or_default().split('&');
+    if parameters.any(|parameter| parameter == "delivery=batch") {
+        Delivery::Batch
+    } else {
+        Delivery::PerCall
     }
 }
 

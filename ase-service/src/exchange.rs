@@ -107,6 +107,12 @@ impl Line {
 }
 
 impl RequestHalf {
+    /// How many bytes it holds.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.text.len()
+    }
+
     /// Writes the request half.
     #[must_use]
     pub fn of(facts: &RequestFacts<'_>) -> Self {
@@ -307,12 +313,20 @@ fn length(o: &mut Object<'_>, key: &str, headers: &Headers<'_>) {
     }
 }
 
-/// The first `max` bytes, or fewer, so that no character is broken.
+/// As many characters from the start as take at most `max` bytes in JSON.
 fn cut(text: &str, max: usize) -> &[u8] {
-    let mut end = max.min(text.len());
-    while !text.is_char_boundary(end) {
-        end = end.saturating_sub(1);
-    }
+    let mut room = max;
+    let fits = |character: &char| {
+        let size = match character {
+            '\0'..='\x1f' => "\\u0000".len(),
+            '"' | '\\' => 2,
+            other => other.len_utf8(),
+        };
+        let fits = size <= room;
+        room = room.saturating_sub(size);
+        fits
+    };
+    let end: usize = text.chars().take_while(fits).map(char::len_utf8).sum();
     text.as_bytes().get(..end).unwrap_or_default()
 }
 

@@ -7,10 +7,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http_body_util::Full;
-use hyper::{HeaderMap, Method, Request, Response, StatusCode};
+use hyper::{Method, Request, Response, StatusCode};
 
+use crate::ase::Delivery;
 use crate::ase::answer::Answer;
 use crate::counters::{Counter, Counters};
+use crate::data_port::delivery;
 use crate::tokens::{Gateway, Tokens};
 
 /// To whom ASE is lenient.
@@ -77,9 +79,5 @@ impl Tone {
 fn is_old_call<B>(call: &Request<B>) -> bool {
     call.method() == Method::POST
         && matches!(call.uri().path(), "/ase/request" | "/ase/response")
-        && !is_of_our_filter(call.headers())
-}
-
-fn is_of_our_filter(headers: &HeaderMap) -> bool {
-    headers.contains_key("x-ase-delivery")
+        && delivery(call.uri()) == Delivery::PerCall
 }

@@ -26,12 +26,18 @@ const MAX_PAST: Duration = Duration::from_secs(600);
 const MAX_FUTURE: Duration = Duration::from_secs(5);
 /// Most rejected lines that the answer names; all are counted.
 const MAX_NAMED_LINES: usize = 100;
+/// Longest text of a fault in the answer, in bytes.
+const MAX_FAULT_BYTES: usize = 200;
+/// Most lines of one batch that are looked at; a gateway closes a batch long before.
+const MAX_LINES: usize = 200_000;
 
 /// The lines of one batch, read.
 #[derive(Default)]
 struct Batch {
     records: Vec<(Fingerprint, Line)>,
-    rejected: Vec<(usize, String)>,
+    rejected: u64,
+    /// The first of the rejected lines.
+    named: Vec<(usize, String)>,
     incomplete: u64,
     clamped: u64,
 }
@@ -45,6 +51,10 @@ impl Ase {
         if body.trim_ascii().is_empty() {
             self.counters.count(Counter::BatchesRefused);
             return Answer::malformed(&[RequestFault::BodyAbsent]);
+        }
+        if body.split(|&byte| byte == b'\n').nth(MAX_LINES).is_some() {
+            self.counters.count(Counter::BatchesRefused);
+            return Answer::TooLarge;
         }
         let batch = self.read(call, body);
         let (accepted, duplicates) = match self.take(batch.records) {
@@ -60,8 +70,7 @@ impl Ase {
         self.counters.add(Counter::RecordsAccepted, wide(accepted));
         self.counters
             .add(Counter::RecordsDuplicate, wide(duplicates));
-        self.counters
-            .add(Counter::RecordsRejected, wide(batch.rejected.len()));
+        self.counters.add(Counter::RecordsRejected, batch.rejected);
         self.counters
             .add(Counter::RecordsIncomplete, batch.incomplete);
         self.counters.add(Counter::RecordsClamped, batch.clamped);
@@ -69,8 +78,9 @@ impl Ase {
         json::object(&mut report, |o| {
             o.number("accepted", wide(accepted));
             o.number("duplicates", wide(duplicates));
+            o.number("rejected_count", batch.rejected);
             o.array("rejected", |a| {
-                for (line, fault) in batch.rejected.iter().take(MAX_NAMED_LINES) {
+                for (line, fault) in &batch.named {
                     a.object(|r| {
                         r.number("line", wide(*line));
                         r.text("fault", fault.as_bytes());
@@ -100,7 +110,7 @@ impl Ase {
                     let line = self.line_of(call, &transaction, &mut batch);
                     batch.records.push((id, line));
                 }
-                Err(fault) => batch.rejected.push((number, fault.to_string())),
+                Err(fault) => batch.reject(number, fault.to_string()),
             }
         }
         batch
@@ -154,6 +164,16 @@ impl Ase {
             room.log(line);
         }
         Ok((accepted, total.saturating_sub(accepted)))
+    }
+}
+
+impl Batch {
+    fn reject(&mut self, line: usize, mut fault: String) {
+        self.rejected = self.rejected.saturating_add(1);
+        if self.named.len() < MAX_NAMED_LINES {
+            fault.truncate(fault.floor_char_boundary(MAX_FAULT_BYTES));
+            self.named.push((line, fault));
+        }
     }
 }
 

@@ -4,12 +4,16 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{DONE, REFUSED, complain, say};
 use crate::config::{Overrides, Settings};
 use crate::daemon::{Daemon, Stopped};
+
+/// Longest wait for the access log's queue when it is to be opened again.
+const REOPEN_PATIENCE: Duration = Duration::from_secs(1);
 
 pub(super) fn run((config, overrides, level): (Option<PathBuf>, Overrides, tracing::Level)) -> u8 {
     tracing_subscriber::fmt()
@@ -71,7 +75,11 @@ async fn serve(settings: Settings) -> u8 {
     }
     say(&daemon.ready_line());
     while let Asked::Reopen = signals.next().await {
-        daemon.reopen_log().await;
+        // A disk that takes nothing must not keep a stop from being heard.
+        let reopened = tokio::time::timeout(REOPEN_PATIENCE, daemon.reopen_log());
+        if reopened.await.is_err() {
+            tracing::warn!("the access log is busy and was not opened again");
+        }
     }
     tracing::info!("stopping");
     match daemon.stop().await {

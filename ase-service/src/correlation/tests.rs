@@ -63,10 +63,38 @@ fn the_order_stays_bounded_when_responses_come_fast() {
 }
 
 #[test]
+fn lines_that_are_too_large_together_make_room_from_the_oldest() {
+    let mut table = table(10);
+    table.table.max_bytes = 2 * half("a").bytes();
+    assert!(table.open("a", 0).is_empty());
+    assert!(table.open("b", 0).is_empty());
+    assert_eq!(table.open("c", 0), [("a".to_owned(), AbortCause::Evicted)]);
+    assert_eq!(table.finish("b", 1), "b");
+    assert!(table.open("d", 1).is_empty());
+}
+
+#[test]
+fn a_question_repeats_while_it_is_remembered_and_only_itself() {
+    let mut table = table(10);
+    let (id, other) = (table.id("a"), table.id("b"));
+    table.open("a", 0);
+    let at = |second| table.start + Duration::from_secs(second);
+    assert!(table.table.repeats(id, id, at(1)));
+    assert!(!table.table.repeats(id, other, at(1)));
+    assert!(!table.table.repeats(other, other, at(1)));
+    assert!(!table.table.repeats(id, id, at(180)));
+}
+
+#[test]
 fn a_logged_exchange_is_accepted_and_never_handed_out() {
     let mut table = table(10);
     let id = table.id("a");
-    assert!(table.table.open(id, Opened::Logged, table.start).is_empty());
+    assert!(
+        table
+            .table
+            .open(id, id, Opened::Logged, table.start)
+            .is_empty()
+    );
     assert_eq!(table.finish("a", 1), "logged");
     assert_eq!(table.finish("a", 2), "logged");
     assert_eq!(table.finish("a", 180), "unknown");
@@ -76,7 +104,7 @@ fn a_logged_exchange_is_accepted_and_never_handed_out() {
 fn table(bound: usize) -> Table {
     Table {
         fingerprinter: Fingerprinter::default(),
-        table: Correlation::new(bound, TTL),
+        table: Correlation::new(bound, usize::MAX, TTL),
         start: Instant::now(),
     }
 }
@@ -88,7 +116,7 @@ impl Table {
 
     fn open(&mut self, name: &str, second: u64) -> Vec<(String, AbortCause)> {
         let (id, now) = (self.id(name), self.start + Duration::from_secs(second));
-        let aborted = self.table.open(id, Opened::Half(half(name)), now);
+        let aborted = self.table.open(id, id, Opened::Half(half(name)), now);
         aborted
             .into_iter()
             .map(|a| (name_of(a.half), a.cause))

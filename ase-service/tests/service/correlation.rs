@@ -69,8 +69,14 @@ fn a_denied_exchange_is_logged_at_once_and_only_once() {
 fn an_exchange_without_its_response_is_logged_as_aborted() {
     let ase = Ase::with("[limits]\ncorrelation_ttl_s = 1\ncorrelation_entries = 2\n");
     let log = ase.folder.path().join("access.jsonl");
-    for id in ["twice", "twice", "other", "evicts"] {
-        assert_eq!(ase.ask(id, &question("192.0.2.1", "/shop")).status, 200);
+    let asked = [
+        ("twice", "/shop"),
+        ("twice", "/shop/2"),
+        ("other", "/shop"),
+        ("evicts", "/shop"),
+    ];
+    for (id, url) in asked {
+        assert_eq!(ase.ask(id, &question("192.0.2.1", url)).status, 200);
     }
     wait_for("the expired exchanges", || {
         (lines(&log).len() == 4).then_some(())
@@ -98,10 +104,11 @@ fn an_exchange_without_its_response_is_logged_as_aborted() {
 #[test]
 fn a_question_whose_record_comes_in_a_batch_keeps_nothing() {
     let ase = Ase::start();
-    let headers = [("X-CorrelationID", "Id-1"), ("x-ase-delivery", "batch")];
+    let headers = [("X-CorrelationID", "Id-1")];
     let body = question("192.0.2.1", "/shop").to_string();
     assert_eq!(
-        ase.post("/ase/request", &headers, body).verdict(),
+        ase.post("/ase/request?delivery=batch", &headers, body)
+            .verdict(),
         "allowed"
     );
     assert_eq!(
@@ -109,6 +116,36 @@ fn a_question_whose_record_comes_in_a_batch_keeps_nothing() {
         400
     );
     assert!(ase.stop().is_empty());
+}
+
+/// Some policies let headers of their clients ride along on the call.
+#[test]
+fn a_client_cannot_hide_its_exchange_by_a_header() {
+    let ase = Ase::start();
+    let headers = [("X-CorrelationID", "Id-1"), ("x-ase-delivery", "batch")];
+    let body = question("192.0.2.1", "/shop").to_string();
+    ase.post("/ase/request", &headers, body);
+    assert_eq!(ase.stop().len(), 1);
+}
+
+#[test]
+fn a_question_that_is_asked_again_is_one_exchange() {
+    let ase = Ase::start();
+    for client in ["192.0.2.1", "203.0.113.7"] {
+        let headers = [("X-CorrelationID", client)];
+        for _ in 0..3 {
+            ase.post(
+                "/ase/request",
+                &headers,
+                question(client, "/shop").to_string(),
+            );
+        }
+        assert_eq!(
+            ase.respond(client, &json!({"response_code": 200})).status,
+            200
+        );
+    }
+    assert_eq!(ase.stop().len(), 2);
 }
 
 #[test]

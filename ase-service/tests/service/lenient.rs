@@ -95,7 +95,7 @@ fn leniency_to_everyone_includes_callers_without_a_token() {
 fn batches_and_questions_of_the_filter_keep_their_status() {
     let ase = Ase::with("lenient = true\nlimits = {batch_bytes = 1024}\n");
     let unknown = question("192.0.2.1", "/nowhere").to_string();
-    let asked = ase.post("/ase/request", &[("x-ase-delivery", "batch")], &unknown);
+    let asked = ase.post("/ase/request?delivery=batch", &[], &unknown);
     is(&asked, 503, "unregistered", "Error: Unknown API");
     let large = [
         record("a-1", "192.0.2.1", "/shop"),

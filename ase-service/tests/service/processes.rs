@@ -117,7 +117,10 @@ fn sigterm_finishes_what_was_begun_and_writes_what_was_taken() {
     let reply = connection.reply();
     assert_eq!(
         (reply.status, reply.body.as_str()),
-        (200, r#"{"accepted":500,"duplicates":0,"rejected":[]}"#)
+        (
+            200,
+            r#"{"accepted":500,"duplicates":0,"rejected_count":0,"rejected":[]}"#
+        )
     );
     assert_eq!(ended(&mut process), Some(0));
     let log = lines(&folder.path().join("access.jsonl"));

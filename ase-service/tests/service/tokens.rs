@@ -74,7 +74,7 @@ fn the_name_of_the_token_is_the_gateway_and_its_ids_are_its_own() {
         let report: serde_json::Value = serde_json::from_str(&reply.body).unwrap();
         assert_eq!(
             report,
-            json!({"accepted": 1, "duplicates": 0, "rejected": []})
+            json!({"accepted": 1, "duplicates": 0, "rejected_count": 0, "rejected": []})
         );
     }
     let gateways: Vec<_> = ase
