@@ -16,7 +16,10 @@ use crate::leniency::{Leniency, Tone};
 use crate::secret::Secret;
 use crate::tokens::{Token, Tokens};
 
+mod management;
 pub mod metrics;
+
+pub use management::ManagementSettings;
 
 /// Where the data port listens by default.
 pub const DEFAULT_DATA_LISTEN: &str = "127.0.0.1:8000";
@@ -52,6 +55,8 @@ pub struct Settings {
     pub keep_alive: KeepAlive,
     /// How much of an IPv6 address one listing covers when no prefix is given.
     pub ipv6_prefix: Ipv6Width,
+    /// How the management port is guarded.
+    pub management: ManagementSettings,
     /// Bounds of everything that could grow.
     pub limits: Limits,
     /// Who may read the metrics.
@@ -236,6 +241,7 @@ fn read(fields: &mut Fields<'_, '_>, folder: &Path, overrides: &Overrides) -> Op
         false => KeepAlive::Off,
     };
     let width = fields.integer("ipv6_prefix", 1..=128_u8, 64);
+    let management = ManagementSettings::read(fields);
     let limits = read_limits(fields);
     let metrics = metrics::read(fields, admin_listen);
     Some(Settings {
@@ -250,6 +256,7 @@ fn read(fields: &mut Fields<'_, '_>, folder: &Path, overrides: &Overrides) -> Op
         leniency,
         keep_alive,
         ipv6_prefix: Ipv6Width::new(width).unwrap_or_default(),
+        management,
         limits,
         metrics,
     })

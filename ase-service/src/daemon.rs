@@ -1,9 +1,7 @@
 //! The daemon: opens what it needs, serves both ports, and stops without losing what it took.
 
-use std::fs::OpenOptions;
-use std::io::{self, Write as _};
+use std::io;
 use std::net::SocketAddr;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,6 +15,7 @@ use tokio::task::JoinHandle;
 
 use crate::access_log::AccessLog;
 use crate::ase::Ase;
+use crate::audit::{Audit, AuditError};
 use crate::clock;
 use crate::config::Settings;
 use crate::counters::Counters;
@@ -24,12 +23,13 @@ use crate::data_port;
 use crate::definitions::{self, FolderError};
 use crate::health::Part;
 use crate::lists::{self, ListFileError, Lists};
-use crate::management::{self, Management};
+use crate::management::{self, ApiFolder, Management};
 use crate::secret::Secret;
 use crate::state::{ListName, State, StateError};
 use crate::telemetry::Telemetry;
 use crate::telemetry::port::Observed;
 use crate::telemetry::sideband_stats::{self, SidebandStats};
+use crate::whole_file::{self, Audience, WriteError};
 
 /// The file in the state folder that says where the ports are.
 pub const ADDRESSES_FILE: &str = "addresses.json";
@@ -55,6 +55,9 @@ pub enum StartError {
     /// A list file.
     #[error(transparent)]
     ListFile(#[from] ListFileError),
+    /// The audit log.
+    #[error(transparent)]
+    Audit(#[from] AuditError),
     /// A file that must be written.
     #[error("{}: {error}", path.display())]
     File {
@@ -135,8 +138,11 @@ impl Daemon {
         let management = Management {
             ase: Arc::clone(&ase),
             lists: Arc::clone(&lists),
+            apis: ApiFolder::new(settings.api_dir.clone(), Arc::clone(&lists)),
             key,
-            secret,
+            secret: ArcSwap::from_pointee(secret),
+            audit: Audit::open(&settings.state_dir)?,
+            settings: settings.management,
             ipv6_prefix: settings.ipv6_prefix,
             started: now,
             addresses,
@@ -306,21 +312,10 @@ fn write_addresses(folder: &Path, addresses: (SocketAddr, SocketAddr)) -> Result
     write_whole(&folder.join(ADDRESSES_FILE), &text)
 }
 
-/// Writes a file for the owner's eyes only; a reader finds the old text or the new one, never a part.
+/// Writes a file for the owner's eyes only.
 fn write_whole(path: &Path, text: &str) -> Result<(), StartError> {
-    let new = path.with_extension("new");
-    let written = OpenOptions::new()
-        .create(true)
-        .write(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&new)
-        .and_then(|mut file| {
-            file.write_all(text.as_bytes())
-                .and_then(|()| file.sync_all())
-        })
-        .and_then(|()| std::fs::rename(&new, path));
-    written.map_err(|error| of_file(path, error))
+    let written = whole_file::write(path, text.as_bytes(), Audience::Owner);
+    written.map_err(|WriteError { path, error }| StartError::File { path, error })
 }
 
 fn of_file(path: &Path, error: io::Error) -> StartError {

@@ -6,6 +6,7 @@
 
 pub mod access_log;
 pub mod ase;
+pub mod audit;
 pub mod check;
 pub mod cli;
 pub mod clock;
@@ -26,3 +27,4 @@ pub mod secret;
 pub mod state;
 pub mod telemetry;
 pub mod tokens;
+pub mod whole_file;

@@ -12,6 +12,7 @@ use ase_core::identifier_list::{
     Entry, IdentifierList, LineFault, ListedIdentifier, PlainList, RemoveWhich, Rest, Scope,
     Source, Sources, parse_plain,
 };
+use ase_core::registry::Registry;
 use ase_core::time::UnixMillis;
 use thiserror::Error;
 
@@ -99,6 +100,21 @@ impl Lists {
                 list.insert(ListedIdentifier::Network(*network), entry);
             }
         });
+    }
+
+    /// Puts another registry in place of the one that questions are decided by; nothing else changes meanwhile.
+    ///
+    /// # Errors
+    /// Those of `change`; then the registry stays.
+    pub fn change_registry<E>(
+        &self,
+        change: impl FnOnce(&Registry) -> Result<Registry, E>,
+    ) -> Result<(), E> {
+        let _owner = self.owner();
+        let mut snapshot = Snapshot::clone(&self.published.load());
+        snapshot.registry = Arc::new(change(&snapshot.registry)?);
+        self.published.store(Arc::new(snapshot));
+        Ok(())
     }
 
     /// Adds an entry; it holds when this returns.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use clap::{Args, Subcommand};
 use http_body_util::{BodyExt as _, Full};
-use hyper::header::HOST;
+use hyper::header::{HOST, USER_AGENT};
 use hyper::{Method, Request};
 use hyper_util::rt::TokioIo;
 use serde_json::{Map, Value, json};
@@ -293,6 +293,7 @@ fn call(
         .method(method)
         .uri(format!("/v1/{what}"))
         .header(HOST, &address)
+        .header(USER_AGENT, concat!("ase-cli/", env!("CARGO_PKG_VERSION")))
         .header(ACCESS_KEY_HEADER, ACCESS_KEY)
         .header(SECRET_KEY_HEADER, secret)
         .body(Full::new(Bytes::from(body)))

@@ -117,6 +117,22 @@ impl Ase {
         Connection::to(self.daemon.admin).call("GET", path, &headers, b"")
     }
 
+    /// The headers that let a caller in.
+    pub(crate) fn credentials(&self) -> [(&str, &str); 2] {
+        [
+            ("x-ase-access-key", "admin"),
+            ("x-ase-secret-key", self.secret.as_str()),
+        ]
+    }
+
+    pub(crate) fn connect_admin(&self) -> Connection {
+        Connection::to(self.daemon.admin)
+    }
+
+    pub(crate) fn audit_log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("state/audit.log")).unwrap()
+    }
+
     pub(crate) fn admin_without_secret(&self, headers: &[(&str, &str)]) -> Reply {
         Connection::to(self.daemon.admin).call("GET", "/v1/deny", headers, b"")
     }
@@ -220,8 +236,9 @@ impl Connection {
         headers: &[(&str, &str)],
         body: &[u8],
     ) -> Reply {
+        let host = self.peer();
         let mut head = format!(
-            "{method} {path} HTTP/1.1\r\nHost: ASE\r\nContent-Length: {}\r\n",
+            "{method} {path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: {}\r\n",
             body.len()
         );
         for (name, value) in headers {
@@ -231,6 +248,10 @@ impl Connection {
         self.send(head.as_bytes());
         self.send(body);
         self.reply()
+    }
+
+    pub(crate) fn peer(&self) -> SocketAddr {
+        self.0.get_ref().peer_addr().unwrap()
     }
 
     pub(crate) fn send(&mut self, bytes: &[u8]) {

@@ -13,6 +13,7 @@ mod harness;
 mod leniency;
 mod lenient;
 mod lists;
+mod management;
 mod observability;
 mod processes;
 mod redaction;
