@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use ase_core::credential::CredentialKey;
-use ase_core::decision::{self, Decision, Snapshot, Verdict};
+use ase_core::decision::{self, Decision, Identified, Snapshot, Verdict};
 use ase_core::metadata::{RequestFault, RequestMetadata, RequestReport, ResponseFault, SourceIp};
 use ase_core::time::UnixMillis;
 use ase_core::transaction::{End, GatewayDecision, VerdictLabel};
@@ -18,9 +18,10 @@ use crate::access_log::AccessLog;
 use crate::config::Limits;
 use crate::correlation::{AbortCause, Aborted, Correlation, Finished, Opened};
 use crate::counters::{Counter, Counters};
-use crate::exchange::{Ending, ReportMode, RequestFacts, RequestHalf, Started};
+use crate::exchange::{Ending, Finding, ReportMode, RequestFacts, RequestHalf, Started};
 use crate::fingerprint::{Fingerprinter, Seen};
 use crate::leniency::Leniency;
+use crate::real_time::{Deed, Pending, RealTime};
 use crate::telemetry::Telemetry;
 use crate::tokens::{Gateway, Tokens};
 
@@ -46,6 +47,7 @@ pub struct Ase {
     /// What is measured beside the counters.
     pub telemetry: Arc<Telemetry>,
     key: Arc<CredentialKey>,
+    real_time: RealTime,
     fingerprinter: Fingerprinter,
     correlation: Mutex<Correlation>,
     seen: Mutex<Seen>,
@@ -83,6 +85,7 @@ impl Ase {
         snapshot: Arc<ArcSwap<Snapshot>>,
         key: Arc<CredentialKey>,
         (counters, log): (Arc<Counters>, AccessLog),
+        real_time: RealTime,
     ) -> Self {
         Self {
             tokens,
@@ -92,6 +95,7 @@ impl Ase {
             log,
             telemetry: Arc::default(),
             key,
+            real_time,
             fingerprinter: Fingerprinter::default(),
             correlation: Mutex::new(Correlation::new(
                 limits.correlation_entries,
@@ -115,34 +119,46 @@ impl Ase {
         Self { telemetry, ..self }
     }
 
-    /// Answers `POST /ase/request`.
-    pub fn request(&self, call: &Call, body: &[u8]) -> Answer {
+    /// Answers `POST /ase/request`. Only the answer to a client that is being listed waits, and not for long.
+    pub async fn request(&self, call: &Call, body: &[u8]) -> Answer {
+        let (answer, pending) = self.answer(call, body);
+        if let Some(pending) = pending {
+            pending.listed().await;
+        }
+        answer
+    }
+
+    fn answer(&self, call: &Call, body: &[u8]) -> (Answer, Option<Pending>) {
         let text = wire::body_text(body);
         let metadata = match wire::read_request(&text) {
             Ok(metadata) => metadata,
-            Err(fault) => return self.refuse_request(&[fault]),
+            Err(fault) => return (self.refuse_request(&[fault]), None),
         };
         let report = match RequestReport::of(&metadata) {
             Ok(report) => report,
-            Err(faults) => return self.refuse_request(&faults),
+            Err(faults) => return (self.refuse_request(&faults), None),
         };
-        let found = self.decide(&report, call.now);
+        let snapshot = self.snapshot.load();
+        let deed = self.decide(&report, &snapshot, (call.now, call.now));
+        let pending = self.real_time.carry_out(&deed, &snapshot, call.now);
+        let found = &deed.decision;
         let label = found.verdict.label();
         self.counters.count(Counter::Verdict(label));
         if let Some(api) = &found.api {
-            self.telemetry.verdict(api, label);
+            self.telemetry.verdict(api.id(), label);
         }
         match call.delivery {
             Delivery::Batch => {}
-            Delivery::PerCall => self.keep(call, &metadata, &found),
+            Delivery::PerCall => self.keep(call, &report, found),
         }
-        match found.verdict {
+        let answer = match found.verdict {
             Verdict::NotListed | Verdict::AllowListed => Answer::Allowed,
             Verdict::WouldBlock => Answer::WouldBlock,
             Verdict::Blocked => Answer::Blocked,
             Verdict::UnknownApi => Answer::UnknownApi,
             Verdict::UnknownHostname => Answer::UnknownHostname,
-        }
+        };
+        (answer, pending)
     }
 
     /// Answers `POST /ase/response`.
@@ -189,17 +205,36 @@ impl Ase {
         lock(&self.correlation).len()
     }
 
-    fn decide(&self, report: &RequestReport<'_>, now: UnixMillis) -> Decision {
-        decision::decide(report, &self.snapshot.load(), &self.key, now)
+    /// Entries count as of `now`, requests as of `made`.
+    fn decide(
+        &self,
+        report: &RequestReport<'_>,
+        snapshot: &Snapshot,
+        (now, made): (UnixMillis, UnixMillis),
+    ) -> Deed {
+        let counts = self.real_time.counts_at(made);
+        Deed {
+            client: report.client,
+            decision: decision::decide(report, snapshot, &self.key, &counts, now),
+            at: made,
+        }
+    }
+
+    fn finding<'a>(&self, report: &RequestReport<'_>, decision: &'a Decision) -> Finding<'a> {
+        Finding {
+            decision,
+            identified: Identified::of(report, decision.api.as_deref(), &self.key),
+        }
     }
 
     /// Logs an exchange that has ended with its question, or keeps it for its response call.
-    fn keep(&self, call: &Call, metadata: &RequestMetadata<'_>, found: &Decision) {
+    fn keep(&self, call: &Call, report: &RequestReport<'_>, found: &Decision) {
+        let finding = self.finding(report, found);
         let label = found.verdict.label();
         let id = call.correlation_id.as_deref();
         let keys = id.map(|id| {
             let of = |name: &[u8]| self.fingerprinter.of(&call.gateway, name);
-            (of(id), of(&question(metadata)))
+            (of(id), of(&question(report.metadata)))
         });
         if let Some((id, question)) = keys
             && lock(&self.correlation).repeats(id, question, call.at)
@@ -211,10 +246,10 @@ impl Ase {
             id: &id.map_or_else(|| "-".into(), wire::body_text),
             gateway: call.gateway.as_str(),
             mode: ReportMode::Sideband,
-            metadata,
+            metadata: report.metadata,
             decision: sideband_decision(found.verdict),
             verdict: Some(label),
-            found: Some(found),
+            found: Some(&finding),
         });
         let denied = label == VerdictLabel::Blocked;
         let outcome = if denied { End::Denied } else { End::Aborted };

@@ -12,12 +12,14 @@ use ase_core::address::Ipv6Width;
 use ase_core::fault::{FaultCollector, Faults, Fields, Item};
 use thiserror::Error;
 
+use crate::config::real_time::RealTimeSettings;
 use crate::leniency::{Leniency, Tone};
 use crate::secret::Secret;
 use crate::tokens::{Token, Tokens};
 
 mod management;
 pub mod metrics;
+pub mod real_time;
 
 pub use management::ManagementSettings;
 
@@ -55,6 +57,8 @@ pub struct Settings {
     pub keep_alive: KeepAlive,
     /// How much of an IPv6 address one listing covers when no prefix is given.
     pub ipv6_prefix: Ipv6Width,
+    /// The master switches, and what real-time rules do.
+    pub real_time: RealTimeSettings,
     /// How the management port is guarded.
     pub management: ManagementSettings,
     /// Bounds of everything that could grow.
@@ -241,6 +245,7 @@ fn read(fields: &mut Fields<'_, '_>, folder: &Path, overrides: &Overrides) -> Op
         false => KeepAlive::Off,
     };
     let width = fields.integer("ipv6_prefix", 1..=128_u8, 64);
+    let real_time = RealTimeSettings::read(fields);
     let management = ManagementSettings::read(fields);
     let limits = read_limits(fields);
     let metrics = metrics::read(fields, admin_listen);
@@ -256,6 +261,7 @@ fn read(fields: &mut Fields<'_, '_>, folder: &Path, overrides: &Overrides) -> Op
         leniency,
         keep_alive,
         ipv6_prefix: Ipv6Width::new(width).unwrap_or_default(),
+        real_time,
         management,
         limits,
         metrics,
@@ -424,6 +430,7 @@ mod tests {
         assert_eq!(settings.data_listen.to_string(), DEFAULT_DATA_LISTEN);
         assert_eq!(settings.admin_listen.to_string(), DEFAULT_ADMIN_LISTEN);
         assert_eq!(settings.limits, Limits::default());
+        assert_eq!(settings.real_time, RealTimeSettings::default());
         assert_eq!(settings.keep_alive, KeepAlive::On);
     }
 

@@ -4,7 +4,9 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use ase_core::decision::Detection;
 use ase_core::metadata::{RequestFault, ResponseFault};
+use ase_core::registry::{Lure, Pattern};
 use ase_core::transaction::VerdictLabel;
 
 /// One counter.
@@ -64,10 +66,16 @@ pub enum Counter {
     UnknownCalls,
     /// A refusal that was told as 200.
     LenientAnswers,
+    /// A request that broke a real-time rule, whether that blocked it or not.
+    Detected(Detection),
+    /// A client that was not listed because too many others were being listed.
+    ListingsDropped,
+    /// A client's request count that made room for others within its window.
+    SpikeCountsEvicted,
 }
 
 /// Counter groups and names in the order of `GET /v1/counters`.
-const GROUPS: [(&str, &[Counter]); 7] = [
+const GROUPS: [(&str, &[Counter]); 8] = [
     (
         "request parsing errors",
         &[
@@ -141,9 +149,23 @@ const GROUPS: [(&str, &[Counter]); 7] = [
         "data port",
         &[Counter::UnknownCalls, Counter::LenientAnswers],
     ),
+    (
+        "real-time detections",
+        &[
+            Counter::Detected(Detection::Decoy(Lure::InContext)),
+            Counter::Detected(Detection::Decoy(Lure::OutOfContext)),
+            Counter::Detected(Detection::Pattern(Pattern::Protocol)),
+            Counter::Detected(Detection::Pattern(Pattern::Method)),
+            Counter::Detected(Detection::Pattern(Pattern::ContentType)),
+            Counter::Detected(Detection::TokenMissing),
+            Counter::Detected(Detection::ClientSpike),
+            Counter::ListingsDropped,
+            Counter::SpikeCountsEvicted,
+        ],
+    ),
 ];
 
-const SLOTS: usize = 48;
+const SLOTS: usize = 80;
 
 /// All counters; zero at the start.
 #[derive(Debug)]
@@ -247,6 +269,13 @@ impl Counter {
             Self::LogLinesFailed => "lines failed".to_owned(),
             Self::UnknownCalls => "unknown calls".to_owned(),
             Self::LenientAnswers => "lenient answers".to_owned(),
+            Self::Detected(Detection::Decoy(Lure::InContext)) => "decoy in context".to_owned(),
+            Self::Detected(Detection::Decoy(Lure::OutOfContext)) => {
+                "decoy out of context".to_owned()
+            }
+            Self::Detected(detection) => detection.as_str().to_owned(),
+            Self::ListingsDropped => "listings dropped".to_owned(),
+            Self::SpikeCountsEvicted => "spike counts evicted".to_owned(),
         }
     }
 
@@ -293,6 +322,15 @@ impl Counter {
             Self::Verdict(VerdictLabel::Unregistered) => 38,
             Self::Verdict(VerdictLabel::Overloaded) => 39,
             Self::LenientAnswers => 40,
+            Self::Detected(Detection::Decoy(Lure::InContext)) => 48,
+            Self::Detected(Detection::Decoy(Lure::OutOfContext)) => 49,
+            Self::Detected(Detection::Pattern(Pattern::Protocol)) => 50,
+            Self::Detected(Detection::Pattern(Pattern::Method)) => 51,
+            Self::Detected(Detection::Pattern(Pattern::ContentType)) => 52,
+            Self::Detected(Detection::TokenMissing) => 53,
+            Self::Detected(Detection::ClientSpike) => 54,
+            Self::ListingsDropped => 55,
+            Self::SpikeCountsEvicted => 56,
         }
     }
 }

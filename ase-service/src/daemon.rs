@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
+use ase_core::address::Ipv6Width;
 use ase_core::decision::Snapshot;
 use thiserror::Error;
 use tokio::net::TcpListener;
@@ -18,12 +19,14 @@ use crate::ase::Ase;
 use crate::audit::{Audit, AuditError};
 use crate::clock;
 use crate::config::Settings;
+use crate::config::real_time::RealTimeSettings;
 use crate::counters::Counters;
 use crate::data_port;
-use crate::definitions::{self, FolderError};
+use crate::definitions::{Folder, FolderError, Followed};
 use crate::health::Part;
 use crate::lists::{self, ListFileError, Lists};
 use crate::management::{self, ApiFolder, Management};
+use crate::real_time::RealTime;
 use crate::secret::Secret;
 use crate::state::{ListName, State, StateError};
 use crate::telemetry::Telemetry;
@@ -66,6 +69,9 @@ pub enum StartError {
         /// What the system says.
         error: io::Error,
     },
+    /// A thread that the system does not give.
+    #[error("no thread to list clients with: {0}")]
+    Thread(io::Error),
     /// A port that cannot be listened on.
     #[error("{flag} {address}: {error}")]
     Listen {
@@ -114,7 +120,8 @@ impl Daemon {
         telemetry.health.loaded(Part::State);
         let key = Arc::new(state.credential_key()?);
         let (secret, new_secret) = admin_secret(&settings.state_dir.join(SECRET_FILE))?;
-        let published = Arc::new(ArcSwap::from_pointee(registered(&settings)?));
+        let (folder, snapshot) = registered(&settings)?;
+        let published = Arc::new(ArcSwap::from_pointee(snapshot));
         telemetry.health.loaded(Part::Registry);
         let lists = Arc::new(Lists::open(state, Arc::clone(&published), now)?);
         load_list_files(&settings, &lists)?;
@@ -128,7 +135,13 @@ impl Daemon {
             local("--admin-listen", &admin)?,
         );
         let shared = (settings.tokens, settings.limits.clone());
-        let ase = Ase::new(shared, published, Arc::clone(&key), (counters, log));
+        let real_time = real_time(
+            &settings.real_time,
+            settings.ipv6_prefix,
+            (&lists, &counters),
+        )?;
+        let recording = (counters, log);
+        let ase = Ase::new(shared, published, Arc::clone(&key), recording, real_time);
         let ase = ase.lenient(settings.leniency).measured(telemetry);
         let ase = Arc::new(ase);
         let (stop, stopped) = watch::channel(false);
@@ -164,11 +177,7 @@ impl Daemon {
                 (stop, tokio::spawn(data)),
                 (stop_admin, tokio::spawn(admin)),
             ],
-            upkeep: vec![
-                tokio::spawn(expire(Arc::clone(&ase))),
-                tokio::spawn(purge(lists)),
-                tokio::spawn(tell_failures(Arc::clone(&ase))),
-            ],
+            upkeep: upkeep(folder, &ase, lists),
             ase,
             drain: settings.limits.drain,
         })
@@ -222,13 +231,18 @@ fn addresses_json((data, admin): (SocketAddr, SocketAddr)) -> String {
     serde_json::json!({"data": data, "admin": admin}).to_string()
 }
 
-/// The API definitions, with their faults logged.
-fn registered(settings: &Settings) -> Result<Snapshot, StartError> {
-    let Some(folder) = &settings.api_dir else {
+/// The API definitions, with their faults logged, and the folder that they are in.
+fn registered(settings: &Settings) -> Result<(Option<Folder>, Snapshot), StartError> {
+    let switches = settings.real_time.switches;
+    let Some(path) = &settings.api_dir else {
         tracing::warn!("no API is registered: every question is answered 503; set api_dir");
-        return Ok(Snapshot::default());
+        let empty = Snapshot {
+            switches,
+            ..Snapshot::default()
+        };
+        return Ok((None, empty));
     };
-    let found = definitions::load(folder)?;
+    let (folder, found) = Folder::open(path)?;
     for warning in &found.warnings {
         tracing::warn!("{warning}");
     }
@@ -236,14 +250,38 @@ fn registered(settings: &Settings) -> Result<Snapshot, StartError> {
         tracing::error!("{fault}");
     }
     if found.registry.is_empty() {
-        tracing::warn!(folder = %folder.display(), "no API is registered: every question is answered 503");
+        tracing::warn!(folder = %path.display(), "no API is registered: every question is answered 503");
     } else {
         tracing::info!(apis = found.registry.len(), "API definitions loaded");
     }
-    Ok(Snapshot {
+    let snapshot = Snapshot {
         registry: Arc::new(found.registry),
+        switches,
         ..Snapshot::default()
-    })
+    };
+    Ok((Some(folder), snapshot))
+}
+
+fn real_time(
+    settings: &RealTimeSettings,
+    width: Ipv6Width,
+    (lists, counters): (&Arc<Lists>, &Arc<Counters>),
+) -> Result<RealTime, StartError> {
+    let (lists, counters) = (Arc::clone(lists), Arc::clone(counters));
+    let entry = (width, settings.ttl);
+    RealTime::start(lists, counters, entry, settings.counted_clients).map_err(StartError::Thread)
+}
+
+/// What goes on beside the calls.
+fn upkeep(folder: Option<Folder>, ase: &Arc<Ase>, lists: Arc<Lists>) -> Vec<JoinHandle<()>> {
+    let followed = folder.map(|folder| Arc::new(Followed::new(folder, Arc::clone(&lists))));
+    let mut tasks = vec![
+        tokio::spawn(expire(Arc::clone(ase))),
+        tokio::spawn(tell_failures(Arc::clone(ase))),
+        tokio::spawn(purge(lists)),
+    ];
+    tasks.extend(followed.map(|followed| tokio::spawn(followed.follow())));
+    tasks
 }
 
 fn load_list_files(settings: &Settings, lists: &Lists) -> Result<(), StartError> {

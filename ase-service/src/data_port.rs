@@ -142,7 +142,7 @@ async fn take(ase: Arc<Ase>, request: Request<Incoming>, target: Target) -> Answ
     let began = Instant::now();
     match target {
         Target::Request => {
-            let answer = ase.request(&call, &body);
+            let answer = ase.request(&call, &body).await;
             ase.telemetry.question_time.record(began.elapsed());
             answer
         }

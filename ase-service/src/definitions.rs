@@ -1,14 +1,28 @@
-//! API definitions from a folder of `*.json` files; the file's name is the API's id.
+//! API definitions from a folder of `*.json` files, followed while ASE runs; the file's name is the API's id.
 //!
-//! A file with faults is left out with all its faults named, and takes no other file down.
+//! A file with faults takes no other file down and never replaces its good version: that one stays until a good one comes
+//! or the file is removed. Of two definitions of one host and path the one that was there first stays.
+//!
+//! The folder is looked at four times a second rather than watched: a look is one `stat` per file, and it means the same on every
+//! file system, over symbolic links and on mounted configuration, where notices of changes get lost.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use ase_core::api_id::ApiId;
 use ase_core::registry::{ApiDefinition, Registry};
 use thiserror::Error;
+
+use crate::lists::Lists;
+
+mod file;
+
+use file::{File, Sight};
+
+/// Between two looks at the folder.
+pub const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// What a folder held.
 #[derive(Debug, Default)]
@@ -29,37 +43,176 @@ pub struct FolderError {
     error: io::Error,
 }
 
-/// Reads every definition of `folder`.
+/// A folder and the definitions that it has given so far.
+#[derive(Debug)]
+pub struct Folder {
+    path: PathBuf,
+    files: BTreeMap<PathBuf, File>,
+}
+
+/// What a look at the folder has brought.
+#[derive(Debug, Default)]
+pub struct Change {
+    /// The new set, when it is another than before.
+    pub registry: Option<Registry>,
+    /// What is wrong with the files that have changed.
+    pub faults: Vec<String>,
+    /// What an operator should look at in them.
+    pub warnings: Vec<String>,
+}
+
+/// The folder in use: what it gives is published.
+#[derive(Debug)]
+pub struct Followed {
+    folder: Mutex<Folder>,
+    lists: Arc<Lists>,
+}
+
+/// Reads every definition of `folder` once.
 ///
 /// # Errors
 /// When the folder itself cannot be read.
 pub fn load(folder: &Path) -> Result<Definitions, FolderError> {
-    let of_folder = |error| FolderError {
-        path: folder.to_path_buf(),
-        error,
-    };
-    let mut found = Definitions::default();
-    let mut good = BTreeMap::new();
-    for path in files(folder).map_err(of_folder)? {
-        let name = path.display();
-        match read(&path) {
-            Err(faults) => found
-                .faults
-                .extend(faults.iter().map(|fault| format!("{name}: {fault}"))),
-            Ok((api, warnings)) => {
-                found
-                    .warnings
-                    .extend(warnings.iter().map(|warning| format!("{name}: {warning}")));
-                good.insert(api.id().as_str().to_owned(), api);
+    Folder::open(folder).map(|(_, definitions)| definitions)
+}
+
+impl Folder {
+    /// Reads every definition.
+    ///
+    /// # Errors
+    /// When the folder itself cannot be read.
+    pub fn open(path: &Path) -> Result<(Self, Definitions), FolderError> {
+        let mut folder = Self {
+            path: path.to_path_buf(),
+            files: BTreeMap::new(),
+        };
+        let change = folder.look(Sight::First)?;
+        let definitions = Definitions {
+            registry: change.registry.unwrap_or_default(),
+            faults: change.faults,
+            warnings: change.warnings,
+        };
+        Ok((folder, definitions))
+    }
+
+    /// Reads what has changed. A file that is faulty or missing is looked at again before that counts: it may just be being written.
+    ///
+    /// # Errors
+    /// When the folder itself cannot be read; then everything stays as it was.
+    pub fn look_again(&mut self) -> Result<Change, FolderError> {
+        self.look(Sight::Later)
+    }
+
+    fn look(&mut self, sight: Sight) -> Result<Change, FolderError> {
+        let present = present(&self.path).map_err(|error| FolderError {
+            path: self.path.clone(),
+            error,
+        })?;
+        let mut change = Change::default();
+        let before = self.files.len();
+        self.files
+            .retain(|path, file| present.contains(path) || !file.is_gone());
+        let mut moved = self.files.len() != before;
+        for path in &present {
+            let file = self.files.entry(path.clone()).or_default();
+            moved |= file.look(path, sight, &mut change);
+        }
+        if moved {
+            self.settle(&mut change.faults);
+            change.registry = compile(&self.files, &mut change.faults);
+        }
+        Ok(change)
+    }
+
+    /// Lets each new version in whose place is free; what has not changed keeps its place.
+    fn settle(&mut self, faults: &mut Vec<String>) {
+        let mut taken: Vec<ApiDefinition> = self
+            .files
+            .values()
+            .filter(|file| file.candidate.is_none())
+            .filter_map(|file| file.live.clone())
+            .collect();
+        for (path, file) in &mut self.files {
+            let Some(candidate) = file.candidate.take() else {
+                continue;
+            };
+            match occupant(&taken, &candidate) {
+                None => file.live = Some(candidate),
+                Some(first) => {
+                    faults.push(format!(
+                        "{}: {}",
+                        path.display(),
+                        occupied(&candidate, first)
+                    ));
+                    file.candidate = Some(candidate);
+                    file.live = file
+                        .live
+                        .take()
+                        .filter(|old| occupant(&taken, old).is_none());
+                }
+            }
+            taken.extend(file.live.clone());
+        }
+    }
+}
+
+impl Followed {
+    /// Publishes through `lists` what `folder` gives from now on.
+    #[must_use]
+    pub fn new(folder: Folder, lists: Arc<Lists>) -> Self {
+        Self {
+            folder: Mutex::new(folder),
+            lists,
+        }
+    }
+
+    /// Looks at the folder, publishes what has changed, and logs every fault. A change to a good file holds when this returns.
+    /// Reads files: run it off the request path.
+    ///
+    /// # Errors
+    /// When the folder cannot be read; then everything stays as it was.
+    pub fn reload(&self) -> Result<Vec<String>, FolderError> {
+        // A panic under the lock leaves whole files, each with its last good version.
+        let mut folder = self.folder.lock().unwrap_or_else(PoisonError::into_inner);
+        let change = folder.look_again()?;
+        for warning in &change.warnings {
+            tracing::warn!("{warning}");
+        }
+        for fault in &change.faults {
+            tracing::error!("{fault}");
+        }
+        if let Some(registry) = change.registry {
+            let apis = registry.len();
+            self.lists.set_registry(Arc::new(registry));
+            tracing::info!(apis, "API definitions changed");
+        }
+        Ok(change.faults)
+    }
+
+    /// Reloads again and again.
+    pub async fn follow(self: Arc<Self>) {
+        let mut ticks = tokio::time::interval(LOOK_EVERY);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut readable = true;
+        loop {
+            ticks.tick().await;
+            let followed = Arc::clone(&self);
+            match tokio::task::spawn_blocking(move || followed.reload()).await {
+                Ok(Ok(_)) => readable = true,
+                Ok(Err(error)) if readable => {
+                    readable = false;
+                    tracing::error!(%error, "the API definitions stay as they are");
+                }
+                Ok(Err(_)) => {}
+                Err(error) => tracing::error!(%error, "a look at the API definitions broke off"),
             }
         }
     }
-    found.registry = compile(folder, good, &mut found.faults);
-    Ok(found)
 }
 
-fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
+/// The definition files of a folder.
+fn present(folder: &Path) -> io::Result<BTreeSet<PathBuf>> {
+    let mut files = BTreeSet::new();
     for entry in std::fs::read_dir(folder)? {
         let path = entry?.path();
         // Editors leave hidden files beside the real ones.
@@ -71,44 +224,33 @@ fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
             .is_some_and(|extension| extension == "json")
             && !hidden
         {
-            files.push(path);
+            files.insert(path);
         }
     }
-    files.sort();
     Ok(files)
 }
 
-fn read(path: &Path) -> Result<(ApiDefinition, Vec<String>), Vec<String>> {
-    let name = path.file_stem().unwrap_or_default().to_string_lossy();
-    let id = ApiId::parse(&name)
-        .map_err(|error| vec![format!("the file's name is the API's id: {error}")])?;
-    let document = std::fs::read(path).map_err(|error| vec![error.to_string()])?;
-    match ApiDefinition::from_json(id, &document) {
-        Ok((api, warnings)) => Ok((api, warnings.iter().map(ToString::to_string).collect())),
-        Err(faults) => Err(faults.iter().map(ToString::to_string).collect()),
+fn occupant<'a>(taken: &'a [ApiDefinition], api: &ApiDefinition) -> Option<&'a ApiDefinition> {
+    taken
+        .iter()
+        .find(|other| other.host() == api.host() && other.base_path() == api.base_path())
+}
+
+fn occupied(api: &ApiDefinition, first: &ApiDefinition) -> String {
+    let (host, path, first) = (api.host(), api.base_path(), first.id().as_str());
+    format!("hostname {host} and url {path} are those of {first:?} already")
+}
+
+/// Never fails: files have names of their own, and [`Folder::settle`] lets nobody into a taken place.
+fn compile(files: &BTreeMap<PathBuf, File>, faults: &mut Vec<String>) -> Option<Registry> {
+    match Registry::compile(files.values().filter_map(|file| file.live.clone())) {
+        Ok(registry) => Some(registry),
+        Err(conflicts) => {
+            faults.extend(conflicts.iter().map(ToString::to_string));
+            None
+        }
     }
 }
 
-/// Compiles what can stand together: of two definitions of one host and path the first by id stays.
-fn compile(
-    folder: &Path,
-    mut good: BTreeMap<String, ApiDefinition>,
-    all: &mut Vec<String>,
-) -> Registry {
-    loop {
-        let before = good.len();
-        match Registry::compile(good.values().cloned()) {
-            Ok(registry) => return registry,
-            Err(faults) => {
-                for fault in faults.iter() {
-                    let file = folder.join(format!("{}.json", fault.path()));
-                    all.push(format!("{}: {}", file.display(), fault.rule()));
-                    good.remove(fault.path());
-                }
-            }
-        }
-        if good.len() == before {
-            return Registry::default();
-        }
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use ase_core::decision::{Decision, IdentifiedCredential};
+use ase_core::decision::{Decision, Identified, IdentifiedCredential};
 use ase_core::headers::Headers;
 use ase_core::identity::Place;
 use ase_core::json::{self, Object};
@@ -44,7 +44,16 @@ pub struct RequestFacts<'a> {
     /// What ASE said, or would have said.
     pub verdict: Option<VerdictLabel>,
     /// What ASE found; `None` when the report lacks something required.
-    pub found: Option<&'a Decision>,
+    pub found: Option<&'a Finding<'a>>,
+}
+
+/// What ASE found in a request.
+#[derive(Clone, Debug)]
+pub struct Finding<'a> {
+    /// What it decided.
+    pub decision: &'a Decision,
+    /// Whom the request may come from.
+    pub identified: Identified,
 }
 
 /// When an exchange began.
@@ -54,6 +63,16 @@ pub enum Started {
     At(UnixMillis),
     /// Not at the time that the gateway gave, which is too far away; near this bound.
     Clamped(UnixMillis),
+}
+
+impl Started {
+    /// The instant.
+    #[must_use]
+    pub fn at(self) -> UnixMillis {
+        match self {
+            Self::At(at) | Self::Clamped(at) => at,
+        }
+    }
 }
 
 /// How an exchange was reported.
@@ -185,7 +204,7 @@ fn write_request(o: &mut Object<'_>, facts: &RequestFacts<'_>) {
     let secret_names: Vec<String> = facts
         .found
         .iter()
-        .flat_map(|found| &found.credentials)
+        .flat_map(|found| &found.identified.credentials)
         .filter(|credential| credential.place != Place::Cookie)
         .map(|credential| credential.name.clone())
         .collect();
@@ -219,8 +238,8 @@ fn write_request(o: &mut Object<'_>, facts: &RequestFacts<'_>) {
 }
 
 fn write_judgement(o: &mut Object<'_>, facts: &RequestFacts<'_>) {
-    if let Some(api) = facts.found.and_then(|found| found.api.as_ref()) {
-        o.text("api", api.as_str().as_bytes());
+    if let Some(api) = facts.found.and_then(|found| found.decision.api.as_ref()) {
+        o.text("api", api.id().as_str().as_bytes());
     }
     o.text("decision", facts.decision.as_str().as_bytes());
     if let Some(cause) = facts.decision.cause() {
@@ -232,22 +251,34 @@ fn write_judgement(o: &mut Object<'_>, facts: &RequestFacts<'_>) {
     let Some(found) = facts.found else {
         return;
     };
-    if let Some(listing) = &found.listing {
+    if let Some(listing) = &found.decision.listing {
         o.object("listed", |l| {
             l.text("identifier", listing.identifier.to_string().as_bytes());
             l.text("source", listing.source.as_str().as_bytes());
             l.text("reason", cut(&listing.reason, MAX_VALUE_BYTES));
         });
     }
-    if !found.credentials.is_empty() {
+    if let Some(detection) = found.decision.detection {
+        o.object("detected", |d| {
+            d.text("rule", detection.as_str().as_bytes());
+            if let Some(attack) = detection.attack_id() {
+                d.number("attack_id", u64::from(attack));
+            }
+        });
+    }
+    let Identified {
+        credentials,
+        left_out,
+    } = &found.identified;
+    if !credentials.is_empty() {
         o.array("credentials", |a| {
-            for credential in found.credentials.iter().take(MAX_CREDENTIALS) {
+            for credential in credentials.iter().take(MAX_CREDENTIALS) {
                 a.object(|c| write_credential(c, credential));
             }
         });
     }
-    let unlogged = found.credentials.len().saturating_sub(MAX_CREDENTIALS);
-    let left_out = found.credentials_left_out.saturating_add(unlogged);
+    let unlogged = credentials.len().saturating_sub(MAX_CREDENTIALS);
+    let left_out = left_out.saturating_add(unlogged);
     if left_out > 0 {
         o.number(
             "credentials_left_out",

@@ -22,6 +22,7 @@ pub mod health;
 pub mod leniency;
 pub mod lists;
 pub mod management;
+pub mod real_time;
 pub mod replay;
 pub mod secret;
 pub mod state;

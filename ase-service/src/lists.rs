@@ -167,6 +167,14 @@ impl Lists {
         Ok(Removed::Entries(manual.len()))
     }
 
+    /// Publishes another set of API definitions.
+    pub fn set_registry(&self, registry: Arc<Registry>) {
+        let _owner = self.owner();
+        let mut snapshot = Snapshot::clone(&self.published.load());
+        snapshot.registry = registry;
+        self.published.store(Arc::new(snapshot));
+    }
+
     /// Takes expired entries off both lists.
     ///
     /// # Errors

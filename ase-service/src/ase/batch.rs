@@ -1,7 +1,8 @@
 //! A batch of finished transactions: every line is dealt with, or none is taken.
 //!
 //! Room in the access log's queue is reserved for all new records before one is taken, and a record is remembered in the same
-//! step, so a gateway may send a batch again as often as it likes.
+//! step, so a gateway may send a batch again as often as it likes. The effects of a decision come from the record only where no
+//! question asked for it before.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -10,7 +11,7 @@ use ase_core::json;
 use ase_core::metadata::{RequestFault, RequestReport};
 use ase_core::time::UnixMillis;
 use ase_core::transaction::wire::read_record;
-use ase_core::transaction::{Transaction, VerdictLabel};
+use ase_core::transaction::{FailureClass, GatewayDecision, Mode, Transaction, VerdictLabel};
 use ase_core::wire;
 
 use super::answer::Answer;
@@ -19,6 +20,7 @@ use crate::access_log::NoRoom;
 use crate::counters::Counter;
 use crate::exchange::{Ending, Line, ReportMode, RequestFacts, RequestHalf, Started};
 use crate::fingerprint::Fingerprint;
+use crate::real_time::Deed;
 
 /// A gateway's time further back than this is not believed: longer than a gateway retries a batch.
 const MAX_PAST: Duration = Duration::from_secs(600);
@@ -34,12 +36,20 @@ const MAX_LINES: usize = 200_000;
 /// The lines of one batch, read.
 #[derive(Default)]
 struct Batch {
-    records: Vec<(Fingerprint, Line)>,
+    records: Vec<Record>,
     rejected: u64,
     /// The first of the rejected lines.
     named: Vec<(usize, String)>,
     incomplete: u64,
     clamped: u64,
+}
+
+/// One record, read.
+struct Record {
+    id: Fingerprint,
+    line: Line,
+    /// What it asks for beside its line; `None` when its question has asked for it.
+    deed: Option<Deed>,
 }
 
 impl Ase {
@@ -57,7 +67,7 @@ impl Ase {
             return Answer::TooLarge;
         }
         let batch = self.read(call, body);
-        let (accepted, duplicates) = match self.take(batch.records) {
+        let (accepted, duplicates) = match self.take(batch.records, call.now) {
             Ok(taken) => taken,
             Err(NoRoom::Full) => return self.overloaded(),
             Err(NoRoom::Never) => {
@@ -107,8 +117,8 @@ impl Ase {
                 Ok(transaction) => {
                     let id = transaction.id.as_str().as_bytes();
                     let id = self.fingerprinter.of(&call.gateway, id);
-                    let line = self.line_of(call, &transaction, &mut batch);
-                    batch.records.push((id, line));
+                    let (line, deed) = self.line_of(call, &transaction, &mut batch);
+                    batch.records.push(Record { id, line, deed });
                 }
                 Err(fault) => batch.reject(number, fault.to_string()),
             }
@@ -116,20 +126,34 @@ impl Ase {
         batch
     }
 
-    fn line_of(&self, call: &Call, transaction: &Transaction<'_>, batch: &mut Batch) -> Line {
-        let found = match RequestReport::of(&transaction.request) {
-            Ok(report) => Some(self.decide(&report, call.now)),
-            Err(_) => {
-                batch.incomplete = batch.incomplete.saturating_add(1);
-                None
-            }
-        };
+    fn line_of(
+        &self,
+        call: &Call,
+        transaction: &Transaction<'_>,
+        batch: &mut Batch,
+    ) -> (Line, Option<Deed>) {
         let started = clamped(transaction.started, call.now);
+        let report = RequestReport::of(&transaction.request).ok();
+        if report.is_none() {
+            batch.incomplete = batch.incomplete.saturating_add(1);
+        }
+        let snapshot = self.snapshot.load();
+        let deed = report
+            .as_ref()
+            .map(|report| self.decide(report, &snapshot, (call.now, started.at())));
+        let found = report
+            .as_ref()
+            .zip(deed.as_ref())
+            .map(|(report, deed)| self.finding(report, &deed.decision));
         match started {
             Started::At(_) => {}
             Started::Clamped(_) => batch.clamped = batch.clamped.saturating_add(1),
         }
-        let own_label = || found.as_ref().map(|found| unasked(found.verdict.label()));
+        let own_label = || {
+            found
+                .as_ref()
+                .map(|found| unasked(found.decision.verdict.label()))
+        };
         let half = RequestHalf::of(&RequestFacts {
             started,
             id: transaction.id.as_str(),
@@ -140,30 +164,77 @@ impl Ase {
             verdict: transaction.verdict.or_else(own_label),
             found: found.as_ref(),
         });
-        half.finish(&Ending {
+        let line = half.finish(&Ending {
             outcome: transaction.end,
             response: transaction.response.as_ref(),
             duration: Some(transaction.duration),
             asked_for: transaction.asked_for,
-        })
+        });
+        drop(found);
+        let deed = match question_of(transaction) {
+            Question::Asked => None,
+            Question::NotAsked => deed,
+        };
+        (line, deed)
     }
 
-    /// Queues every record that is new, and says how many were and were not.
-    fn take(&self, records: Vec<(Fingerprint, Line)>) -> Result<(usize, usize), NoRoom> {
+    /// Queues every record that is new, carries out its effects, and says how many were new and how many were not.
+    fn take(&self, records: Vec<Record>, now: UnixMillis) -> Result<(usize, usize), NoRoom> {
         let total = records.len();
         let mut seen = lock(&self.seen);
         let mut of_batch = HashSet::with_capacity(total);
         let new: Vec<_> = records
             .into_iter()
-            .filter(|(id, _)| !seen.contains(id) && of_batch.insert(*id))
+            .filter(|Record { id, .. }| !seen.contains(id) && of_batch.insert(*id))
             .collect();
         let accepted = new.len();
         let mut room = self.log.reserve(accepted)?;
-        for (id, line) in new {
+        let snapshot = self.snapshot.load();
+        for Record { id, line, deed } in new {
             seen.insert(id);
             room.log(line);
+            if let Some(deed) = deed {
+                // Nobody waits: the request was answered long ago.
+                drop(self.real_time.carry_out(&deed, &snapshot, now));
+            }
         }
         Ok((accepted, total.saturating_sub(accepted)))
+    }
+}
+
+/// Whether ASE has decided on a record's request before, so that its effects have been carried out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Question {
+    Asked,
+    NotAsked,
+}
+
+/// A question that may have reached ASE counts as asked: what it missed comes with the client's next one.
+fn question_of(transaction: &Transaction<'_>) -> Question {
+    match (transaction.mode, transaction.decision) {
+        (Mode::Async, _) | (Mode::Sync, GatewayDecision::Async) => Question::NotAsked,
+        (Mode::Sync, GatewayDecision::FailOpen(class) | GatewayDecision::FailedClosed(class)) => {
+            match class {
+                FailureClass::Unreachable
+                | FailureClass::Undecidable
+                | FailureClass::AseRejected
+                | FailureClass::Ase5xx
+                | FailureClass::NotDispatched
+                | FailureClass::Misconfigured
+                | FailureClass::CoolingDown => Question::NotAsked,
+                FailureClass::Timeout
+                | FailureClass::BadReply
+                | FailureClass::ResetAfterHeaders => Question::Asked,
+            }
+        }
+        (
+            Mode::Sync,
+            GatewayDecision::Verdict
+            | GatewayDecision::Unregistered
+            | GatewayDecision::Denied
+            | GatewayDecision::UnregisteredBlocked
+            | GatewayDecision::Undecided,
+        ) => Question::Asked,
     }
 }
 

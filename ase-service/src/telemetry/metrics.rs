@@ -26,7 +26,7 @@ enum Label {
 }
 
 /// A group that has no line here gets the label `event`.
-const NAMINGS: [Naming; 7] = [
+const NAMINGS: [Naming; 8] = [
     Naming {
         group: "request parsing errors",
         metric: "ase_request_errors_total",
@@ -68,6 +68,12 @@ const NAMINGS: [Naming; 7] = [
         metric: "ase_data_port_events_total",
         label: Label::Value("event"),
         help: "Events of the data port.",
+    },
+    Naming {
+        group: "real-time detections",
+        metric: "ase_real_time_detections_total",
+        label: Label::Value("event"),
+        help: "Requests that broke a real-time rule, and what the rules had no room for.",
     },
 ];
 

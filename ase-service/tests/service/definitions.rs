@@ -1,8 +1,10 @@
 //! API definitions: a broken file takes no other down.
 
+use std::time::{Duration, Instant};
+
 use serde_json::json;
 
-use crate::harness::{Ase, prepared, question};
+use crate::harness::{Ase, prepared, question, wait_for};
 
 #[test]
 fn broken_definitions_do_not_take_the_others_down() {
@@ -49,4 +51,38 @@ fn without_definitions_every_question_is_answered_as_unregistered() {
     let reply = ase.ask("1", &question("192.0.2.1", "/shop"));
     assert_eq!((reply.status, reply.verdict()), (503, "unregistered"));
     assert_eq!(ase.stop()[0]["decision"], json!("unregistered"));
+}
+
+#[test]
+fn a_change_in_the_folder_is_live_within_a_second_and_a_bad_one_never() {
+    let ase = Ase::start();
+    let apis = ase.folder.path().join("apis");
+    let status = |url: &str| ase.ask("1", &question("192.0.2.1", url)).status;
+    assert_eq!(status("/pay"), 503);
+    let pay = crate::harness::SHOP.replace("/shop", "/pay");
+    std::fs::write(apis.join("pay.json"), &pay).unwrap();
+    let began = Instant::now();
+    wait_for("the new API", || (status("/pay") == 200).then_some(()));
+    assert!(
+        began.elapsed() < Duration::from_secs(1),
+        "{:?}",
+        began.elapsed()
+    );
+    std::fs::write(apis.join("shop.json"), "{\"api_metadata\": {}}").unwrap();
+    std::fs::write(apis.join("pay.json"), pay.replace("/pay", "/paid")).unwrap();
+    wait_for("the changed API", || (status("/paid") == 200).then_some(()));
+    assert_eq!((status("/pay"), status("/shop")), (503, 200));
+    std::fs::remove_file(apis.join("pay.json")).unwrap();
+    wait_for("the removed API", || (status("/paid") == 503).then_some(()));
+    assert_eq!(status("/shop"), 200);
+}
+
+#[test]
+fn a_change_of_definitions_keeps_the_lists() {
+    let ase = Ase::start();
+    ase.deny(&json!({"type": "ip", "value": "192.0.2.1"}));
+    let catalog = crate::harness::CATALOG.replace("false", "true");
+    std::fs::write(ase.folder.path().join("apis/catalog.json"), catalog).unwrap();
+    let status = || ase.ask("1", &question("192.0.2.1", "/catalog")).status;
+    wait_for("blocking", || (status() == 403).then_some(()));
 }

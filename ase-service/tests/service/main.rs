@@ -16,6 +16,7 @@ mod lists;
 mod management;
 mod observability;
 mod processes;
+mod real_time;
 mod redaction;
 mod replays;
 mod statuses;
