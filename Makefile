@@ -140,6 +140,12 @@ deny: $(DENY_STAMP)
 bench-micro: toolchain ## micro benchmarks of the decision and of look-ups
 	cargo bench --locked -p ase-bench
 
+# ASE_BENCH_ROUNDS and ASE_BENCH_ENTRIES make it shorter or smaller.
+.PHONY: bench-ase
+bench-ase: ase ## load on the daemon beside a bare hyper server, with a million list entries and 200 APIs
+	cargo build --locked --release -p ase-bench --bin bench-ase
+	'$(TARGET_DIR)/release/bench-ase' '$(ASE)'
+
 ##@ Clean up
 
 .PHONY: clean

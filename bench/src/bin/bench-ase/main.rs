@@ -1,0 +1,152 @@
+//! Load on a real `ase`, beside a bare hyper server that returns 200 for the same bytes, in one run.
+//!
+//! Rounds alternate between the two, so that what else the machine does hits both; medians and spread are told, and ratios count, not absolute numbers.
+//! Server and generator run on different cores where there are two. Traffic stays on loopback. Usage: `bench-ase ASE_BINARY`.
+#![expect(clippy::print_stdout, reason = "the table is the program's result")]
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+
+mod decision;
+mod generator;
+mod population;
+mod server;
+mod statistics;
+mod workload;
+mod yardstick;
+
+use generator::{Outcome, Pace};
+use server::Server;
+use statistics::{median, spread};
+use workload::Workload;
+
+/// Connections of the generator.
+const CONNECTIONS: usize = 32;
+/// Length of one round.
+const ROUND: Duration = Duration::from_secs(3);
+/// Rounds per server and workload.
+const ROUNDS: usize = 5;
+/// List entries.
+const ENTRIES: u32 = 1_000_000;
+
+fn main() -> Result<()> {
+    let mut arguments = std::env::args_os().skip(1);
+    let program = arguments.next().context("usage: bench-ase ASE_BINARY")?;
+    if program == "yardstick" {
+        return yardstick::serve();
+    }
+    let rounds = environment("ASE_BENCH_ROUNDS", ROUNDS)?;
+    let entries = environment("ASE_BENCH_ENTRIES", ENTRIES)?;
+    server::keep_off_the_servers_core();
+    let program = PathBuf::from(program);
+    decision::report(entries)?;
+    let home = tempfile::tempdir()?;
+    let empty = resident_when_empty(&program)?;
+    population::fill(&program, home.path(), entries)?;
+    let started = Instant::now();
+    let ase = Server::ase(&program, home.path())?;
+    let full = ase.resident_bytes()?;
+    println!(
+        "memory    {entries} entries: {:.0} bytes of RSS each ({:.1} MB, {:.1} MB when empty); ready after {:.1} s",
+        (full.saturating_sub(empty)) as f64 / f64::from(entries),
+        full as f64 / 1e6,
+        empty as f64 / 1e6,
+        started.elapsed().as_secs_f64()
+    );
+    let yardstick = Server::yardstick()?;
+    compare("log off", &Workload::questions(), rounds, &ase, &yardstick)?;
+    compare(
+        "all on",
+        &Workload::transactions(),
+        rounds,
+        &ase,
+        &yardstick,
+    )?;
+    Ok(())
+}
+
+fn environment<T: std::str::FromStr>(name: &str, default: T) -> Result<T> {
+    match std::env::var(name) {
+        Ok(text) => text
+            .parse()
+            .ok()
+            .with_context(|| format!("{name}={text:?} is not a number")),
+        Err(_) => Ok(default),
+    }
+}
+
+/// A daemon with the same APIs and no entry.
+fn resident_when_empty(program: &std::path::Path) -> Result<u64> {
+    let home = tempfile::tempdir()?;
+    population::fill(program, home.path(), 0)?;
+    Server::ase(program, home.path())?.resident_bytes()
+}
+
+/// Peak rate in alternating rounds, then latency at half of the yardstick's peak.
+fn compare(
+    name: &str,
+    workload: &Workload,
+    rounds: usize,
+    ase: &Server,
+    yardstick: &Server,
+) -> Result<()> {
+    let servers = [yardstick, ase];
+    let mut peaks: [Vec<Outcome>; 2] = [Vec::new(), Vec::new()];
+    for round in 0..=rounds {
+        for (server, peaks) in servers.iter().zip(&mut peaks) {
+            let outcome = generator::run(server, workload, Pace::Closed, ROUND, CONNECTIONS)?;
+            // The first round warms caches and connections.
+            if round > 0 {
+                peaks.push(outcome);
+            }
+        }
+    }
+    let of =
+        |peaks: &[Outcome], what: fn(&Outcome) -> f64| peaks.iter().map(what).collect::<Vec<f64>>();
+    let [bare, ours] = &peaks;
+    let (bare_rate, our_rate) = (of(bare, Outcome::rate), of(ours, Outcome::rate));
+    let (bare_cpu, our_cpu) = (of(bare, Outcome::cpu_us), of(ours, Outcome::cpu_us));
+    let rates = median(&our_rate) / median(&bare_rate);
+    let costs = median(&bare_cpu) / median(&our_cpu);
+    println!(
+        "{name:9} peak       yardstick {:8.0}/s {}   ase {:8.0}/s {}   ratio {rates:.2}",
+        median(&bare_rate),
+        spread(&bare_rate),
+        median(&our_rate),
+        spread(&our_rate)
+    );
+    println!(
+        "{name:9} CPU/call   yardstick {:8.2} us {}  ase {:8.2} us {}  ratio {costs:.2}",
+        median(&bare_cpu),
+        spread(&bare_cpu),
+        median(&our_cpu),
+        spread(&our_cpu)
+    );
+    println!(
+        "{name:9} busy       yardstick {:8.0} %              ase {:8.0} %   of the server's core",
+        100.0 * median(&of(bare, Outcome::busy)),
+        100.0 * median(&of(ours, Outcome::busy))
+    );
+    let pace = Pace::Open {
+        per_second: median(&bare_rate) / 2.0,
+    };
+    let mut tails: [Vec<f64>; 2] = [Vec::new(), Vec::new()];
+    for _ in 0..rounds {
+        for (server, tails) in servers.iter().zip(&mut tails) {
+            let outcome = generator::run(server, workload, pace, ROUND, CONNECTIONS)?;
+            tails.push(outcome.percentile_us(0.99));
+        }
+    }
+    let [bare, ours] = &tails;
+    println!(
+        "{name:9} p99 @half  yardstick {:8.0} us {}  ase {:8.0} us {}  ratio {:.2}",
+        median(bare),
+        spread(bare),
+        median(ours),
+        spread(ours),
+        median(ours) / median(bare)
+    );
+    Ok(())
+}
