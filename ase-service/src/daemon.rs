@@ -124,6 +124,8 @@ impl Daemon {
         let published = Arc::new(ArcSwap::from_pointee(snapshot));
         telemetry.health.loaded(Part::Registry);
         let lists = Arc::new(Lists::open(state, Arc::clone(&published), now)?);
+        lists.set_switches(settings.real_time.switches)?;
+        let followed = folder.map(|folder| Arc::new(Followed::new(folder, Arc::clone(&lists))));
         load_list_files(&settings, &lists)?;
         telemetry.health.loaded(Part::Lists);
         let counters = Arc::new(Counters::default());
@@ -151,7 +153,7 @@ impl Daemon {
         let management = Management {
             ase: Arc::clone(&ase),
             lists: Arc::clone(&lists),
-            apis: ApiFolder::new(settings.api_dir.clone(), Arc::clone(&lists)),
+            apis: ApiFolder::new(settings.api_dir, Arc::clone(&lists), followed.clone()),
             key,
             secret: ArcSwap::from_pointee(secret),
             audit: Audit::open(&settings.state_dir)?,
@@ -177,7 +179,7 @@ impl Daemon {
                 (stop, tokio::spawn(data)),
                 (stop_admin, tokio::spawn(admin)),
             ],
-            upkeep: upkeep(folder, &ase, lists),
+            upkeep: upkeep(followed, &ase, lists),
             ase,
             drain: settings.limits.drain,
         })
@@ -233,14 +235,9 @@ fn addresses_json((data, admin): (SocketAddr, SocketAddr)) -> String {
 
 /// The API definitions, with their faults logged, and the folder that they are in.
 fn registered(settings: &Settings) -> Result<(Option<Folder>, Snapshot), StartError> {
-    let switches = settings.real_time.switches;
     let Some(path) = &settings.api_dir else {
         tracing::warn!("no API is registered: every question is answered 503; set api_dir");
-        let empty = Snapshot {
-            switches,
-            ..Snapshot::default()
-        };
-        return Ok((None, empty));
+        return Ok((None, Snapshot::default()));
     };
     let (folder, found) = Folder::open(path)?;
     for warning in &found.warnings {
@@ -256,7 +253,6 @@ fn registered(settings: &Settings) -> Result<(Option<Folder>, Snapshot), StartEr
     }
     let snapshot = Snapshot {
         registry: Arc::new(found.registry),
-        switches,
         ..Snapshot::default()
     };
     Ok((Some(folder), snapshot))
@@ -273,8 +269,11 @@ fn real_time(
 }
 
 /// What goes on beside the calls.
-fn upkeep(folder: Option<Folder>, ase: &Arc<Ase>, lists: Arc<Lists>) -> Vec<JoinHandle<()>> {
-    let followed = folder.map(|folder| Arc::new(Followed::new(folder, Arc::clone(&lists))));
+fn upkeep(
+    followed: Option<Arc<Followed>>,
+    ase: &Arc<Ase>,
+    lists: Arc<Lists>,
+) -> Vec<JoinHandle<()>> {
     let mut tasks = vec![
         tokio::spawn(expire(Arc::clone(ase))),
         tokio::spawn(tell_failures(Arc::clone(ase))),

@@ -9,7 +9,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use ase_core::registry::{ApiDefinition, Registry};
@@ -103,6 +103,15 @@ impl Folder {
         self.look(Sight::Later)
     }
 
+    /// Spares a file that was removed on purpose the second look.
+    fn forget_if_gone(&mut self, path: &Path) {
+        if !path.exists()
+            && let Some(file) = self.files.get_mut(path)
+        {
+            file.is_gone();
+        }
+    }
+
     fn look(&mut self, sight: Sight) -> Result<Change, FolderError> {
         let present = present(&self.path).map_err(|error| FolderError {
             path: self.path.clone(),
@@ -172,8 +181,15 @@ impl Followed {
     /// # Errors
     /// When the folder cannot be read; then everything stays as it was.
     pub fn reload(&self) -> Result<Vec<String>, FolderError> {
+        self.look(&mut self.folder())
+    }
+
+    fn folder(&self) -> MutexGuard<'_, Folder> {
         // A panic under the lock leaves whole files, each with its last good version.
-        let mut folder = self.folder.lock().unwrap_or_else(PoisonError::into_inner);
+        self.folder.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn look(&self, folder: &mut Folder) -> Result<Vec<String>, FolderError> {
         let change = folder.look_again()?;
         for warning in &change.warnings {
             tracing::warn!("{warning}");
@@ -187,6 +203,21 @@ impl Followed {
             tracing::info!(apis, "API definitions changed");
         }
         Ok(change.faults)
+    }
+
+    /// Runs a change of one file, and of what is published, while nobody looks at the folder, and then looks: what the
+    /// change has published stays published.
+    ///
+    /// # Errors
+    /// Those of `change`.
+    pub fn change<T, E>(&self, path: &Path, change: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+        let mut folder = self.folder();
+        let done = change()?;
+        folder.forget_if_gone(path);
+        if let Err(error) = self.look(&mut folder) {
+            tracing::error!(%error, "the API definitions stay as they are");
+        }
+        Ok(done)
     }
 
     /// Reloads again and again.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
-use ase_core::decision::Snapshot;
+use ase_core::decision::{Snapshot, Switch, Switches};
 use ase_core::identifier_list::{
     Entry, IdentifierList, LineFault, ListedIdentifier, PlainList, RemoveWhich, Rest, Scope,
     Source, Sources, parse_plain,
@@ -173,6 +173,29 @@ impl Lists {
         let mut snapshot = Snapshot::clone(&self.published.load());
         snapshot.registry = registry;
         self.published.store(Arc::new(snapshot));
+    }
+
+    /// Turns the master switches. Turning off `ase_detected_attack` takes every entry of real-time rules off.
+    ///
+    /// # Errors
+    /// When a removal is not stored; then the switches stay.
+    pub fn set_switches(&self, switches: Switches) -> Result<(), StateError> {
+        let mut state = self.owner();
+        let mut snapshot = Snapshot::clone(&self.published.load());
+        match switches.ase_detected_attack {
+            Switch::On => {}
+            Switch::Off => {
+                for (identifier, entry) in snapshot.attack.iter() {
+                    if Sources::RealTime.include(entry.source) {
+                        state.delete(ListName::Deny, &identifier, (entry.scope, entry.source))?;
+                    }
+                }
+                snapshot.attack.clear(Sources::RealTime);
+            }
+        }
+        snapshot.switches = switches;
+        self.published.store(Arc::new(snapshot));
+        Ok(())
     }
 
     /// Takes expired entries off both lists.

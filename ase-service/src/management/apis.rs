@@ -19,6 +19,7 @@ use super::reply::{Refusal, plain};
 use super::route::{Route, Verb};
 use super::status::api_json;
 use super::{Management, off_path};
+use crate::definitions::Followed;
 use crate::lists::Lists;
 use crate::whole_file::{self, Audience};
 
@@ -27,6 +28,7 @@ use crate::whole_file::{self, Audience};
 pub struct ApiFolder {
     folder: Option<PathBuf>,
     lists: Arc<Lists>,
+    followed: Option<Arc<Followed>>,
 }
 
 /// Whether an API must be there already.
@@ -178,8 +180,29 @@ fn api_id(text: &str) -> Result<ApiId, Refusal> {
 impl ApiFolder {
     /// The folder, if there is one, and the owner of the snapshot that its definitions are in.
     #[must_use]
-    pub fn new(folder: Option<PathBuf>, lists: Arc<Lists>) -> Self {
-        Self { folder, lists }
+    pub fn new(
+        folder: Option<PathBuf>,
+        lists: Arc<Lists>,
+        followed: Option<Arc<Followed>>,
+    ) -> Self {
+        Self {
+            folder,
+            lists,
+            followed,
+        }
+    }
+
+    /// Changes the file at `path` and the registry together, so that no look at the folder comes between.
+    fn change(
+        &self,
+        path: &Path,
+        change: impl FnOnce(&Registry) -> Result<Registry, Refusal>,
+    ) -> Result<(), Refusal> {
+        let change = || self.lists.change_registry(change);
+        match &self.followed {
+            Some(followed) => followed.change(path, change),
+            None => change(),
+        }
     }
 
     /// The file of an API, and what it holds.
@@ -207,13 +230,13 @@ impl ApiFolder {
         let path = self.path(id)?;
         let (api, warnings) = ApiDefinition::from_json(id.clone(), document)?;
         let mut replaced = false;
-        self.lists.change_registry(|registry| {
+        self.change(&path, |registry| {
             replaced = path.exists();
             expect(id, expected, replaced)?;
             let others = others(registry, id);
             let changed = Registry::compile(others.chain([api]))?;
             store(&path, document)?;
-            Ok::<_, Refusal>(changed)
+            Ok(changed)
         })?;
         Ok(Put {
             replaced,
@@ -223,7 +246,7 @@ impl ApiFolder {
 
     fn delete(&self, id: &ApiId) -> Result<(), Refusal> {
         let path = self.path(id)?;
-        self.lists.change_registry(|registry| {
+        self.change(&path, |registry| {
             if !path.exists() {
                 return Err(Refusal::absent(format!("{:?} is no API", id.as_str())));
             }

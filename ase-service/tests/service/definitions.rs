@@ -86,3 +86,24 @@ fn a_change_of_definitions_keeps_the_lists() {
     let status = || ase.ask("1", &question("192.0.2.1", "/catalog")).status;
     wait_for("blocking", || (status() == 403).then_some(()));
 }
+
+#[test]
+fn a_definition_that_is_put_or_deleted_holds_at_once_whatever_else_changes_in_the_folder() {
+    let ase = Ase::start();
+    let apis = ase.folder.path().join("apis");
+    let status = |url: &str| ase.ask("1", &question("192.0.2.1", url)).status;
+    for round in 0..20 {
+        // Each look at the folder finds something to publish.
+        let noise = crate::harness::SHOP.replace("/shop", &format!("/noise{round}"));
+        std::fs::write(apis.join("noise.json"), noise).unwrap();
+        let pay: serde_json::Value =
+            serde_json::from_str(&crate::harness::SHOP.replace("/shop", "/pay")).unwrap();
+        let (put, answer) = ase.admin("PUT", "/v1/api/pay", &pay);
+        assert_eq!((put, status("/pay")), (200, 200), "{round}: {answer}");
+        let (deleted, answer) = ase.admin("DELETE", "/v1/api/pay", &serde_json::Value::Null);
+        assert_eq!((deleted, status("/pay")), (200, 503), "{round}: {answer}");
+    }
+    wait_for("the last noise", || {
+        (status("/noise19") == 200).then_some(())
+    });
+}

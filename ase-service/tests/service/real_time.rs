@@ -186,3 +186,21 @@ fn a_listing_by_a_rule_outlives_a_restart() {
         "the client is its /64"
     );
 }
+
+#[test]
+fn turning_real_time_detections_off_forgets_whom_they_listed_and_nobody_else() {
+    let ase = with(ON, &[("real", IN_CONTEXT)]);
+    ase.deny(&json!({"type": "ip", "value": "192.0.2.9"}));
+    assert_eq!(verdict(&ase, "192.0.2.1", "/real/admin"), allowed());
+    assert_eq!(verdict(&ase, "192.0.2.1", "/real"), blocked());
+    let mut folder = ase.stop_and_keep();
+    let config = std::fs::read_to_string(folder.path().join("ase.toml")).unwrap();
+    for switch in ["false", "true"] {
+        let changed = config.replace(ON, &format!("enable_ase_detected_attack = {switch}\n"));
+        std::fs::write(folder.path().join("ase.toml"), changed).unwrap();
+        let ase = Ase::in_folder(folder);
+        assert_eq!(verdict(&ase, "192.0.2.1", "/real"), allowed(), "{switch}");
+        assert_eq!(verdict(&ase, "192.0.2.9", "/real"), blocked(), "{switch}");
+        folder = ase.stop_and_keep();
+    }
+}
