@@ -34,7 +34,7 @@ pub struct Transaction<'a> {
     pub end: End,
     /// The request.
     pub request: RequestMetadata<'a>,
-    /// Upstream's response, where there was one.
+    /// The response of upstream or, after [`End::Gateway`], of the gateway; where there was one.
     pub response: Option<ResponseMetadata<'a>>,
 }
 
@@ -69,7 +69,9 @@ pub enum FailureClass {
     ResetAfterHeaders,
     /// ASE answered with a server error, overload included.
     Ase5xx,
-    /// ASE refused the question (400, 401, 413).
+    /// The request itself cannot be put as a question: no client address, method or URL, or ASE's 400 or 413. Clients can cause it.
+    Undecidable,
+    /// ASE refused the gateway (401): its token is absent or wrong.
     AseRejected,
     /// The host could not send: no endpoint, circuit open, overload or missing capability.
     NotDispatched,
@@ -105,6 +107,8 @@ pub enum GatewayDecision {
 pub enum End {
     /// The client got a response from upstream.
     Upstream,
+    /// The client got a reply that the gateway made itself after the request had passed.
+    Gateway,
     /// The client got the gateway's block reply.
     Denied,
     /// The client got the gateway's failure reply.
@@ -175,12 +179,13 @@ impl Mode {
 
 impl FailureClass {
     /// Every class.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Timeout,
         Self::Unreachable,
         Self::BadReply,
         Self::ResetAfterHeaders,
         Self::Ase5xx,
+        Self::Undecidable,
         Self::AseRejected,
         Self::NotDispatched,
         Self::Misconfigured,
@@ -196,6 +201,7 @@ impl FailureClass {
             Self::BadReply => "bad_reply",
             Self::ResetAfterHeaders => "reset_after_headers",
             Self::Ase5xx => "ase_5xx",
+            Self::Undecidable => "undecidable",
             Self::AseRejected => "ase_rejected",
             Self::NotDispatched => "not_dispatched",
             Self::Misconfigured => "misconfigured",
@@ -250,11 +256,21 @@ impl GatewayDecision {
 }
 
 impl End {
+    /// Every end.
+    pub const ALL: [Self; 5] = [
+        Self::Upstream,
+        Self::Gateway,
+        Self::Denied,
+        Self::Failed,
+        Self::Aborted,
+    ];
+
     /// Its name in records and logs.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Upstream => "upstream",
+            Self::Gateway => "gateway",
             Self::Denied => "denied",
             Self::Failed => "failed",
             Self::Aborted => "aborted",

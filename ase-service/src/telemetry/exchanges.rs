@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use ase_core::transaction::{End, FailureClass, GatewayDecision};
 
 const DECISIONS: usize = 8;
-const ENDS: usize = 4;
+const ENDS: usize = 5;
 const CLASSES: usize = FailureClass::ALL.len();
 
 /// The counts.
@@ -58,7 +58,13 @@ impl Exchanges {
     pub fn ended(&self) -> Vec<(&'static str, &'static str, u64)> {
         let mut found = Vec::new();
         for decision in example_decisions() {
-            for end in [End::Upstream, End::Denied, End::Failed, End::Aborted] {
+            for end in [
+                End::Upstream,
+                End::Denied,
+                End::Failed,
+                End::Aborted,
+                End::Gateway,
+            ] {
                 let ends = self.ended.get(decision_slot(decision));
                 let count = ends.and_then(|ends| ends.get(end_slot(end)));
                 let count = count.map_or(0, |count| count.load(Ordering::Relaxed));
@@ -131,6 +137,7 @@ fn end_slot(end: End) -> usize {
         End::Denied => 1,
         End::Failed => 2,
         End::Aborted => 3,
+        End::Gateway => 4,
     }
 }
 
@@ -142,7 +149,13 @@ mod tests {
     fn every_decision_and_end_has_its_own_count() {
         let exchanges = Exchanges::default();
         let mut expected = Vec::new();
-        let ends = [End::Upstream, End::Denied, End::Failed, End::Aborted];
+        let ends = [
+            End::Upstream,
+            End::Denied,
+            End::Failed,
+            End::Aborted,
+            End::Gateway,
+        ];
         let pairs = example_decisions()
             .into_iter()
             .flat_map(|decision| ends.map(|end| (decision, end)));

@@ -101,7 +101,6 @@ pub fn read_record(line: &str) -> Result<Transaction<'_>, RecordFault> {
     };
     let decision = GatewayDecision::from_parts(&raw.decision, cause)
         .ok_or_else(|| unknown("decision", &raw.decision))?;
-    let ends = [End::Upstream, End::Denied, End::Failed, End::Aborted];
     let response = match raw.response {
         None => None,
         Some(response) => Some(
@@ -120,7 +119,7 @@ pub fn read_record(line: &str) -> Result<Transaction<'_>, RecordFault> {
         // A label of a newer ASE is no fault of the record.
         verdict: raw.verdict.as_deref().and_then(VerdictLabel::parse),
         asked_for: raw.ask_us.map(Duration::from_micros),
-        end: known("end", &raw.end, &ends, End::as_str)?,
+        end: known("end", &raw.end, &End::ALL, End::as_str)?,
         request: raw.request.0.into_metadata(),
         response,
     })

@@ -80,6 +80,17 @@ fn every_decision_and_class_survives_the_wire() {
 }
 
 #[test]
+fn every_end_survives_the_wire() {
+    for end in End::ALL {
+        let line = format!(
+            r#"{{"id":"a","started_ms":1,"duration_us":1,"mode":"sync","decision":"verdict","end":"{}","request":{REQUEST}}}"#,
+            end.as_str()
+        );
+        assert_eq!(read_record(&line).unwrap().end, end);
+    }
+}
+
+#[test]
 fn a_line_that_is_not_a_record_is_refused_with_its_reason() {
     let with = |id: &str, decision: &str, end: &str, more: &str| {
         format!(
