@@ -38,7 +38,10 @@ impl Breaker {
     /// Whether to ask at `now`. An open breaker admits one question per cool-down.
     pub fn admit(&mut self, limits: BreakerLimits, now: Moment) -> Admission {
         match self.next_trial {
-            Some(next_trial) if now < next_trial => Admission::CoolingDown,
+            // No trial lies further ahead than a cool-down, unless the clock was set back: then it is due.
+            Some(next_trial) if now < next_trial && next_trial <= now.after(limits.cool_down) => {
+                Admission::CoolingDown
+            }
             Some(_) => {
                 self.next_trial = Some(now.after(limits.cool_down));
                 Admission::Ask
@@ -61,7 +64,7 @@ impl Breaker {
             | FailureClass::ResetAfterHeaders
             | FailureClass::Ase5xx
             | FailureClass::NotDispatched => {}
-            FailureClass::AseRejected => return self.answered(),
+            FailureClass::Undecidable | FailureClass::AseRejected => return self.answered(),
             FailureClass::Misconfigured | FailureClass::CoolingDown => return,
         }
         self.failures_in_a_row = self.failures_in_a_row.saturating_add(1);
@@ -110,6 +113,20 @@ mod tests {
     }
 
     #[test]
+    fn a_clock_that_is_set_back_does_not_keep_it_open() {
+        let later = 1_000_000;
+        let mut breaker = Breaker::default();
+        for _ in 0..3 {
+            breaker.failed(FailureClass::Timeout, LIMITS, at(later));
+        }
+        assert_eq!(breaker.admit(LIMITS, at(later)), Admission::CoolingDown);
+        assert_eq!(breaker.admit(LIMITS, at(later - 1)), Admission::Ask);
+        assert_eq!(breaker.admit(LIMITS, at(later - 1)), Admission::CoolingDown);
+        assert_eq!(breaker.admit(LIMITS, at(5)), Admission::Ask);
+        assert_eq!(breaker.admit(LIMITS, at(6)), Admission::CoolingDown);
+    }
+
+    #[test]
     fn one_answer_closes_it() {
         let mut breaker = opened();
         assert_eq!(breaker.admit(LIMITS, at(1000)), Admission::Ask);
@@ -127,6 +144,7 @@ mod tests {
             FailureClass::Ase5xx,
             FailureClass::AseRejected,
             FailureClass::BadReply,
+            FailureClass::Undecidable,
             FailureClass::NotDispatched,
         ] {
             breaker.failed(class, LIMITS, at(0));

@@ -2,6 +2,7 @@
 //!
 //! Every fault is reported at once with its path. Nothing here is checked again later. Secrets are never part of a message.
 
+use std::borrow::Cow;
 use std::num::NonZeroU8;
 use std::time::Duration;
 
@@ -44,7 +45,7 @@ pub struct Ase {
     pub authority: String,
     /// Longest wait for a verdict, 1 ms to 1 min.
     pub timeout: Duration,
-    /// Path of the question.
+    /// Path of the request half; for the path of a question see [`Config::question_path`].
     pub request_path: String,
     /// Path of the response half in `per_call` delivery.
     pub response_path: String,
@@ -148,6 +149,20 @@ impl Config {
     #[must_use]
     pub fn ase(&self) -> &Ase {
         &self.ase
+    }
+
+    /// Path of a question. Its query says where the whole transaction will follow in a batch: only the gateway writes the path, while a header could
+    /// come from a client, through a policy that lets client headers ride along.
+    #[must_use]
+    pub fn question_path(&self) -> Cow<'_, str> {
+        let path = &self.ase.request_path;
+        match self.delivery.kind {
+            DeliveryKind::Batch => {
+                let separator = if path.contains('?') { '&' } else { '?' };
+                Cow::Owned(format!("{path}{separator}delivery=batch"))
+            }
+            DeliveryKind::PerCall => Cow::Borrowed(path),
+        }
     }
 
     /// Where the client's address is read.

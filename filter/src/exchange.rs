@@ -17,7 +17,7 @@ mod answer;
 mod permit;
 mod reply;
 
-pub use answer::{Answer, Outcome};
+pub use answer::{Answer, BODY_START_BYTES, Outcome};
 pub use permit::{Permit, PermitReason};
 pub use reply::{LocalReply, ReplyReason};
 
@@ -37,8 +37,10 @@ pub enum DispatchRefusal {
 /// What is known of a request's head.
 #[derive(Clone, Debug)]
 pub enum Head {
-    /// The request half of the report.
+    /// The request half of the report, which is the question as well.
     Read(Vec<u8>),
+    /// The request half of the report; a part is missing without which ASE could only refuse the question.
+    Incomplete(Vec<u8>),
     /// The host refused to show it, so ASE cannot be asked.
     Unreadable,
 }
@@ -85,13 +87,24 @@ pub struct Exchange {
     finished: bool,
 }
 
-/// Upstream's response.
+/// The response to a request that passed.
 #[derive(Debug)]
 enum Response {
     None,
-    /// There was one, and the host did not show it.
-    Unreadable,
-    Half(Vec<u8>),
+    /// `half` is `None` when the host did not show it.
+    Came {
+        origin: ResponseOrigin,
+        half: Option<Vec<u8>>,
+    },
+}
+
+/// Who made the response to a request that passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ResponseOrigin {
+    /// Upstream, as far as the host tells.
+    Upstream,
+    /// The gateway itself: no route, no connection to upstream, a timeout.
+    Gateway,
 }
 
 impl Exchange {
@@ -103,7 +116,11 @@ impl Exchange {
         breaker: &mut Breaker,
         now: Moment,
     ) -> (Self, Effect) {
-        let readable = matches!(head, Head::Read(_));
+        let (request_half, obstacle) = match head {
+            Head::Read(half) => (half, None),
+            Head::Incomplete(half) => (half, Some(FailureClass::Undecidable)),
+            Head::Unreadable => (b"{}".to_vec(), Some(FailureClass::NotDispatched)),
+        };
         let mut exchange = Self {
             id,
             mode: config.mode(),
@@ -112,17 +129,14 @@ impl Exchange {
             decision: GatewayDecision::Undecided,
             verdict: None,
             asked_for: None,
-            request_half: match head {
-                Head::Read(half) => half,
-                Head::Unreadable => b"{}".to_vec(),
-            },
+            request_half,
             response: Response::None,
             finished: false,
         };
-        let effect = match config.mode() {
-            Mode::Async => exchange.pass(PermitReason::Async),
-            Mode::Sync if !readable => exchange.fail(FailureClass::NotDispatched, config),
-            Mode::Sync => match breaker.admit(config.breaker(), now) {
+        let effect = match (config.mode(), obstacle) {
+            (Mode::Async, _) => exchange.pass(PermitReason::Async),
+            (Mode::Sync, Some(class)) => exchange.fail(class, config),
+            (Mode::Sync, None) => match breaker.admit(config.breaker(), now) {
                 Admission::Ask => Effect::Ask,
                 Admission::CoolingDown => exchange.fail(FailureClass::CoolingDown, config),
             },
@@ -211,7 +225,7 @@ impl Exchange {
         }
     }
 
-    /// Whether a response is upstream's, and the first one: the filter's own reply comes by the same hook. Interim responses (1xx but 101) never count.
+    /// Whether a response is to the request that passed, and the first one: the filter's own reply comes by the same hook. Interim responses (1xx but 101) never count.
     #[must_use]
     pub fn wants_response(&self, status: Option<u16>) -> bool {
         let interim = status.is_some_and(|status| status < 200 && status != 101);
@@ -221,12 +235,9 @@ impl Exchange {
             && !self.finished
     }
 
-    /// Upstream's response headers are complete; `half` is `None` when the host did not show them. Call it where [`Self::wants_response`] says so.
-    pub fn response(&mut self, half: Option<Vec<u8>>) {
-        self.response = match half {
-            Some(half) => Response::Half(half),
-            None => Response::Unreadable,
-        };
+    /// The response headers are complete; `half` is `None` when the host did not show them. Call it where [`Self::wants_response`] says so.
+    pub fn response(&mut self, origin: ResponseOrigin, half: Option<Vec<u8>>) {
+        self.response = Response::Came { origin, half };
     }
 
     /// The exchange is over. Gives its record, once.
@@ -245,8 +256,8 @@ impl Exchange {
             end: self.end(),
             request_json: &self.request_half,
             response_json: match &self.response {
-                Response::Half(half) => Some(half),
-                Response::None | Response::Unreadable => None,
+                Response::Came { half, .. } => half.as_deref(),
+                Response::None => None,
             },
         })
     }
@@ -261,8 +272,11 @@ impl Exchange {
                 | GatewayDecision::Async
                 | GatewayDecision::Unregistered
                 | GatewayDecision::FailOpen(_),
-                Response::Half(_) | Response::Unreadable,
-            ) => End::Upstream,
+                Response::Came { origin, .. },
+            ) => match origin {
+                ResponseOrigin::Upstream => End::Upstream,
+                ResponseOrigin::Gateway => End::Gateway,
+            },
             (
                 GatewayDecision::Verdict
                 | GatewayDecision::Async

@@ -32,6 +32,15 @@ pub struct Client {
     pub port: Option<u16>,
 }
 
+/// Whether a request half has what every question needs: the client's address, a method and a URL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RequiredParts {
+    /// All of them.
+    Present,
+    /// Not all: it can be recorded and not be asked about.
+    Missing,
+}
+
 /// Finds the client of a request.
 #[must_use]
 pub fn client(source: ClientAddressSource, seen: &SeenRequest<'_>) -> Client {
@@ -59,16 +68,17 @@ pub fn client(source: ClientAddressSource, seen: &SeenRequest<'_>) -> Client {
     }
 }
 
-/// Appends the request half of a report; it is the question as well.
+/// Appends the request half of a report; it is the question as well, where no required part is missing.
 pub fn write_request_half(
     out: &mut Vec<u8>,
     seen: &SeenRequest<'_>,
     client: Client,
     config: &Config,
-) {
+) -> RequiredParts {
     let headers = seen.headers;
     let first = |name: &[u8]| value_of(headers, name);
-    let authority = first(b":authority").filter(|authority| !authority.is_empty());
+    // An empty authority is a host that matches APIs of every host; only an absent one is no host.
+    let authority = first(b":authority");
     let method = first(b":method").unwrap_or_default();
     // CONNECT has no path: its target is the authority.
     let url = first(b":path").or(authority).unwrap_or_default();
@@ -92,6 +102,11 @@ pub fn write_request_half(
         reported(headers).filter(|(name, _)| !name.eq_ignore_ascii_case(b"host")),
         credentials.iter(),
     );
+    if client.address.is_none() || method.is_empty() || url.is_empty() {
+        RequiredParts::Missing
+    } else {
+        RequiredParts::Present
+    }
 }
 
 /// Appends the response half of a report.

@@ -17,10 +17,10 @@
 //! | `proxy_continue_stream` | the configuration is refused in `sync`: no held request could ever go on. At run time the client gets the failure reply |
 //! | `proxy_send_local_response` | the stream is reset: a request that must not pass does not |
 //! | `proxy_close_stream` | used only after the one above was refused: the request stays held until the host's own timeout |
-//! | `proxy_get_buffer_bytes` | of the configuration: it is refused. Of the answer to a batch: every line counts as taken |
+//! | `proxy_get_buffer_bytes` | of the configuration: it is refused. Of the answer to a batch: `bad_reply`, and it comes again. Of a 503 without a label: `ase_5xx` |
 //! | `proxy_get_header_map_pairs` | of a request: failure class `not_dispatched`. Of an answer: `bad_reply`. Of a response: the record has no response half |
 //! | `proxy_remove_header_map_value` | the client's `x-ase-*` headers reach upstream, said once; they are not reported all the same |
-//! | `proxy_get_property` | address and protocol are left out; ASE rejects a question without an address: class `ase_rejected` |
+//! | `proxy_get_property` | address and protocol are left out; without an address nothing is asked: class `undecidable`. The gateway's own replies count as upstream's |
 //! | `proxy_http_call` (by the SDK) | failure class `not_dispatched`, or `misconfigured` for an unknown cluster. The SDK knows the statuses 0, 2 and 10 and traps on others; Envoy returns no other |
 //! | `proxy_define_metric`, `proxy_increment_metric` | that counter stays off or stands still |
 //! | `proxy_done` | an ended root context stays in memory |

@@ -16,7 +16,7 @@ mod receipt;
 mod tally;
 
 pub use parcel::{Call, Endpoint};
-pub use receipt::rejected_lines;
+pub use receipt::Receipt;
 pub use tally::{DropReason, Tally};
 
 use parcel::{Content, Parcel};
@@ -218,26 +218,32 @@ impl Outbox {
         }
     }
 
-    /// A call was answered. `rejected` lines of a batch were refused by ASE. An answer to no call of the outbox is ignored.
-    pub fn answered(&mut self, token: CalloutToken, answer: &Answer, rejected: u32) {
+    /// A call was answered. `receipt` is ASE's account of a batch; without one a 200 does not tell that ASE has it, and it comes again. An answer to no
+    /// call of the outbox is ignored.
+    pub fn answered(&mut self, token: CalloutToken, answer: &Answer, receipt: Option<Receipt>) {
         let Some(index) = self.under_way.iter().position(|(known, _)| *known == token) else {
             return;
         };
         let (_, parcel) = self.under_way.swap_remove(index);
-        match (&parcel.content, answer.outcome()) {
-            (_, Outcome::Failure(class)) => {
+        let rejected = match (&parcel.content, answer.outcome(), receipt) {
+            (_, Outcome::Failure(class), _) => {
                 return self.failed(parcel, class, answer.retry_after_secs());
             }
-            (Content::Batch { .. } | Content::Response, Outcome::Block) => {
+            (Content::Batch { .. }, Outcome::Pass, Some(receipt)) => receipt.rejected,
+            (Content::Batch { .. }, Outcome::Pass, None)
+            | (Content::Batch { .. } | Content::Response, Outcome::Block, _) => {
                 return self.failed(parcel, FailureClass::BadReply, None);
             }
-            (Content::Batch { .. } | Content::Response, Outcome::Unregistered) => {
+            (Content::Batch { .. } | Content::Response, Outcome::Unregistered, _) => {
                 return self.failed(parcel, FailureClass::Ase5xx, answer.retry_after_secs());
             }
-            (Content::Batch { .. } | Content::Response, Outcome::Pass)
-            | (Content::Request { .. }, Outcome::Pass | Outcome::Block | Outcome::Unregistered) => {
-            }
-        }
+            (Content::Response, Outcome::Pass, _)
+            | (
+                Content::Request { .. },
+                Outcome::Pass | Outcome::Block | Outcome::Unregistered,
+                _,
+            ) => 0,
+        };
         self.hold_until = Duration::ZERO;
         // ASE keeps nothing about an API that it does not know, so the response would be refused.
         let response_is_wanted = answer.outcome() != Outcome::Unregistered;
@@ -304,8 +310,18 @@ impl Outbox {
 
     fn failed(&mut self, parcel: Parcel, class: FailureClass, retry_after_secs: Option<u32>) {
         self.tally.fail(class);
-        if class == FailureClass::AseRejected {
-            return self.lose(parcel, DropReason::Rejected);
+        match class {
+            FailureClass::Undecidable | FailureClass::AseRejected => {
+                return self.lose(parcel, DropReason::Rejected);
+            }
+            FailureClass::Timeout
+            | FailureClass::Unreachable
+            | FailureClass::BadReply
+            | FailureClass::ResetAfterHeaders
+            | FailureClass::Ase5xx
+            | FailureClass::NotDispatched
+            | FailureClass::Misconfigured
+            | FailureClass::CoolingDown => {}
         }
         let asked_for = Duration::from_secs(u64::from(
             retry_after_secs.unwrap_or(0).min(MAX_RETRY_AFTER_SECS),

@@ -97,13 +97,9 @@ impl Context for Root {
         let Some(shared) = &self.shared else {
             return;
         };
-        let answer = callout::answer(headers);
-        let receipt = if body_size == 0 {
-            None
-        } else {
-            host::buffer(Buffer::AnswerBody, MAX_RECEIPT_BYTES.min(body_size)).ok()
-        };
-        shared.delivery_answered(token, &answer, receipt.as_deref().unwrap_or_default());
+        let answer = callout::answer(headers, body_size);
+        let body = callout::body(MAX_RECEIPT_BYTES.min(body_size));
+        shared.delivery_answered(token, &answer, &body);
         if shared.drained() {
             end_root();
         }

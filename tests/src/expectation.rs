@@ -68,6 +68,9 @@ impl Differences {
     pub fn of_calls(&mut self, what: &str, calls: &[(Head, Value)], wanted: &AskedExpectation) {
         self.equal(&format!("{what}: calls"), &calls.len(), &wanted.count);
         for (head, json) in calls {
+            if let Some(target) = &wanted.target {
+                self.equal(&format!("{what}: target"), head.word(1), target);
+            }
             self.of_headers(what, head, &wanted.call_headers, &wanted.no_call_headers);
             self.of_metadata(what, json, &wanted.metadata);
         }

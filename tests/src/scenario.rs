@@ -238,6 +238,8 @@ pub struct UpstreamExpectation {
 pub struct AskedExpectation {
     /// How many calls.
     pub count: usize,
+    /// Their request target.
+    pub target: Option<String>,
     /// Fields of the call and their values.
     #[serde(default)]
     pub call_headers: BTreeMap<String, String>,

@@ -26,7 +26,7 @@ pub struct Answer {
     pub verdict: Option<String>,
     /// Further header fields.
     pub headers: Vec<(String, String)>,
-    /// Content of the reply.
+    /// Content of the reply. A batch that is answered 200 without one is accepted whole; with one it is taken when that names `accepted`.
     pub body: String,
     /// Pads the content with this many bytes.
     pub body_bytes: usize,
@@ -250,7 +250,9 @@ impl Shared {
             "call with method {:?}",
             head.word(0)
         );
-        match head.word(1) {
+        // What stands in the query is between the gateway and its operator.
+        let path = head.word(1).split('?').next().unwrap_or_default();
+        match path {
             "/ase/request" => self.question(stream, head, content),
             "/ase/response" => {
                 let json = serde_json::from_slice(content).context("response call is not JSON")?;
@@ -284,8 +286,13 @@ impl Shared {
 
     fn batch(&self, stream: &TcpStream, head: Head, content: &[u8]) -> Result<bool> {
         let records = records(content)?;
-        let answer = self.lock().batches_script.pop_front().unwrap_or_default();
-        let taken = answer.status == 200 && matches!(answer.how, How::Reply | How::Hold);
+        let mut answer = self.lock().batches_script.pop_front().unwrap_or_default();
+        if answer.status == 200 && answer.body.is_empty() && answer.body_bytes == 0 {
+            answer.body = receipt(records.len());
+        }
+        let taken = answer.status == 200
+            && answer.body.contains("\"accepted\"")
+            && matches!(answer.how, How::Reply | How::Hold);
         let goes_on = self.send(stream, &answer, None);
         let mut heard = self.lock();
         heard.batches.push((head, answer.status));
@@ -337,6 +344,11 @@ impl Shared {
             }
         }
     }
+}
+
+/// ASE's account of a batch all of which it took.
+fn receipt(records: usize) -> String {
+    format!(r#"{{"accepted":{records},"duplicates":0,"rejected_count":0,"rejected":[]}}"#)
 }
 
 fn reply(answer: &Answer) -> Result<Vec<u8>> {

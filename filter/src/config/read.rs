@@ -228,7 +228,7 @@ fn delivery(mut fields: Fields<'_, '_>) -> Delivery {
         batch_bytes: bytes(fields.integer("batch_bytes", 1024..=16_777_216_u32, 262_144)),
         queue_bytes: bytes(fields.integer("queue_bytes", 1024..=268_435_456_u32, 4_194_304)),
         in_flight: usize::from(fields.integer("in_flight", 1..=64_u8, 2)),
-        attempts: fields.integer("attempts", 1..=100_u32, 5),
+        attempts: fields.integer("attempts", 1..=100_u32, 20),
     };
     let timeout = millis(fields.integer("timeout_ms", 1..=60_000_u32, 5000));
     fields.finish();

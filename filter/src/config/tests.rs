@@ -23,6 +23,7 @@ fn nothing_at_all_means_every_default() {
         assert_eq!(config.ase().request_path, "/ase/request");
         assert_eq!(config.ase().response_path, "/ase/response");
         assert_eq!(config.ase().batch_path, "/ase/batch");
+        assert_eq!(config.question_path(), "/ase/request?delivery=batch");
         assert!(config.ase().token.is_none());
         assert_eq!(config.ase().correlation_header, "x-correlationid");
         assert_eq!(config.client_address(), ClientAddressSource::Envoy);
@@ -72,7 +73,7 @@ fn nothing_at_all_means_every_default() {
             batch_bytes: 262_144,
             queue_bytes: 4_194_304,
             in_flight: 2,
-            attempts: 5,
+            attempts: 20,
         };
         assert_eq!(delivery.limits, limits);
     }
@@ -101,7 +102,7 @@ fn every_fault_is_reported_at_once_with_its_path() {
         "ase.cluster: must have 1 to 4096 bytes",
         "ase.authority: must have no blanks, control characters or characters beyond ASCII",
         "ase.timeout_ms: must be an integer from 1 to 60000, found 0",
-        "ase.request_path: must start with / and have no blanks or control characters",
+        "ase.request_path: must start with / and have no #, blanks or control characters",
         "ase.token: must have no blanks, control characters or characters beyond ASCII",
         r#"ase.correlation_header: "ase-token" is set by the filter or by the host: use another header"#,
         r#"ase.tokn: unknown key (did you mean "token"?)"#,
@@ -194,4 +195,23 @@ fn header_names_are_read_in_any_case_and_an_empty_list_names_nothing() {
 fn the_sideband_token_never_prints() {
     let config = parse(r#"{"ase": {"token": "s3cret"}}"#);
     assert!(!format!("{config:?}").contains("s3cret"));
+}
+
+#[test]
+fn the_path_of_a_question_says_where_a_batch_follows() {
+    let path = |document: &str| parse(document).question_path().into_owned();
+    assert_eq!(
+        path(r#"{"ase": {"request_path": "/gw/ase?tenant=1"}}"#),
+        "/gw/ase?tenant=1&delivery=batch"
+    );
+    assert_eq!(
+        path(r#"{"delivery": {"kind": "per_call"}}"#),
+        "/ase/request"
+    );
+    let hidden = Config::parse(br##"{"ase": {"request_path": "/ase#x"}}"##).unwrap_err();
+    assert!(
+        hidden
+            .to_string()
+            .contains("ase.request_path: must start with / and have no #")
+    );
 }

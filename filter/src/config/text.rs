@@ -14,7 +14,7 @@ pub(super) enum TextFault {
     HeaderName(String),
     #[error("{0:?} is set by the filter or by the host: use another header")]
     ReservedHeader(String),
-    #[error("must start with / and have no blanks or control characters")]
+    #[error("must start with / and have no #, blanks or control characters")]
     Path,
     #[error("must have no blanks, control characters or characters beyond ASCII")]
     NotVisibleAscii,
@@ -47,14 +47,13 @@ pub(super) fn correlation_header(text: &str) -> Result<String, TextFault> {
         "te",
         "transfer-encoding",
         "upgrade",
-        "x-ase-delivery",
     ];
     unreserved(text, &reserved)
 }
 
 /// The path of a call.
 pub(super) fn path(text: &str) -> Result<String, TextFault> {
-    if !text.starts_with('/') || visible_ascii(text).is_err() {
+    if !text.starts_with('/') || text.contains('#') || visible_ascii(text).is_err() {
         return Err(TextFault::Path);
     }
     Ok(text.to_owned())

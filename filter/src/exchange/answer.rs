@@ -3,11 +3,19 @@
 //! The host answers itself when it gets nothing from ASE, with statuses that ASE uses too. Whether an answer is the host's is one predicate,
 //! [`made_by_host`], the only place to change for another host.
 
+use std::ops::Deref;
+
 use ase_core::headers::Headers;
 use ase_core::text;
 use ase_core::transaction::{FailureClass, VerdictLabel};
 
 use crate::head;
+
+/// How much of an answer's body is looked at, in bytes.
+pub const BODY_START_BYTES: usize = 64;
+
+/// What the body of a 503 starts with when an ASE without labels does not know the API (`docs/wire.md`, Answers).
+const UNKNOWN_API: &[u8] = b"Error: Unknown";
 
 /// A callout's answer, understood.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,9 +39,12 @@ pub enum Outcome {
 }
 
 impl Answer {
-    /// Reads an answer's headers.
+    /// Reads an answer. `body_start` gives up to [`BODY_START_BYTES`] of its body and is called only when the headers alone do not tell.
     #[must_use]
-    pub fn of(headers: &Headers<'_>) -> Self {
+    pub fn of<B: Deref<Target = [u8]>>(
+        headers: &Headers<'_>,
+        body_start: impl FnOnce() -> B,
+    ) -> Self {
         if headers.is_empty() {
             return Self::failure(FailureClass::ResetAfterHeaders);
         }
@@ -49,7 +60,7 @@ impl Answer {
             .first(b"x-ase-verdict")
             .and_then(|label| VerdictLabel::parse(&text::of(label)));
         Self {
-            outcome: outcome(status, verdict),
+            outcome: outcome(status, verdict, body_start),
             verdict,
             retry_after_secs: headers
                 .first(b"retry-after")
@@ -97,14 +108,19 @@ fn made_by_host(headers: &Headers<'_>) -> bool {
         && headers.first(b"x-ase-verdict").is_none()
 }
 
-/// An ASE of another make sends no label; the status alone decides then.
-fn outcome(status: Option<u16>, verdict: Option<VerdictLabel>) -> Outcome {
+/// An ASE of another make sends no label. Its 503 is told from that of a load balancer by its body.
+fn outcome<B: Deref<Target = [u8]>>(
+    status: Option<u16>,
+    verdict: Option<VerdictLabel>,
+    body_start: impl FnOnce() -> B,
+) -> Outcome {
     match (status, verdict) {
         (Some(200), _) => Outcome::Pass,
         (Some(403), _) => Outcome::Block,
-        (Some(503), Some(VerdictLabel::Overloaded)) => Outcome::Failure(FailureClass::Ase5xx),
-        (Some(503), _) => Outcome::Unregistered,
-        (Some(400 | 401 | 413), _) => Outcome::Failure(FailureClass::AseRejected),
+        (Some(503), Some(VerdictLabel::Unregistered)) => Outcome::Unregistered,
+        (Some(503), None) if body_start().starts_with(UNKNOWN_API) => Outcome::Unregistered,
+        (Some(400 | 413), _) => Outcome::Failure(FailureClass::Undecidable),
+        (Some(401), _) => Outcome::Failure(FailureClass::AseRejected),
         (Some(500..=599), _) => Outcome::Failure(FailureClass::Ase5xx),
         (Some(_) | None, _) => Outcome::Failure(FailureClass::BadReply),
     }

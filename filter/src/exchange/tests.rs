@@ -10,11 +10,15 @@ fn config(document: &str) -> Config {
 }
 
 fn answer(headers: &[(&'static str, &'static str)]) -> Answer {
+    answer_with(headers, "")
+}
+
+fn answer_with(headers: &[(&'static str, &'static str)], body: &str) -> Answer {
     let mut list = Headers::default();
     for (name, value) in headers {
         list.push(name.as_bytes(), value.as_bytes());
     }
-    Answer::of(&list)
+    Answer::of(&list, || body.as_bytes().to_vec())
 }
 
 /// An answer as ASE gives it, through Envoy.
@@ -71,11 +75,13 @@ fn each_answer_has_one_meaning() {
         ("403", Some("blocked"), GatewayDecision::Denied),
         ("403", None, GatewayDecision::Denied),
         ("503", Some("unregistered"), GatewayDecision::Unregistered),
-        ("503", None, GatewayDecision::Unregistered),
+        ("503", None, fail_open(Class::Ase5xx)),
+        ("503", Some("allowed"), fail_open(Class::Ase5xx)),
         ("503", Some("overloaded"), fail_open(Class::Ase5xx)),
-        ("400", Some("rejected"), fail_open(Class::AseRejected)),
+        ("400", Some("rejected"), fail_open(Class::Undecidable)),
         ("401", Some("rejected"), fail_open(Class::AseRejected)),
-        ("413", None, fail_open(Class::AseRejected)),
+        ("401", None, fail_open(Class::AseRejected)),
+        ("413", None, fail_open(Class::Undecidable)),
         ("500", None, fail_open(Class::Ase5xx)),
         ("504", None, fail_open(Class::Ase5xx)),
         ("100", None, fail_open(Class::BadReply)),
@@ -88,6 +94,45 @@ fn each_answer_has_one_meaning() {
         ("", None, fail_open(Class::BadReply)),
     ] {
         check("{}", &from_ase(status, verdict), expected);
+    }
+}
+
+#[test]
+fn a_503_without_a_label_is_an_unknown_api_only_where_its_body_says_so() {
+    let headers = [(":status", "503"), ("x-envoy-upstream-service-time", "1")];
+    for body in ["Error: Unknown API", "Error: Unknown Hostname\n"] {
+        check(
+            r#"{"on_failure": "closed"}"#,
+            &answer_with(&headers, body),
+            GatewayDecision::Unregistered,
+        );
+    }
+    for body in [
+        "",
+        "no healthy upstream",
+        "Error: Overloaded",
+        "error: unknown api",
+        " Error: Unknown API",
+    ] {
+        check(
+            r#"{"on_failure": "closed"}"#,
+            &answer_with(&headers, body),
+            GatewayDecision::FailedClosed(FailureClass::Ase5xx),
+        );
+    }
+}
+
+#[test]
+fn the_body_of_an_answer_is_not_looked_at_where_its_headers_tell() {
+    for (status, verdict) in [
+        ("200", "allowed"),
+        ("403", "blocked"),
+        ("503", "unregistered"),
+    ] {
+        let mut headers = Headers::default();
+        headers.push(b":status".as_slice(), status.as_bytes());
+        headers.push(b"x-ase-verdict".as_slice(), verdict.as_bytes());
+        let _answer = Answer::of(&headers, || -> Vec<u8> { panic!("{status}") });
     }
 }
 
@@ -191,6 +236,60 @@ fn a_head_that_cannot_be_read_falls_under_the_policy_and_async_still_passes() {
 }
 
 #[test]
+fn a_request_that_cannot_be_put_as_a_question_is_not_asked_about_and_says_nothing_about_ase() {
+    let class = FailureClass::Undecidable;
+    for (document, expected) in [
+        ("{}", GatewayDecision::FailOpen(class)),
+        (
+            r#"{"on_failure": {"undecidable": "closed"}}"#,
+            GatewayDecision::FailedClosed(class),
+        ),
+        (
+            r#"{"mode": "async", "on_failure": "closed"}"#,
+            GatewayDecision::Async,
+        ),
+    ] {
+        let config = config(document);
+        let (mut exchange, effect) = Exchange::request(
+            RecordId::mint(0, 0),
+            Head::Incomplete(b"{\"q\":1}".to_vec()),
+            &config,
+            &mut Breaker::default(),
+            Moment::default(),
+        );
+        assert!(matches!(effect, Effect::Pass(_) | Effect::Reply(_)));
+        let record = exchange.finish(Moment::default()).unwrap();
+        assert_eq!(record.decision, expected);
+        assert_eq!(record.request_json, b"{\"q\":1}");
+        assert_eq!(record.asked_for, None);
+    }
+    let config = config(r#"{"breaker": {"failures": 1}}"#);
+    let (mut exchange, mut breaker) = started(&config);
+    let now = Moment::default();
+    let _held = exchange.dispatched(Ok(CalloutToken(1)), &config, &mut breaker, now);
+    let refused = from_ase("400", Some("rejected"));
+    let _exit = exchange.answer(CalloutToken(1), &refused, &config, &mut breaker, now);
+    assert_eq!(breaker.admit(config.breaker(), now), Admission::Ask);
+}
+
+#[test]
+fn a_reply_that_the_gateway_made_is_not_upstreams() {
+    let config = config(r#"{"mode": "async"}"#);
+    let (mut exchange, effect) = Exchange::request(
+        RecordId::mint(1, 3),
+        Head::Read(Vec::new()),
+        &config,
+        &mut Breaker::default(),
+        Moment::default(),
+    );
+    assert!(matches!(effect, Effect::Pass(_)));
+    exchange.response(ResponseOrigin::Gateway, Some(b"{}".to_vec()));
+    let record = exchange.finish(Moment::default()).unwrap();
+    assert_eq!(record.end, End::Gateway);
+    assert_eq!(record.response_json, Some(b"{}".as_slice()));
+}
+
+#[test]
 fn a_failing_ase_is_left_alone() {
     let config = config(r#"{"breaker": {"failures": 1}}"#);
     let (mut exchange, mut breaker) = started(&config);
@@ -237,7 +336,7 @@ fn the_end_says_what_the_client_got() {
         if let Some(half) = response
             && exchange.wants_response(Some(200))
         {
-            exchange.response(half);
+            exchange.response(ResponseOrigin::Upstream, half);
         }
         let record = exchange.finish(Moment::default()).unwrap();
         (
@@ -288,7 +387,7 @@ fn interim_responses_do_not_count_but_a_protocol_switch_does() {
     assert!(matches!(effect, Effect::Pass(_)));
     assert!(!exchange.wants_response(Some(100)) && !exchange.wants_response(Some(103)));
     assert!(exchange.wants_response(Some(101)) && exchange.wants_response(None));
-    exchange.response(None);
+    exchange.response(ResponseOrigin::Upstream, None);
     assert!(!exchange.wants_response(Some(200)));
 }
 
@@ -371,7 +470,7 @@ proptest! {
                 Event::Response(status) => {
                     if exchange.wants_response(Some(status)) {
                         prop_assert!(!exchange.holds_request(), "upstream answers only what was let through");
-                        exchange.response(Some(b"{}".to_vec()));
+                        exchange.response(ResponseOrigin::Upstream, Some(b"{}".to_vec()));
                     }
                 }
                 Event::Finish => {

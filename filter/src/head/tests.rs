@@ -17,13 +17,19 @@ fn check(config: &str, pairs: &[(&str, &[u8])], source_address: Option<&str>, ex
         protocol: Some(b"HTTP/1.1"),
     };
     let mut out = Vec::new();
-    write_request_half(
+    let parts = write_request_half(
         &mut out,
         &seen,
         client(config.client_address(), &seen),
         &config,
     );
     assert_eq!(String::from_utf8(out).unwrap(), expected);
+    let wanted = if expected.contains("source_ip") && !expected.contains(r#""url":"""#) {
+        RequiredParts::Present
+    } else {
+        RequiredParts::Missing
+    };
+    assert_eq!(parts, wanted);
 }
 
 #[test]
@@ -56,6 +62,22 @@ fn connect_has_its_authority_for_a_url() {
         ],
         Some("[2001:db8::1]:0"),
         r#"{"source_ip":"2001:db8::1","method":"CONNECT","url":"db.example.com:443","http_version":"1.1","headers":[{"host":"db.example.com:443"}]}"#,
+    );
+}
+
+#[test]
+fn an_empty_host_is_reported_as_it_is() {
+    check(
+        "{}",
+        &[(":authority", b""), (":path", b"/"), (":method", b"GET")],
+        Some("203.0.113.7:1"),
+        r#"{"source_ip":"203.0.113.7","source_port":1,"method":"GET","url":"/","http_version":"1.1","headers":[{"host":""}]}"#,
+    );
+    check(
+        "{}",
+        &[(":authority", b""), (":method", b"CONNECT")],
+        Some("203.0.113.7:1"),
+        r#"{"source_ip":"203.0.113.7","source_port":1,"method":"CONNECT","url":"","http_version":"1.1","headers":[{"host":""}]}"#,
     );
 }
 

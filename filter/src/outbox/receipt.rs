@@ -1,17 +1,34 @@
-//! ASE's answer to a batch: which lines it refused (`docs/wire.md`, Batch, Answers).
+//! ASE's account of a batch (`docs/wire.md`, Batch, Answers).
+//!
+//! What is not such an account is none: a 200 of something else in ASE's place must not make records count as delivered.
 
 use serde_json::Value;
 
-/// How many lines of a batch ASE refused. An answer without that list, or that is no JSON, refuses none: 200 means that every line has been dealt with.
-#[must_use]
-pub fn rejected_lines(body: &[u8]) -> u32 {
-    let answer: Option<Value> = serde_json::from_slice(body).ok();
-    let lines = answer
-        .as_ref()
-        .and_then(|answer| answer.get("rejected"))
-        .and_then(Value::as_array)
-        .map_or(0, Vec::len);
-    u32::try_from(lines).unwrap_or(u32::MAX)
+/// What became of the lines of a batch that ASE has dealt with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    /// How many lines ASE refused; it may name fewer.
+    pub rejected: u32,
+}
+
+impl Receipt {
+    /// Reads the body of an answer; `None` when it is no receipt.
+    #[must_use]
+    pub fn parse(body: &[u8]) -> Option<Self> {
+        let answer: Value = serde_json::from_slice(body).ok()?;
+        answer.get("accepted")?.as_u64()?;
+        let named = match answer.get("rejected") {
+            Some(lines) => u64::try_from(lines.as_array()?.len()).ok()?,
+            None => 0,
+        };
+        let rejected = match answer.get("rejected_count") {
+            Some(count) => count.as_u64()?,
+            None => named,
+        };
+        Some(Self {
+            rejected: u32::try_from(rejected).unwrap_or(u32::MAX),
+        })
+    }
 }
 
 #[cfg(test)]
@@ -19,20 +36,44 @@ mod tests {
     use super::*;
 
     #[test]
-    fn counts_the_refused_lines_and_survives_any_body() {
-        assert_eq!(
-            rejected_lines(br#"{"accepted":2,"duplicates":0,"rejected":[{"line":3,"fault":"x"}]}"#),
-            1
-        );
+    fn counts_the_refused_lines_even_those_that_are_not_named() {
+        for (body, rejected) in [
+            (r#"{"accepted":2}"#, 0),
+            (r#"{"accepted":0,"duplicates":2,"rejected":[]}"#, 0),
+            (
+                r#"{"accepted":2,"duplicates":0,"rejected":[{"line":3,"fault":"x"}]}"#,
+                1,
+            ),
+            (
+                r#"{"accepted":2,"rejected_count":150,"rejected":[{"line":3,"fault":"x"}]}"#,
+                150,
+            ),
+            (r#"{"accepted":2,"rejected_count":99999999999}"#, u32::MAX),
+        ] {
+            assert_eq!(
+                Receipt::parse(body.as_bytes()),
+                Some(Receipt { rejected }),
+                "{body}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_no_account_of_a_batch_is_no_receipt() {
         for body in [
             &b""[..],
             b"OK",
             b"[]",
-            b"{\"rejected\":7}",
-            b"{\"rej",
+            b"{}",
+            b"{\"rejected\":[]}",
+            b"{\"accepted\":\"2\"}",
+            b"{\"accepted\":-1}",
+            b"{\"accepted\":2,\"rejected\":7}",
+            b"{\"accepted\":2,\"rejected\":[{\"li",
+            b"{\"accepted\":2,\"rejected_count\":\"7\",\"rejected\":[]}",
             b"\xff",
         ] {
-            assert_eq!(rejected_lines(body), 0);
+            assert_eq!(Receipt::parse(body), None);
         }
     }
 }

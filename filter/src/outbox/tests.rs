@@ -15,6 +15,7 @@ const LIMITS: OutboxLimits = OutboxLimits {
     in_flight: 2,
     attempts: 3,
 };
+const RECEIPT: Option<Receipt> = Some(Receipt { rejected: 0 });
 const TICK: Duration = Duration::from_millis(50);
 
 fn answer(
@@ -28,7 +29,7 @@ fn answer(
     if let Some(secs) = retry_after {
         headers.push(b"retry-after".as_slice(), secs.as_bytes());
     }
-    Answer::of(&headers)
+    Answer::of(&headers, Vec::new)
 }
 
 fn taken() -> Answer {
@@ -97,9 +98,9 @@ fn a_tick_sends_what_has_gathered_as_one_batch() {
         send(&mut outbox, &tokens),
         [(CalloutToken(0), Endpoint::Batch, 2)]
     );
-    outbox.answered(CalloutToken(9), &taken(), 0);
+    outbox.answered(CalloutToken(9), &taken(), RECEIPT);
     assert_eq!(outbox.held_records(), 2);
-    outbox.answered(CalloutToken(0), &taken(), 1);
+    outbox.answered(CalloutToken(0), &taken(), Some(Receipt { rejected: 1 }));
     assert!(outbox.is_empty());
     let tally = outbox.take_tally();
     assert_eq!(
@@ -124,12 +125,12 @@ fn a_batch_is_closed_at_its_size_and_calls_under_way_are_bounded() {
         ]
     );
     assert!(send(&mut outbox, &tokens).is_empty());
-    outbox.answered(CalloutToken(0), &taken(), 0);
+    outbox.answered(CalloutToken(0), &taken(), RECEIPT);
     assert_eq!(
         send(&mut outbox, &tokens),
         [(CalloutToken(2), Endpoint::Batch, 2)]
     );
-    outbox.answered(CalloutToken(1), &taken(), 0);
+    outbox.answered(CalloutToken(1), &taken(), RECEIPT);
     outbox.tick(TICK);
     assert_eq!(
         send(&mut outbox, &tokens),
@@ -162,7 +163,7 @@ fn a_failed_batch_is_tried_again_after_a_growing_wait_and_then_dropped() {
     let mut waits = Vec::new();
     for attempt in 0..3_u32 {
         assert_eq!(send(&mut outbox, &tokens).len(), 1, "attempt {attempt}");
-        outbox.answered(CalloutToken(attempt), &full(), 0);
+        outbox.answered(CalloutToken(attempt), &full(), RECEIPT);
         let mut ticks = 0;
         while send_is_held(&mut outbox) {
             outbox.tick(TICK);
@@ -180,6 +181,28 @@ fn a_failed_batch_is_tried_again_after_a_growing_wait_and_then_dropped() {
     assert!(outbox.is_empty());
 }
 
+#[test]
+fn a_200_without_a_receipt_delivers_nothing_and_the_batch_comes_again() {
+    let mut outbox = Outbox::new(LIMITS);
+    let tokens = Cell::new(0);
+    put(&mut outbox, 100);
+    outbox.tick(TICK);
+    send(&mut outbox, &tokens);
+    outbox.answered(CalloutToken(0), &taken(), None);
+    assert_eq!(outbox.held_records(), 1);
+    while send_is_held(&mut outbox) {
+        outbox.tick(TICK);
+    }
+    assert_eq!(send(&mut outbox, &tokens).len(), 1);
+    outbox.answered(CalloutToken(1), &taken(), RECEIPT);
+    let tally = outbox.take_tally();
+    assert_eq!((tally.delivered, dropped(&tally)), (1, vec![]));
+    assert_eq!(
+        tally.failures().collect::<Vec<_>>(),
+        [(FailureClass::BadReply, 1)]
+    );
+}
+
 fn send_is_held(outbox: &mut Outbox) -> bool {
     !outbox.may_send()
 }
@@ -191,7 +214,11 @@ fn retry_after_is_honoured_within_a_bound() {
         put(&mut outbox, 100);
         outbox.tick(TICK);
         send(&mut outbox, &Cell::new(0));
-        outbox.answered(CalloutToken(0), &answer("503", "overloaded", Some(secs)), 0);
+        outbox.answered(
+            CalloutToken(0),
+            &answer("503", "overloaded", Some(secs)),
+            RECEIPT,
+        );
         let mut waited = 0;
         while send_is_held(&mut outbox) {
             outbox.tick(TICK);
@@ -207,7 +234,7 @@ fn a_refused_batch_is_not_tried_again() {
     put(&mut outbox, 100);
     outbox.tick(TICK);
     send(&mut outbox, &Cell::new(0));
-    outbox.answered(CalloutToken(0), &answer("401", "rejected", None), 0);
+    outbox.answered(CalloutToken(0), &answer("401", "rejected", None), None);
     assert!(outbox.is_empty());
     assert_eq!(dropped(&outbox.take_tally()), [(DropReason::Rejected, 1)]);
 }
@@ -227,14 +254,14 @@ fn per_call_sends_the_response_once_the_request_has_been_answered() {
             (CalloutToken(1), Endpoint::Response, 0)
         ]
     );
-    outbox.answered(CalloutToken(1), &taken(), 0);
+    outbox.answered(CalloutToken(1), &taken(), RECEIPT);
     assert!(send(&mut outbox, &tokens).is_empty());
-    outbox.answered(CalloutToken(0), &answer("403", "blocked", None), 0);
+    outbox.answered(CalloutToken(0), &answer("403", "blocked", None), RECEIPT);
     assert_eq!(
         send(&mut outbox, &tokens),
         [(CalloutToken(2), Endpoint::Response, 0)]
     );
-    outbox.answered(CalloutToken(2), &taken(), 0);
+    outbox.answered(CalloutToken(2), &taken(), RECEIPT);
     assert!(outbox.is_empty());
     assert_eq!(outbox.take_tally().delivered, 2);
 }
@@ -247,7 +274,11 @@ fn per_call_keeps_the_response_of_an_api_that_ase_does_not_know() {
         Halves::RequestThenResponse(b"{}", Some(b"{}")),
     );
     send(&mut outbox, &Cell::new(0));
-    outbox.answered(CalloutToken(0), &answer("503", "unregistered", None), 0);
+    outbox.answered(
+        CalloutToken(0),
+        &answer("503", "unregistered", None),
+        RECEIPT,
+    );
     assert!(outbox.is_empty());
 }
 
@@ -258,16 +289,16 @@ fn draining_sends_without_waiting_and_loses_only_what_fails_for_good() {
     put(&mut outbox, 100);
     outbox.tick(TICK);
     send(&mut outbox, &tokens);
-    outbox.answered(CalloutToken(0), &full(), 0);
+    outbox.answered(CalloutToken(0), &full(), RECEIPT);
     put(&mut outbox, 100);
     outbox.drain();
     assert_eq!(send(&mut outbox, &tokens).len(), 2);
-    outbox.answered(CalloutToken(1), &taken(), 0);
+    outbox.answered(CalloutToken(1), &taken(), RECEIPT);
     put(&mut outbox, 100);
     assert_eq!(send(&mut outbox, &tokens).len(), 1);
-    outbox.answered(CalloutToken(3), &taken(), 0);
+    outbox.answered(CalloutToken(3), &taken(), RECEIPT);
     outbox.dispatch(|_| Err(DispatchRefusal::NotSent));
-    outbox.answered(CalloutToken(2), &full(), 0);
+    outbox.answered(CalloutToken(2), &full(), RECEIPT);
     outbox.dispatch(|_| Err(DispatchRefusal::NotSent));
     assert!(outbox.is_draining() && outbox.is_empty());
     outbox.close();
@@ -283,7 +314,7 @@ enum Step {
     Call(bool),
     Tick,
     Send(Vec<bool>),
-    Answer(u32, u8, u32),
+    Answer(u32, u8, Option<u32>),
     Drain,
     Close,
 }
@@ -294,7 +325,7 @@ fn any_step() -> impl Strategy<Value = Step> {
         2 => any::<bool>().prop_map(Step::Call),
         3 => Just(Step::Tick),
         4 => prop::collection::vec(any::<bool>(), 1..9).prop_map(Step::Send),
-        6 => (0..12_u32, 0..7_u8, 0..4_u32).prop_map(|(back, kind, rejected)| Step::Answer(back, kind, rejected)),
+        6 => (0..12_u32, 0..7_u8, prop::option::of(0..4_u32)).prop_map(|(back, kind, rejected)| Step::Answer(back, kind, rejected)),
         1 => prop_oneof![4 => Just(Step::Drain), 1 => Just(Step::Close)],
     ]
 }
@@ -327,8 +358,9 @@ proptest! {
                     });
                 }
                 Step::Answer(back, kind, rejected) => {
+                    let receipt = rejected.map(|rejected| Receipt { rejected });
                     let answer = answers[usize::from(kind) % answers.len()];
-                    outbox.answered(CalloutToken(u32::saturating_sub(next_token, back)), &answer, rejected);
+                    outbox.answered(CalloutToken(u32::saturating_sub(next_token, back)), &answer, receipt);
                 }
                 Step::Drain => outbox.drain(),
                 Step::Close => outbox.close(),

@@ -2,16 +2,17 @@
 
 use proxy_wasm::types::Status;
 
-use crate::config::{Config, DeliveryKind};
-use crate::exchange::{Answer, CalloutToken, DispatchRefusal};
-use crate::host::{self, Map};
+use crate::config::Config;
+use crate::exchange::{Answer, BODY_START_BYTES, CalloutToken, DispatchRefusal};
+use crate::host::{self, Buffer, Map, Returned};
 use crate::outbox::{Call, Endpoint};
 use crate::pairs;
 
 /// The answer that the host is delivering right now.
-pub(super) fn answer(headers: usize) -> Answer {
+pub(super) fn answer(headers: usize, body_size: usize) -> Answer {
+    let body_start = || body(BODY_START_BYTES.min(body_size));
     if headers == 0 {
-        return Answer::of(&ase_core::headers::Headers::default());
+        return Answer::of(&ase_core::headers::Headers::default(), body_start);
     }
     let Ok(buffer) = host::header_pairs(Map::Answer) else {
         return Answer::unreadable();
@@ -19,9 +20,17 @@ pub(super) fn answer(headers: usize) -> Answer {
     match pairs::parse(&buffer) {
         // The host announced headers and shows none: nothing can be concluded from that.
         Ok(headers) if headers.is_empty() => Answer::unreadable(),
-        Ok(headers) => Answer::of(&headers),
+        Ok(headers) => Answer::of(&headers, body_start),
         Err(_) => Answer::unreadable(),
     }
+}
+
+/// The first `max_bytes` of the body of the answer that the host is delivering right now; empty when the host does not show it.
+pub(super) fn body(max_bytes: usize) -> Returned {
+    if max_bytes == 0 {
+        return Returned::default();
+    }
+    host::buffer(Buffer::AnswerBody, max_bytes).unwrap_or_default()
 }
 
 /// Asks about one request; the answer comes to the context that is active now.
@@ -31,17 +40,9 @@ pub(super) fn ask(
     question: &[u8],
 ) -> Result<CalloutToken, DispatchRefusal> {
     let ase = config.ase();
-    let delivery = match config.delivery().kind {
-        DeliveryKind::Batch => Some(("x-ase-delivery", "batch")),
-        DeliveryKind::PerCall => None,
-    };
     let correlation = Some((ase.correlation_header.as_str(), correlation));
-    let headers = headers(
-        config,
-        &ase.request_path,
-        "application/json",
-        [correlation, delivery],
-    );
+    let path = config.question_path();
+    let headers = headers(config, &path, "application/json", correlation);
     dispatch(config, headers, question, ase.timeout)
 }
 
@@ -58,7 +59,7 @@ pub(super) fn deliver(config: &Config, call: &Call<'_>) -> Result<CalloutToken, 
         .map(|id| (ase.correlation_header.as_str(), id.as_str()));
     dispatch(
         config,
-        headers(config, path, content_type, [correlation, None]),
+        headers(config, path, content_type, correlation),
         call.body,
         config.delivery().timeout,
     )
@@ -68,7 +69,7 @@ fn headers<'c>(
     config: &'c Config,
     path: &'c str,
     content_type: &'c str,
-    more: [Option<(&'c str, &'c str)>; 2],
+    correlation: Option<(&'c str, &'c str)>,
 ) -> Vec<(&'c str, &'c str)> {
     let ase = config.ase();
     let mut headers = vec![
@@ -82,7 +83,7 @@ fn headers<'c>(
             .as_ref()
             .map(|token| ("ase-token", token.expose())),
     );
-    headers.extend(more.into_iter().flatten());
+    headers.extend(correlation);
     headers
 }
 

@@ -17,7 +17,7 @@ use crate::counters::Counter;
 use crate::exchange::{Answer, CalloutToken};
 use crate::host::{self, Level, MetricId};
 use crate::notice::{Line, Notice};
-use crate::outbox::{Halves, Outbox, rejected_lines};
+use crate::outbox::{Halves, Outbox, Receipt};
 
 /// What a root context and its streams share.
 pub(super) struct Shared {
@@ -174,12 +174,12 @@ impl Shared {
     }
 
     /// A call of the root context was answered.
-    pub(super) fn delivery_answered(&self, token: u32, answer: &Answer, receipt: &[u8]) {
+    pub(super) fn delivery_answered(&self, token: u32, answer: &Answer, body: &[u8]) {
         let Some(config) = self.config() else {
             return;
         };
         self.with(&self.outbox, |outbox| {
-            outbox.answered(CalloutToken(token), answer, rejected_lines(receipt))
+            outbox.answered(CalloutToken(token), answer, Receipt::parse(body))
         });
         self.send(&config);
     }
@@ -282,7 +282,7 @@ fn halves_to_send<'r>(record: &Record<'r>) -> Option<Halves<'r>> {
             | FailureClass::ResetAfterHeaders
             | FailureClass::Ase5xx,
         ) => response.map(Halves::Response),
-        GatewayDecision::FailOpen(FailureClass::AseRejected)
+        GatewayDecision::FailOpen(FailureClass::Undecidable | FailureClass::AseRejected)
         | GatewayDecision::Unregistered
         | GatewayDecision::Denied
         | GatewayDecision::UnregisteredBlocked
@@ -299,6 +299,7 @@ fn level_of(class: FailureClass) -> Level {
         | FailureClass::BadReply
         | FailureClass::ResetAfterHeaders
         | FailureClass::Ase5xx
+        | FailureClass::Undecidable
         | FailureClass::AseRejected
         | FailureClass::NotDispatched
         | FailureClass::CoolingDown => Level::Warn,
@@ -315,8 +316,11 @@ fn cause(class: FailureClass, config: &Config) -> String {
             format!("the answer of ASE (cluster {cluster:?}) broke off")
         }
         FailureClass::Ase5xx => "ASE answered with a server error or is overloaded".to_owned(),
+        FailureClass::Undecidable => {
+            "the request cannot be put as a question: it has no client address, method or URL, or ASE refused the call for its content (400 or 413)".to_owned()
+        }
         FailureClass::AseRejected => {
-            "ASE refused the call (400, 401 or 413): look at its log, and at ase.token".to_owned()
+            "ASE refused the call (401): look at ase.token".to_owned()
         }
         FailureClass::NotDispatched => {
             format!(

@@ -12,8 +12,8 @@ use super::callout;
 use super::shared::{About, Shared};
 use crate::config::{ClientAddressSource, Config};
 use crate::counters::Counter;
-use crate::exchange::{CalloutToken, Effect, Exchange, Head, LocalReply, Permit};
-use crate::head::{self, SeenRequest};
+use crate::exchange::{CalloutToken, Effect, Exchange, Head, LocalReply, Permit, ResponseOrigin};
+use crate::head::{self, RequiredParts, SeenRequest};
 use crate::host::{self, Level, Map};
 use crate::pairs;
 
@@ -75,13 +75,13 @@ impl Context for Stream {
         &mut self,
         token: u32,
         headers: usize,
-        _body_size: usize,
+        body_size: usize,
         _trailers: usize,
     ) {
         let (Some(shared), Some(running)) = (&self.shared, &mut self.running) else {
             return;
         };
-        let answer = callout::answer(headers);
+        let answer = callout::answer(headers, body_size);
         let now = shared.now();
         let Running { config, exchange } = running;
         let effect = shared.with_breaker(|breaker| {
@@ -134,7 +134,8 @@ impl HttpContext for Stream {
             let headers = pairs::parse(&buffer).unwrap_or_default();
             let status = head::status(&headers);
             if exchange.wants_response(status) {
-                exchange.response(status.map(|status| response_half(status, &headers)));
+                let half = status.map(|status| response_half(status, &headers));
+                exchange.response(response_origin(status, &headers), half);
             }
         }
         Action::Continue
@@ -196,9 +197,12 @@ fn read_request(shared: &Shared, config: &Config) -> Head {
         });
     }
     let mut half = Vec::with_capacity(buffer.len().saturating_mul(2));
-    head::write_request_half(&mut half, &seen, client, config);
+    let parts = head::write_request_half(&mut half, &seen, client, config);
     strip_reserved(shared, &headers);
-    Head::Read(half)
+    match parts {
+        RequiredParts::Present => Head::Read(half),
+        RequiredParts::Missing => Head::Incomplete(half),
+    }
 }
 
 fn strip_reserved(shared: &Shared, headers: &Headers<'_>) {
@@ -208,6 +212,21 @@ fn strip_reserved(shared: &Shared, headers: &Headers<'_>) {
                 "the host refuses proxy_remove_header_map_value: x-ase-* headers that clients send reach upstream".to_owned()
             });
         }
+    }
+}
+
+/// Envoy adds the header to each response that came from upstream, and names every reply of its own in the details. Below 400 it is not worth a host call.
+fn response_origin(status: Option<u16>, headers: &Headers<'_>) -> ResponseOrigin {
+    if status.is_none_or(|status| status < 400)
+        || headers.first(b"x-envoy-upstream-service-time").is_some()
+    {
+        return ResponseOrigin::Upstream;
+    }
+    match host::property(b"response\0code_details") {
+        Ok(details) if !details.is_empty() && *details != *b"via_upstream" => {
+            ResponseOrigin::Gateway
+        }
+        Ok(_) | Err(_) => ResponseOrigin::Upstream,
     }
 }
 
