@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use ase_core::credential::CredentialKey;
+use ase_core::credential::KeyRing;
 use ase_core::decision::{self, Decision, Identified, Snapshot, Verdict};
 use ase_core::metadata::{RequestFault, RequestMetadata, RequestReport, ResponseFault, SourceIp};
 use ase_core::time::UnixMillis;
@@ -46,7 +46,7 @@ pub struct Ase {
     pub log: AccessLog,
     /// What is measured beside the counters.
     pub telemetry: Arc<Telemetry>,
-    key: Arc<CredentialKey>,
+    keys: Arc<ArcSwap<KeyRing>>,
     real_time: RealTime,
     fingerprinter: Fingerprinter,
     correlation: Mutex<Correlation>,
@@ -83,7 +83,7 @@ impl Ase {
     pub fn new(
         (tokens, limits): (Tokens, Limits),
         snapshot: Arc<ArcSwap<Snapshot>>,
-        key: Arc<CredentialKey>,
+        keys: Arc<ArcSwap<KeyRing>>,
         (counters, log): (Arc<Counters>, AccessLog),
         real_time: RealTime,
     ) -> Self {
@@ -94,7 +94,7 @@ impl Ase {
             counters,
             log,
             telemetry: Arc::default(),
-            key,
+            keys,
             real_time,
             fingerprinter: Fingerprinter::default(),
             correlation: Mutex::new(Correlation::new(
@@ -215,7 +215,7 @@ impl Ase {
         let counts = self.real_time.counts_at(made);
         Deed {
             client: report.client,
-            decision: decision::decide(report, snapshot, &self.key, &counts, now),
+            decision: decision::decide(report, snapshot, &self.keys.load(), &counts, now),
             at: made,
         }
     }
@@ -223,7 +223,7 @@ impl Ase {
     fn finding<'a>(&self, report: &RequestReport<'_>, decision: &'a Decision) -> Finding<'a> {
         Finding {
             decision,
-            identified: Identified::of(report, decision.api.as_deref(), &self.key),
+            identified: Identified::of(report, decision.api.as_deref(), &self.keys.load()),
         }
     }
 

@@ -28,7 +28,7 @@ use crate::lists::{self, ListFileError, Lists};
 use crate::management::{self, ApiFolder, Management};
 use crate::real_time::RealTime;
 use crate::secret::Secret;
-use crate::state::{ListName, State, StateError};
+use crate::state::{ListName, SharedState, State, StateError};
 use crate::telemetry::Telemetry;
 use crate::telemetry::port::Observed;
 use crate::telemetry::sideband_stats::{self, SidebandStats};
@@ -118,12 +118,13 @@ impl Daemon {
         let telemetry = Arc::new(Telemetry::default());
         let mut state = State::open(&settings.state_dir)?;
         telemetry.health.loaded(Part::State);
-        let key = Arc::new(state.credential_key()?);
+        let keys = Arc::new(ArcSwap::from_pointee(state.key_ring()?));
+        let state = SharedState::new(state);
         let (secret, new_secret) = admin_secret(&settings.state_dir.join(SECRET_FILE))?;
         let (folder, snapshot) = registered(&settings)?;
         let published = Arc::new(ArcSwap::from_pointee(snapshot));
         telemetry.health.loaded(Part::Registry);
-        let lists = Arc::new(Lists::open(state, Arc::clone(&published), now)?);
+        let lists = Arc::new(Lists::open(state.clone(), Arc::clone(&published))?);
         lists.set_switches(settings.real_time.switches)?;
         let followed = folder.map(|folder| Arc::new(Followed::new(folder, Arc::clone(&lists))));
         load_list_files(&settings, &lists)?;
@@ -143,7 +144,7 @@ impl Daemon {
             (&lists, &counters),
         )?;
         let recording = (counters, log);
-        let ase = Ase::new(shared, published, Arc::clone(&key), recording, real_time);
+        let ase = Ase::new(shared, published, Arc::clone(&keys), recording, real_time);
         let ase = ase.lenient(settings.leniency).measured(telemetry);
         let ase = Arc::new(ase);
         let (stop, stopped) = watch::channel(false);
@@ -154,7 +155,8 @@ impl Daemon {
             ase: Arc::clone(&ase),
             lists: Arc::clone(&lists),
             apis: ApiFolder::new(settings.api_dir, Arc::clone(&lists), followed.clone()),
-            key,
+            keys,
+            state,
             secret: ArcSwap::from_pointee(secret),
             audit: Audit::open(&settings.state_dir)?,
             settings: settings.management,
@@ -298,7 +300,7 @@ fn load_list_files(settings: &Settings, lists: &Lists) -> Result<(), StartError>
             tracing::error!("{}", lists::describe(path, fault));
         }
         let reason = path.file_name().unwrap_or_default().to_string_lossy();
-        lists.load_file(name, &file, &reason, clock::now());
+        lists.load_file(name, &file, &reason, clock::now())?;
         let (entries, took) = (file.networks.len(), began.elapsed());
         tracing::info!(list = name.as_str(), entries, ?took, "list file loaded");
     }

@@ -1,12 +1,14 @@
 //! The one owner of the deny and the allow list: every change goes through here, one at a time.
 //!
 //! A change is stored first and published second, so whatever a caller was told holds after a crash, and the next question sees
-//! it. Its calls touch the disk: run them off the request path.
+//! it. Every change has a revision within the state file's epoch, and the last ones can be asked for: whoever keeps a copy of
+//! the lists follows them so. Its calls touch the disk: run them off the request path.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
+use ase_core::address::Network;
 use ase_core::decision::{Snapshot, Switch, Switches};
 use ase_core::identifier_list::{
     Entry, IdentifierList, LineFault, ListedIdentifier, PlainList, RemoveWhich, Rest, Scope,
@@ -16,15 +18,23 @@ use ase_core::registry::Registry;
 use ase_core::time::UnixMillis;
 use thiserror::Error;
 
-use crate::state::{ListName, State, StateError};
+use crate::state::{ListName, SharedState, StateError, Version};
+
+mod changes;
+
+pub use changes::{Change, Changes, What};
 
 /// Most blocks of entries that one step of a purge changes: some milliseconds.
 const PURGE_STEP: usize = 256;
+/// Most stored entries that one step of a purge removes.
+const STORED_PURGE_STEP: u32 = 2000;
 
 /// The owner.
 #[derive(Debug)]
 pub struct Lists {
-    state: Mutex<State>,
+    /// Held by whoever changes a list, from the disk to the snapshot.
+    state: SharedState,
+    changes: Mutex<Changes>,
     published: Arc<ArcSwap<Snapshot>>,
 }
 
@@ -62,44 +72,61 @@ pub fn read_list_file(path: &Path) -> Result<PlainList, ListFileError> {
 }
 
 impl Lists {
-    /// Takes the state over and publishes its entries into `published`.
+    /// Takes the lists of a state over and publishes their entries into `published`.
     ///
     /// # Errors
     /// When the state cannot be read.
-    pub fn open(
-        mut state: State,
-        published: Arc<ArcSwap<Snapshot>>,
-        now: UnixMillis,
-    ) -> Result<Self, StateError> {
-        state.purge_expired(now)?;
-        let mut snapshot = Snapshot::clone(&published.load());
-        for stored in state.entries()? {
-            list_mut(&mut snapshot, stored.list).insert(stored.identifier, stored.entry);
-        }
-        published.store(Arc::new(snapshot));
-        Ok(Self {
-            state: Mutex::new(state),
+    pub fn open(state: SharedState, published: Arc<ArcSwap<Snapshot>>) -> Result<Self, StateError> {
+        let (mut deny, mut allow) = (IdentifierList::default(), IdentifierList::default());
+        let version = {
+            let state = state.lock();
+            state.each_entry(|stored| {
+                let list = match stored.list {
+                    ListName::Deny => &mut deny,
+                    ListName::Allow => &mut allow,
+                };
+                list.insert(stored.identifier, stored.entry);
+            })?;
+            state.version()?
+        };
+        let lists = Self {
+            state,
+            changes: Mutex::new(Changes::beginning_at(version)),
             published,
-        })
+        };
+        lists.publish(ListName::Deny, deny);
+        lists.publish(ListName::Allow, allow);
+        Ok(lists)
     }
 
     /// Lists every network of a file, in place of those of the file before.
-    pub fn load_file(&self, name: ListName, file: &PlainList, reason: &str, now: UnixMillis) {
-        let _owner = self.owner();
+    ///
+    /// # Errors
+    /// When the new revision is not stored; then the list is as it was.
+    pub fn load_file(
+        &self,
+        name: ListName,
+        file: &PlainList,
+        reason: &str,
+        now: UnixMillis,
+    ) -> Result<(), StateError> {
+        let mut state = self.state.lock();
+        state.advance(file.networks.len().saturating_add(1))?;
         let reason: Arc<str> = Arc::from(reason);
-        self.publish(name, |list| {
-            list.clear(Sources::Only(Source::File));
-            for network in &file.networks {
-                let entry = Entry {
-                    scope: Scope::All,
-                    expires: None,
-                    source: Source::File,
-                    reason: Arc::clone(&reason),
-                    added: now,
-                };
-                list.insert(ListedIdentifier::Network(*network), entry);
-            }
-        });
+        let entry = |network: &Network| {
+            let entry = Entry {
+                scope: Scope::All,
+                expires: None,
+                source: Source::File,
+                reason: Arc::clone(&reason),
+                added: now,
+            };
+            What::Put(ListedIdentifier::Network(*network), entry)
+        };
+        let cleared = What::Cleared(Sources::Only(Source::File));
+        let puts = file.networks.iter().map(entry);
+        self.apply(name, std::iter::once(cleared).chain(puts));
+        Ok(())
     }
 
     /// Puts another registry in place of the one that questions are decided by; nothing else changes meanwhile.
@@ -110,10 +137,9 @@ impl Lists {
         &self,
         change: impl FnOnce(&Registry) -> Result<Registry, E>,
     ) -> Result<(), E> {
-        let _owner = self.owner();
-        let mut snapshot = Snapshot::clone(&self.published.load());
-        snapshot.registry = Arc::new(change(&snapshot.registry)?);
-        self.published.store(Arc::new(snapshot));
+        let _order = self.changes();
+        let registry = Arc::new(change(&self.published.load().registry)?);
+        self.publish_registry(&registry);
         Ok(())
     }
 
@@ -127,111 +153,187 @@ impl Lists {
         identifier: ListedIdentifier,
         entry: Entry,
     ) -> Result<(), StateError> {
-        let mut state = self.owner();
-        state.put(name, &identifier, &entry)?;
-        self.publish(name, |list| drop(list.insert(identifier, entry)));
+        self.add_all(name, vec![(identifier, entry)])
+    }
+
+    /// Adds entries, all or none; they hold when this returns. Other changes wait meanwhile, questions do not.
+    ///
+    /// # Errors
+    /// When they are not stored; then none holds.
+    pub fn add_all(
+        &self,
+        name: ListName,
+        entries: Vec<(ListedIdentifier, Entry)>,
+    ) -> Result<(), StateError> {
+        let mut state = self.state.lock();
+        state.put(name, &entries)?;
+        let puts = entries.into_iter();
+        self.apply(
+            name,
+            puts.map(|(identifier, entry)| What::Put(identifier, entry)),
+        );
         Ok(())
     }
 
     /// Removes what management has listed: of one scope, or of all.
     ///
     /// # Errors
-    /// When the removal is not stored; what was removed before that holds.
+    /// When the removal is not stored; then nothing is removed.
     pub fn remove(
         &self,
         name: ListName,
         identifier: &ListedIdentifier,
         scope: Option<&Scope>,
     ) -> Result<Removed, StateError> {
-        let mut state = self.owner();
+        self.remove_of(name, identifier, scope, Sources::Only(Source::Manual))
+    }
+
+    /// Removes what some sources have listed: of one scope, or of all.
+    ///
+    /// # Errors
+    /// When the removal is not stored; then nothing is removed.
+    pub fn remove_of(
+        &self,
+        name: ListName,
+        identifier: &ListedIdentifier,
+        scope: Option<&Scope>,
+        sources: Sources,
+    ) -> Result<Removed, StateError> {
+        let mut state = self.state.lock();
         let snapshot = self.published.load();
         let mut listed = list_of(&snapshot, name).entries_of(identifier);
         listed.retain(|entry| scope.is_none_or(|scope| entry.scope == scope));
-        let manual: Vec<_> = listed
+        let places: Vec<(Scope, Source)> = listed
             .iter()
-            .filter(|entry| entry.source == Source::Manual)
+            .filter(|entry| sources.include(entry.source))
+            .map(|entry| (entry.scope.clone(), entry.source))
             .collect();
-        if manual.is_empty() {
+        if places.is_empty() {
             return Ok(match listed.first() {
                 Some(entry) => Removed::OfOtherSource(entry.source),
                 None => Removed::NotListed,
             });
         }
-        for entry in &manual {
-            state.delete(name, identifier, (entry.scope, Source::Manual))?;
-            let which = RemoveWhich::Exactly(entry.scope.clone(), Source::Manual);
-            self.publish(name, |list| {
-                list.remove(identifier, &which);
-            });
-        }
-        Ok(Removed::Entries(manual.len()))
+        state.delete(name, identifier, &places)?;
+        let removed = places.len();
+        let what = |(scope, source)| What::Removed(*identifier, scope, source);
+        self.apply(name, places.into_iter().map(what));
+        Ok(Removed::Entries(removed))
     }
 
-    /// Publishes another set of API definitions.
-    pub fn set_registry(&self, registry: Arc<Registry>) {
-        let _owner = self.owner();
-        let mut snapshot = Snapshot::clone(&self.published.load());
-        snapshot.registry = registry;
-        self.published.store(Arc::new(snapshot));
-    }
-
-    /// Turns the master switches. Turning off `ase_detected_attack` takes every entry of real-time rules off.
+    /// Takes every entry of some sources off a list and says how many. Those of a list file come back when it is loaded again.
     ///
     /// # Errors
-    /// When a removal is not stored; then the switches stay.
-    pub fn set_switches(&self, switches: Switches) -> Result<(), StateError> {
-        let mut state = self.owner();
-        let mut snapshot = Snapshot::clone(&self.published.load());
-        match switches.ase_detected_attack {
-            Switch::On => {}
-            Switch::Off => {
-                for (identifier, entry) in snapshot.attack.iter() {
-                    if Sources::RealTime.include(entry.source) {
-                        state.delete(ListName::Deny, &identifier, (entry.scope, entry.source))?;
-                    }
-                }
-                snapshot.attack.clear(Sources::RealTime);
-            }
-        }
-        snapshot.switches = switches;
-        self.published.store(Arc::new(snapshot));
-        Ok(())
+    /// When that is not stored; then nothing is removed.
+    pub fn clear(&self, name: ListName, sources: Sources) -> Result<usize, StateError> {
+        let mut state = self.state.lock();
+        let before = list_of(&self.published.load(), name).len();
+        state.clear(name, sources)?;
+        self.apply(name, std::iter::once(What::Cleared(sources)));
+        let after = list_of(&self.published.load(), name).len();
+        Ok(before.saturating_sub(after))
     }
 
-    /// Takes expired entries off both lists.
+    /// Takes expired entries off both lists, in steps that changes come between.
     ///
     /// # Errors
     /// When the state cannot be changed; look-ups never return expired entries anyway.
     pub fn purge_expired(&self, now: UnixMillis) -> Result<(), StateError> {
-        self.owner().purge_expired(now)?;
+        while self.state.lock().purge_expired(now, STORED_PURGE_STEP)? > 0 {}
         for name in [ListName::Deny, ListName::Allow] {
-            // Changes come between the steps.
             while let Rest::More = self.purge_step(name, now) {}
         }
         Ok(())
     }
 
+    /// The version of the lists.
+    #[must_use]
+    pub fn version(&self) -> Version {
+        self.changes().version()
+    }
+
+    /// What has changed since a version, in order, with the version that it leads to; `None` when that is not known any more,
+    /// or was another epoch: then the whole lists must be taken.
+    #[must_use]
+    pub fn changes_since(&self, version: Version) -> Option<(Version, Vec<Change>)> {
+        let changes = self.changes();
+        Some((changes.version(), changes.since(version)?))
+    }
+
+    /// Publishes another set of API definitions.
+    pub fn set_registry(&self, registry: Arc<Registry>) {
+        let _order = self.changes();
+        self.publish_registry(&registry);
+    }
+
+    /// Turns the master switches. Turning off `ase_detected_attack` takes every entry of real-time rules off.
+    ///
+    /// # Errors
+    /// When that is not stored; then the switches stay.
+    pub fn set_switches(&self, switches: Switches) -> Result<(), StateError> {
+        match switches.ase_detected_attack {
+            Switch::On => {}
+            Switch::Off => {
+                self.clear(ListName::Deny, Sources::RealTime)?;
+            }
+        }
+        self.published.rcu(|snapshot| Snapshot {
+            switches,
+            ..Snapshot::clone(snapshot)
+        });
+        Ok(())
+    }
+
+    fn publish_registry(&self, registry: &Arc<Registry>) {
+        self.published.rcu(|snapshot| Snapshot {
+            registry: Arc::clone(registry),
+            ..Snapshot::clone(snapshot)
+        });
+    }
+
     fn purge_step(&self, name: ListName, now: UnixMillis) -> Rest {
-        let _owner = self.owner();
+        let _owner = self.state.lock();
         let mut list = list_of(&self.published.load(), name).clone();
         let purged = list.purge_expired(now, PURGE_STEP);
         if purged.entries > 0 {
-            self.publish(name, |published| *published = list);
+            self.publish(name, list);
         }
         purged.rest
     }
 
-    fn owner(&self) -> MutexGuard<'_, State> {
-        // A panic under the lock leaves the state file whole: every change is one statement.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The caller holds the state and has stored the changes.
+    fn apply(&self, name: ListName, whats: impl Iterator<Item = What>) {
+        let mut list = list_of(&self.published.load(), name).clone();
+        let mut changes = self.changes();
+        for what in whats {
+            match &what {
+                What::Put(identifier, entry) => {
+                    drop(list.insert(*identifier, entry.clone()));
+                }
+                What::Removed(identifier, scope, source) => {
+                    list.remove(identifier, &RemoveWhich::Exactly(scope.clone(), *source));
+                }
+                What::Cleared(sources) => {
+                    list.clear(*sources);
+                }
+            }
+            changes.note(name, what);
+        }
+        // Under the lock of the changes: who asks for them finds no revision that is not published.
+        self.publish(name, list);
     }
 
-    /// The caller holds the owner's lock.
-    fn publish(&self, name: ListName, change: impl FnOnce(&mut IdentifierList)) {
-        let mut snapshot = Snapshot::clone(&self.published.load());
-        let list = list_mut(&mut snapshot, name);
-        change(list);
-        self.published.store(Arc::new(snapshot));
+    fn publish(&self, name: ListName, list: IdentifierList) {
+        self.published.rcu(|snapshot| {
+            let mut snapshot = Snapshot::clone(snapshot);
+            *list_mut(&mut snapshot, name) = list.clone();
+            snapshot
+        });
+    }
+
+    fn changes(&self) -> MutexGuard<'_, Changes> {
+        // A panic between two notes leaves the changes in order.
+        self.changes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use ase_core::address::Ipv6Width;
-use ase_core::credential::CredentialKey;
+use ase_core::credential::KeyRing;
 use ase_core::time::UnixMillis;
 use axum::Router;
 use axum::extract::Request;
@@ -21,6 +21,7 @@ use crate::audit::Audit;
 use crate::config::ManagementSettings;
 use crate::lists::Lists;
 use crate::secret::Secret;
+use crate::state::SharedState;
 use crate::telemetry::port::{self, Caller, Observed};
 
 mod apis;
@@ -58,8 +59,10 @@ pub struct Management {
     pub lists: Arc<Lists>,
     /// The owner of the files with API definitions.
     pub apis: ApiFolder,
-    /// Makes credential ids of raw values.
-    pub key: Arc<CredentialKey>,
+    /// Make credential ids of raw values.
+    pub keys: Arc<ArcSwap<KeyRing>>,
+    /// What is kept on disk.
+    pub state: SharedState,
     /// What callers show.
     pub secret: ArcSwap<Secret>,
     /// Where changes are written down.

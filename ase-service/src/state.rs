@@ -1,37 +1,40 @@
-//! ASE's own state in one SQLite file: the credential key and the list entries that were made through the management port.
+//! ASE's own state in one SQLite file: list entries, credential keys, sideband tokens, detections, switches.
 //!
-//! A change is acknowledged when it is committed and synced; a process killed at any instant starts again with everything
-//! acknowledged. One process at a time owns the file.
+//! A change is acknowledged when it is committed and synced (WAL with `synchronous = FULL`: a commit is one append and one sync,
+//! so also a machine that loses power keeps it); a process killed at any instant starts again with everything acknowledged.
+//! One process at a time owns the file.
 
 use std::fs::{DirBuilder, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use ase_core::address::Network;
-use ase_core::credential::{CredentialId, CredentialKey, CredentialKind, KeyId};
-use ase_core::identifier_list::{Entry, ListedIdentifier, Scope, Source};
 use ase_core::time::UnixMillis;
-use rusqlite::{Connection, OptionalExtension as _, Row, params};
+use rusqlite::Connection;
 use thiserror::Error;
 
-use crate::secret;
+mod backup;
+mod detections;
+mod entries;
+mod keys;
+mod schema;
+mod switches;
+mod tokens;
 
-const FILE: &str = "ase.db";
+pub use backup::RestoreError;
+pub use detections::StoredDetection;
+pub use entries::StoredEntry;
+pub use keys::{Orphans, RotationError};
+pub use schema::{Epoch, Version};
+pub use switches::StoredSwitch;
+pub use tokens::{StoredToken, TokenDigest};
+
+/// The file in the state folder.
+pub const FILE: &str = "ase.db";
 /// How long to wait for a process that is just ending.
 const BUSY_TIMEOUT: Duration = Duration::from_millis(500);
-const SCHEMA: &str = "
-    CREATE TABLE IF NOT EXISTS credential_key (id INTEGER PRIMARY KEY, secret BLOB NOT NULL);
-    CREATE TABLE IF NOT EXISTS entry (
-        list TEXT NOT NULL, identifier TEXT NOT NULL, scope TEXT NOT NULL, source TEXT NOT NULL,
-        reason TEXT NOT NULL, added_ms INTEGER NOT NULL, expires_ms INTEGER,
-        PRIMARY KEY (list, identifier, scope, source)
-    ) WITHOUT ROWID;
-    CREATE INDEX IF NOT EXISTS entry_expires ON entry (expires_ms) WHERE expires_ms IS NOT NULL;
-    PRAGMA user_version = 1;";
-
 /// Which list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ListName {
@@ -47,16 +50,9 @@ pub struct State {
     database: Connection,
 }
 
-/// An entry as stored.
+/// The state, for all who change it; one at a time.
 #[derive(Clone, Debug)]
-pub struct StoredEntry {
-    /// The list that it is on.
-    pub list: ListName,
-    /// Whom it names.
-    pub identifier: ListedIdentifier,
-    /// Why and how long.
-    pub entry: Entry,
-}
+pub struct SharedState(Arc<Mutex<State>>);
 
 /// Why the state cannot be used.
 #[derive(Debug, Error)]
@@ -83,6 +79,16 @@ pub enum StateError {
     /// Something stored that this version cannot read.
     #[error("the state holds {0:?}, which is not an entry")]
     Unreadable(String),
+    /// A newer version has written it.
+    #[error("state file {}: schema {found} is newer than this version, which knows {known}", path.display())]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// The schema in the file.
+        found: i64,
+        /// The newest schema of this version.
+        known: i64,
+    },
     /// The operating system has no randomness for a key.
     #[error("no randomness for a key: {0}")]
     Randomness(io::Error),
@@ -99,6 +105,20 @@ impl ListName {
     }
 }
 
+impl SharedState {
+    /// Shares a state.
+    #[must_use]
+    pub fn new(state: State) -> Self {
+        Self(Arc::new(Mutex::new(state)))
+    }
+
+    /// Waits for the state. What is done with it touches the disk: run it off the request path.
+    pub fn lock(&self) -> MutexGuard<'_, State> {
+        // A panic under the lock leaves the file whole: every change is one transaction.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 impl State {
     /// Opens the state in `folder` and makes what is missing, for the owner's eyes only.
     ///
@@ -112,125 +132,22 @@ impl State {
             error,
         };
         // SQLite gives the files beside it the same mode.
-        let file = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .mode(0o600)
-            .open(&path);
-        drop(file.map_err(of_folder)?);
+        if !path.exists() {
+            drop(private_file(&path).map_err(of_folder)?);
+        }
         let prepared = Connection::open(&path).and_then(|database| {
             database.busy_timeout(BUSY_TIMEOUT)?;
             database.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
             database.pragma_update(None, "journal_mode", "WAL")?;
             database.pragma_update(None, "synchronous", "FULL")?;
-            database.execute_batch(&format!("BEGIN IMMEDIATE; {SCHEMA} COMMIT;"))?;
             Ok(database)
         });
-        match prepared {
-            Ok(database) => Ok(Self { database }),
-            Err(error) => Err(StateError::Database { path, error }),
-        }
-    }
-
-    /// The key of credential ids; made at the first start.
-    ///
-    /// # Errors
-    /// When it can be neither read nor made.
-    pub fn credential_key(&mut self) -> Result<CredentialKey, StateError> {
-        let stored: Option<(u8, [u8; 32])> = self
-            .database
-            .query_row(
-                "SELECT id, secret FROM credential_key ORDER BY id DESC LIMIT 1",
-                [],
-                |row| Ok((row.get(0)?, row.get(1)?)),
-            )
-            .optional()?;
-        let (id, secret) = match stored {
-            Some(stored) => stored,
-            None => {
-                let secret = secret::random_bytes().map_err(StateError::Randomness)?;
-                let insert = "INSERT INTO credential_key (id, secret) VALUES (1, ?1)";
-                self.database.execute(insert, params![secret])?;
-                (1, secret)
-            }
+        let mut database = match prepared {
+            Ok(database) => database,
+            Err(error) => return Err(StateError::Database { path, error }),
         };
-        Ok(CredentialKey::from_bytes(KeyId(id), secret))
-    }
-
-    /// Every stored entry.
-    ///
-    /// # Errors
-    /// When the state cannot be read, or holds what this version does not know.
-    pub fn entries(&self) -> Result<Vec<StoredEntry>, StateError> {
-        let mut select = self.database.prepare(
-            "SELECT list, identifier, scope, source, reason, added_ms, expires_ms FROM entry",
-        )?;
-        let mut rows = select.query([])?;
-        let mut entries = Vec::new();
-        while let Some(row) = rows.next()? {
-            let identifier: String = row.get(1)?;
-            let entry = stored_entry(row, &identifier)?;
-            entries.push(entry.ok_or(StateError::Unreadable(identifier))?);
-        }
-        Ok(entries)
-    }
-
-    /// Stores an entry; one of the same list, identifier, scope and source is replaced.
-    ///
-    /// # Errors
-    /// When it is not stored.
-    pub fn put(
-        &mut self,
-        list: ListName,
-        identifier: &ListedIdentifier,
-        entry: &Entry,
-    ) -> Result<(), StateError> {
-        self.database.execute(
-            "INSERT OR REPLACE INTO entry (list, identifier, scope, source, reason, added_ms, expires_ms)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-            params![
-                list.as_str(),
-                identifier.to_string(),
-                entry.scope.to_string(),
-                entry.source.as_str(),
-                &*entry.reason,
-                stored_time(entry.added),
-                entry.expires.map(stored_time),
-            ],
-        )?;
-        Ok(())
-    }
-
-    /// Removes an entry.
-    ///
-    /// # Errors
-    /// When that is not stored.
-    pub fn delete(
-        &mut self,
-        list: ListName,
-        identifier: &ListedIdentifier,
-        (scope, source): (&Scope, Source),
-    ) -> Result<(), StateError> {
-        self.database.execute(
-            "DELETE FROM entry WHERE list = ?1 AND identifier = ?2 AND scope = ?3 AND source = ?4",
-            params![
-                list.as_str(),
-                identifier.to_string(),
-                scope.to_string(),
-                source.as_str()
-            ],
-        )?;
-        Ok(())
-    }
-
-    /// Removes every entry that has expired at `now`.
-    ///
-    /// # Errors
-    /// When that is not stored.
-    pub fn purge_expired(&mut self, now: UnixMillis) -> Result<(), StateError> {
-        let delete = "DELETE FROM entry WHERE expires_ms <= ?1";
-        self.database.execute(delete, params![stored_time(now)])?;
-        Ok(())
+        schema::migrate(&mut database, &path)?;
+        Ok(Self { database })
     }
 }
 
@@ -244,49 +161,23 @@ fn make_folder(folder: &Path) -> Result<(), StateError> {
     })
 }
 
-/// `None` when a column holds what this version does not know.
-fn stored_entry(row: &Row<'_>, identifier: &str) -> Result<Option<StoredEntry>, rusqlite::Error> {
-    let (list, scope, source): (String, String, String) = (row.get(0)?, row.get(2)?, row.get(3)?);
-    let reason: String = row.get(4)?;
-    let (added, expires): (i64, Option<i64>) = (row.get(5)?, row.get(6)?);
-    let list = [ListName::Deny, ListName::Allow]
-        .into_iter()
-        .find(|name| name.as_str() == list);
-    let parts = (
-        list,
-        stored_identifier(identifier),
-        Scope::parse(&scope).ok(),
-        Source::parse(&source).ok(),
-    );
-    let (Some(list), Some(identifier), Some(scope), Some(source)) = parts else {
-        return Ok(None);
-    };
-    let time = |millis: i64| UnixMillis(u64::try_from(millis).unwrap_or(0));
-    let entry = Entry {
-        scope,
-        expires: expires.map(time),
-        source,
-        reason: Arc::from(reason),
-        added: time(added),
-    };
-    Ok(Some(StoredEntry {
-        list,
-        identifier,
-        entry,
-    }))
-}
-
-/// The text form of [`ListedIdentifier`], read back.
-fn stored_identifier(text: &str) -> Option<ListedIdentifier> {
-    match text.split_once(' ') {
-        None => Network::parse(text).ok().map(ListedIdentifier::Network),
-        Some((kind, id)) => Some(ListedIdentifier::Credential {
-            kind: CredentialKind::parse(kind).ok()?,
-            id: CredentialId::parse(id).ok()?,
-        }),
-    }
+/// Makes a file for the owner's eyes only; one that exists is an error.
+fn private_file(path: &Path) -> io::Result<std::fs::File> {
+    let mut options = OpenOptions::new();
+    options.create_new(true).write(true).mode(0o600).open(path)
 }
 
 fn stored_time(at: UnixMillis) -> i64 {
     i64::try_from(at.0).unwrap_or(i64::MAX)
 }
+
+fn time(millis: i64) -> UnixMillis {
+    UnixMillis(u64::try_from(millis).unwrap_or(0))
+}
+
+fn as_stored(number: u64) -> i64 {
+    i64::from_ne_bytes(number.to_ne_bytes())
+}
+
+#[cfg(test)]
+mod tests;

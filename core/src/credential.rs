@@ -36,6 +36,22 @@ pub struct CredentialKey {
     keyed: Hmac<Sha256>,
 }
 
+/// The keys that are valid: one makes new ids; during a rotation the one before it finds what was listed under it.
+#[derive(Debug)]
+pub struct KeyRing {
+    current: CredentialKey,
+    previous: Option<CredentialKey>,
+}
+
+/// The ids of one credential under every valid key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CredentialIds {
+    /// Under the current key: what new entries, logs and the engine hold.
+    pub current: CredentialId,
+    /// Under the key before, while that is valid.
+    pub previous: Option<CredentialId>,
+}
+
 /// A credential, as everything but the gateway knows it. Text form: `k<key id>:<32 hex digits>`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CredentialId {
@@ -136,6 +152,57 @@ impl CredentialKey {
 impl fmt::Debug for CredentialKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "CredentialKey(k{}, ***)", self.id.0)
+    }
+}
+
+impl KeyRing {
+    /// A ring of a current key and, during a rotation, the one before.
+    #[must_use]
+    pub fn new(current: CredentialKey, previous: Option<CredentialKey>) -> Self {
+        Self { current, previous }
+    }
+
+    /// The key that makes new ids.
+    #[must_use]
+    pub fn current(&self) -> &CredentialKey {
+        &self.current
+    }
+
+    /// The key before, while it is valid.
+    #[must_use]
+    pub fn previous(&self) -> Option<&CredentialKey> {
+        self.previous.as_ref()
+    }
+
+    /// The ids of a credential; see [`CredentialKey::id_of`].
+    #[must_use]
+    pub fn ids_of(&self, kind: CredentialKind, name: &str, value: &[u8]) -> CredentialIds {
+        let previous = self.previous.as_ref();
+        CredentialIds {
+            current: self.current.id_of(kind, name, value),
+            previous: previous.map(|key| key.id_of(kind, name, value)),
+        }
+    }
+}
+
+impl IntoIterator for CredentialIds {
+    type Item = CredentialId;
+    type IntoIter =
+        std::iter::Chain<std::iter::Once<CredentialId>, std::option::IntoIter<CredentialId>>;
+
+    /// The ids, the current one first.
+    fn into_iter(self) -> Self::IntoIter {
+        std::iter::once(self.current).chain(self.previous)
+    }
+}
+
+impl From<CredentialId> for CredentialIds {
+    /// An id that came as an id: it stands for itself alone.
+    fn from(id: CredentialId) -> Self {
+        Self {
+            current: id,
+            previous: None,
+        }
     }
 }
 
@@ -296,6 +363,20 @@ mod tests {
             assert_eq!(CredentialKind::parse(kind.as_str()), Ok(kind));
         }
         assert!(CredentialKind::parse("Cookie").is_err());
+    }
+
+    #[test]
+    fn a_ring_makes_ids_under_both_keys_while_both_are_valid() {
+        let other = || CredentialKey::from_bytes(KeyId(8), [1; 32]);
+        let id = |key: CredentialKey| key.id_of(CredentialKind::Token, "", b"v");
+        let ids = |ring: KeyRing| ring.ids_of(CredentialKind::Token, "", b"v");
+        let both = ids(KeyRing::new(other(), Some(key())));
+        assert_eq!(
+            both.into_iter().collect::<Vec<_>>(),
+            [id(other()), id(key())]
+        );
+        let one = ids(KeyRing::new(other(), None));
+        assert_eq!(one, CredentialIds::from(id(other())));
     }
 
     #[test]

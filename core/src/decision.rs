@@ -8,7 +8,7 @@
 
 use std::sync::Arc;
 
-use crate::credential::{CredentialId, CredentialKey, CredentialKind};
+use crate::credential::{CredentialId, CredentialKind, KeyRing};
 use crate::identifier_list::{EntryRef, IdentifierList, ListedIdentifier, Source};
 use crate::identity::{Credentials, Provenance};
 use crate::metadata::RequestReport;
@@ -127,14 +127,14 @@ pub struct Listing {
 pub fn decide(
     report: &RequestReport<'_>,
     snapshot: &Snapshot,
-    key: &CredentialKey,
+    keys: &KeyRing,
     counts: &impl RequestCounts,
     now: UnixMillis,
 ) -> Decision {
     let judge = Judge {
         report,
         snapshot,
-        key,
+        keys,
         counts,
         now,
     };
@@ -188,7 +188,7 @@ fn candidates<'r>(
 struct Judge<'j, 'm, C> {
     report: &'j RequestReport<'m>,
     snapshot: &'j Snapshot,
-    key: &'j CredentialKey,
+    keys: &'j KeyRing,
     counts: &'j C,
     now: UnixMillis,
 }
@@ -242,17 +242,25 @@ impl<C: RequestCounts> Judge<'_, '_, C> {
 
     /// The ids of those credentials that a list may name; an id costs more than all look-ups together.
     fn sought(&self, carried: Option<&Credentials<'_>>) -> Vec<Sought> {
+        let hashed = self.report.metadata.hashed.iter().map(|found| Sought {
+            kind: found.kind,
+            provenance: found.provenance,
+            id: found.id,
+        });
         carried
             .into_iter()
             .flat_map(Credentials::iter)
             .filter(|found| self.seeks(found.kind))
-            .map(|found| Sought {
-                kind: found.kind,
-                provenance: found.provenance,
-                id: self
-                    .key
-                    .id_of(found.kind, &found.name, found.value.as_bytes()),
+            .flat_map(|found| {
+                let value = found.value.as_bytes();
+                let ids = self.keys.ids_of(found.kind, &found.name, value);
+                ids.into_iter().map(|id| Sought {
+                    kind: found.kind,
+                    provenance: found.provenance,
+                    id,
+                })
             })
+            .chain(hashed)
             .collect()
     }
 
@@ -307,6 +315,7 @@ impl<C: RequestCounts> Judge<'_, '_, C> {
         let broken = broken.map(Detection::Pattern).or_else(|| {
             let missing = rules.token() == TokenRule::Mandatory
                 && !carried.is_some_and(has_token)
+                && !has_hashed_token(self.report)
                 && !is_preflight(self.report);
             missing.then_some(Detection::TokenMissing)
         });
@@ -400,6 +409,11 @@ fn is_preflight(report: &RequestReport<'_>) -> bool {
     report.method == "OPTIONS"
         && headers.first(b"origin").is_some()
         && headers.first(b"access-control-request-method").is_some()
+}
+
+fn has_hashed_token(report: &RequestReport<'_>) -> bool {
+    let mut hashed = report.metadata.hashed.iter();
+    hashed.any(|found| found.kind == CredentialKind::Token)
 }
 
 fn listing(identifier: ListedIdentifier, entry: EntryRef<'_>) -> Listing {

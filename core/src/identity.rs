@@ -8,7 +8,7 @@
 use std::borrow::Cow;
 use std::collections::VecDeque;
 
-use crate::credential::CredentialKind;
+use crate::credential::{CredentialId, CredentialKind};
 use crate::headers::Headers;
 use crate::text;
 
@@ -50,6 +50,21 @@ pub struct Credential<'a> {
     pub place: Place,
     /// The secret itself: never logged, never stored.
     pub value: Cow<'a, str>,
+    /// How far it can be trusted.
+    pub provenance: Provenance,
+}
+
+/// A credential that the gateway has made an id of: its value is known to nobody here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HashedCredential<'a> {
+    /// What kind of identifier it is.
+    pub kind: CredentialKind,
+    /// The header, parameter or cookie name.
+    pub name: Cow<'a, str>,
+    /// Where it stood.
+    pub place: Place,
+    /// Its id under a key that the gateway was given.
+    pub id: CredentialId,
     /// How far it can be trusted.
     pub provenance: Provenance,
 }

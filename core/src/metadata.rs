@@ -10,7 +10,7 @@ use thiserror::Error;
 use crate::address::ClientAddress;
 use crate::headers::Headers;
 use crate::host::HostName;
-use crate::identity::Credential;
+use crate::identity::{Credential, HashedCredential};
 use crate::path::NormalPath;
 
 /// A request as a gateway described it; parts may be missing.
@@ -34,6 +34,8 @@ pub struct RequestMetadata<'a> {
     pub client_ids: Vec<Cow<'a, str>>,
     /// Credentials that the gateway found by its own configuration.
     pub credentials: Vec<Credential<'a>>,
+    /// Credentials that the gateway has made ids of itself.
+    pub hashed: Vec<HashedCredential<'a>>,
 }
 
 /// The client address of a report.

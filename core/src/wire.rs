@@ -4,7 +4,7 @@
 //! `user_info`, several headers in one object, an `ASEPayload` wrapper, ISO-8859-1 bodies. It never panics.
 
 use crate::address::{ClientAddress, PeerAddress};
-use crate::identity::{Credential, Place, Provenance};
+use crate::identity::{Credential, HashedCredential, Place, Provenance};
 use crate::json;
 use crate::metadata::{RequestFault, RequestMetadata, ResponseFault, ResponseMetadata, SourceIp};
 use crate::text;
@@ -131,6 +131,15 @@ fn write_credential(o: &mut json::Object<'_>, credential: &Credential<'_>) {
     o.text("name", credential.name.as_bytes());
     o.text("in", credential.place.as_str().as_bytes());
     o.text("value", credential.value.as_bytes());
+    o.text("provenance", credential.provenance.as_str().as_bytes());
+}
+
+/// Appends a `client_identifiers` object of a credential that the gateway has made an id of; it has no `value`.
+pub fn write_hashed(o: &mut json::Object<'_>, credential: &HashedCredential<'_>) {
+    o.text("type", credential.kind.as_str().as_bytes());
+    o.text("name", credential.name.as_bytes());
+    o.text("in", credential.place.as_str().as_bytes());
+    o.text("id", credential.id.to_string().as_bytes());
     o.text("provenance", credential.provenance.as_str().as_bytes());
 }
 

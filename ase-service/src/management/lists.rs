@@ -88,7 +88,12 @@ pub(super) async fn add(
     body: &[u8],
 ) -> Result<Value, Refusal> {
     let now = clock::now();
-    let addition = Addition::read(body, &management.key, management.ipv6_prefix, now)?;
+    let addition = Addition::read(
+        body,
+        management.keys.load().current(),
+        management.ipv6_prefix,
+        now,
+    )?;
     let caller = caller.clone();
     off_path(move || {
         let Addition {
@@ -126,7 +131,11 @@ pub(super) async fn remove(
     caller: &Caller,
     body: &[u8],
 ) -> Result<Value, Refusal> {
-    let removal = Removal::read(body, &management.key, management.ipv6_prefix)?;
+    let removal = Removal::read(
+        body,
+        management.keys.load().current(),
+        management.ipv6_prefix,
+    )?;
     let caller = caller.clone();
     off_path(move || {
         let Removal { identifier, scope } = removal;

@@ -1,7 +1,9 @@
 //! The credentials that a request carries, by its API's definition and by the gateway's own findings.
 
-use crate::credential::{CredentialId, CredentialKey, CredentialKind};
-use crate::identity::{Credential, CredentialNames, Credentials, Place, Provenance};
+use crate::credential::{CredentialId, CredentialKind, KeyRing};
+use crate::identity::{
+    Credential, CredentialNames, Credentials, HashedCredential, Place, Provenance,
+};
 use crate::jwt::usernames;
 use crate::metadata::RequestReport;
 use crate::registry::ApiDefinition;
@@ -33,15 +35,15 @@ pub struct Identified {
 impl Identified {
     /// Names every credential of a request to `api`, for a log. A decision does not need it.
     #[must_use]
-    pub fn of(
-        report: &RequestReport<'_>,
-        api: Option<&ApiDefinition>,
-        key: &CredentialKey,
-    ) -> Self {
+    pub fn of(report: &RequestReport<'_>, api: Option<&ApiDefinition>, keys: &KeyRing) -> Self {
         let carried = carried(report, api);
         Self {
             left_out: carried.left_out(),
-            credentials: carried.iter().map(|found| identified(found, key)).collect(),
+            credentials: carried
+                .iter()
+                .map(|found| identified(found, keys))
+                .chain(report.metadata.hashed.iter().map(by_its_id))
+                .collect(),
         }
     }
 }
@@ -86,7 +88,7 @@ pub(super) fn carried<'a>(
     credentials
 }
 
-fn identified(credential: &Credential<'_>, key: &CredentialKey) -> IdentifiedCredential {
+fn identified(credential: &Credential<'_>, keys: &KeyRing) -> IdentifiedCredential {
     let Credential {
         kind, name, value, ..
     } = credential;
@@ -95,6 +97,16 @@ fn identified(credential: &Credential<'_>, key: &CredentialKey) -> IdentifiedCre
         name: name.clone().into_owned(),
         place: credential.place,
         provenance: credential.provenance,
-        id: key.id_of(*kind, name, value.as_bytes()),
+        id: keys.current().id_of(*kind, name, value.as_bytes()),
+    }
+}
+
+fn by_its_id(credential: &HashedCredential<'_>) -> IdentifiedCredential {
+    IdentifiedCredential {
+        kind: credential.kind,
+        name: credential.name.clone().into_owned(),
+        place: credential.place,
+        provenance: credential.provenance,
+        id: credential.id,
     }
 }

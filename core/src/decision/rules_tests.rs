@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::address::Network;
 use crate::api_id::ApiId;
-use crate::credential::KeyId;
+use crate::credential::{CredentialKey, KeyId};
 use crate::identifier_list::{Rule, Scope};
 use crate::registry::Pattern;
 use crate::wire::read_request;
@@ -410,7 +410,7 @@ impl RequestCounts for Counted {
 
 struct World {
     snapshot: Snapshot,
-    key: CredentialKey,
+    key: KeyRing,
 }
 
 impl World {
@@ -426,7 +426,7 @@ impl World {
                 switches: ON,
                 ..Snapshot::default()
             },
-            key: CredentialKey::from_bytes(KeyId(1), [7; 32]),
+            key: KeyRing::new(CredentialKey::from_bytes(KeyId(1), [7; 32]), None),
         };
         world.add(
             "shop",

@@ -1,7 +1,7 @@
 use super::*;
 use crate::address::{ClientAddress, Network};
 use crate::api_id::{ApiGroup, ApiId};
-use crate::credential::KeyId;
+use crate::credential::{CredentialKey, KeyId};
 use crate::identifier_list::{Entry, Scope};
 use crate::metadata::{RequestMetadata, SourceIp};
 use crate::wire::read_request;
@@ -213,7 +213,7 @@ fn a_gateway_finding_counts_beside_the_definition_and_keeps_its_provenance() {
 
 struct World {
     snapshot: Snapshot,
-    key: CredentialKey,
+    key: KeyRing,
 }
 
 impl World {
@@ -238,7 +238,7 @@ impl World {
                 registry: Arc::new(Registry::compile(apis).unwrap()),
                 ..Snapshot::default()
             },
-            key: CredentialKey::from_bytes(KeyId(1), [7; 32]),
+            key: KeyRing::new(CredentialKey::from_bytes(KeyId(1), [7; 32]), None),
         }
     }
 
@@ -264,7 +264,7 @@ impl World {
     }
 
     fn credential(&self, kind: CredentialKind, name: &str, value: &str) -> ListedIdentifier {
-        let id = self.key.id_of(kind, name, value.as_bytes());
+        let id = self.key.current().id_of(kind, name, value.as_bytes());
         ListedIdentifier::Credential { kind, id }
     }
 
@@ -310,5 +310,35 @@ fn entry(scope: Scope, expires: Option<UnixMillis>) -> Entry {
         source: Source::Manual,
         reason: "test".into(),
         added: UnixMillis(0),
+    }
+}
+
+#[test]
+fn a_credential_meets_its_entry_raw_or_hashed_and_under_both_keys_of_a_rotation() {
+    let key = |id| CredentialKey::from_bytes(KeyId(id), [id; 32]);
+    let old = key(1).id_of(CredentialKind::Token, "", b"stolen");
+    let new = key(2).id_of(CredentialKind::Token, "", b"stolen");
+    for (listed, sent, expect) in [
+        (old, r#""value":"stolen""#.to_owned(), Verdict::Blocked),
+        (new, r#""value":"stolen""#.to_owned(), Verdict::Blocked),
+        (old, format!(r#""id":"{old}""#), Verdict::Blocked),
+        (new, format!(r#""id":"{old}""#), Verdict::NotListed),
+        (new, r#""value":"other""#.to_owned(), Verdict::NotListed),
+        (new, r#""id":"stolen""#.to_owned(), Verdict::NotListed),
+    ] {
+        let mut world = World::new();
+        world.key = KeyRing::new(key(2), Some(key(1)));
+        let kind = CredentialKind::Token;
+        let identifier = ListedIdentifier::Credential { kind, id: listed };
+        world
+            .snapshot
+            .attack
+            .insert(identifier, entry(Scope::All, None));
+        let body = format!(
+            r#"{{"source_ip":"203.0.113.7","method":"GET","url":"/shop","headers":[{{"host":"api.example.com"}}],
+            "client_identifiers":[{{"type":"token","name":"authorization","in":"header",{sent}}}]}}"#
+        );
+        let verdict = world.decide(&read_request(&body).unwrap(), NOW).verdict;
+        assert_eq!(verdict, expect, "{listed} {sent}");
     }
 }

@@ -9,9 +9,9 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::source_ip;
-use crate::credential::CredentialKind;
+use crate::credential::{CredentialId, CredentialKind};
 use crate::headers::Headers;
-use crate::identity::{Credential, Place, Provenance};
+use crate::identity::{Credential, HashedCredential, Place, Provenance};
 use crate::metadata::{RequestMetadata, ResponseMetadata, SourceIp};
 
 /// Most `user_info` pairs and most `client_identifiers` that are read of one request; no gateway sends more than a few.
@@ -72,7 +72,15 @@ struct RawCredential<'a> {
     #[serde(borrow, default)]
     value: Option<Text<'a>>,
     #[serde(borrow, default)]
+    id: Option<Text<'a>>,
+    #[serde(borrow, default)]
     provenance: Option<Text<'a>>,
+}
+
+/// A credential as the gateway gave it.
+enum Found<'a> {
+    Raw(Credential<'a>),
+    Hashed(HashedCredential<'a>),
 }
 
 /// A string, or a number or boolean where some policy writes one; `null` and nested values are empty.
@@ -115,11 +123,13 @@ impl<'a> RawRequest<'a> {
             }
         }
         let credentials = self.client_identifiers.unwrap_or_default();
-        metadata.credentials = credentials
-            .into_iter()
-            .take(MAX_NAMED_CLIENTS)
-            .filter_map(RawCredential::into_credential)
-            .collect();
+        for credential in credentials.into_iter().take(MAX_NAMED_CLIENTS) {
+            match credential.into_credential() {
+                Some(Found::Raw(credential)) => metadata.credentials.push(credential),
+                Some(Found::Hashed(credential)) => metadata.hashed.push(credential),
+                None => {}
+            }
+        }
         metadata
     }
 }
@@ -144,21 +154,35 @@ impl<'a> RawResponse<'a> {
 
 impl<'a> RawCredential<'a> {
     /// An identifier of a type or place that this version does not know is left out: it cannot be listed either.
-    fn into_credential(self) -> Option<Credential<'a>> {
+    fn into_credential(self) -> Option<Found<'a>> {
         let provenance = match &self.provenance {
             None => Provenance::Claimed,
             Some(name) => Provenance::parse(&name.0)?,
         };
-        Some(Credential {
-            kind: CredentialKind::parse(&self.kind?.0).ok()?,
-            name: self.name.map(|name| name.0).unwrap_or_default(),
-            place: match &self.place {
-                None => Place::Header,
-                Some(place) => Place::parse(&place.0)?,
-            },
-            value: self.value?.into_non_empty()?,
-            provenance,
-        })
+        let kind = CredentialKind::parse(&self.kind?.0).ok()?;
+        let name = self.name.map(|name| name.0).unwrap_or_default();
+        let place = match &self.place {
+            None => Place::Header,
+            Some(place) => Place::parse(&place.0)?,
+        };
+        let value = self.value.and_then(Text::into_non_empty);
+        match (value, self.id) {
+            (Some(value), _) => Some(Found::Raw(Credential {
+                kind,
+                name,
+                place,
+                value,
+                provenance,
+            })),
+            (None, Some(id)) => Some(Found::Hashed(HashedCredential {
+                kind,
+                name,
+                place,
+                id: CredentialId::parse(&id.0).ok()?,
+                provenance,
+            })),
+            (None, None) => None,
+        }
     }
 }
 

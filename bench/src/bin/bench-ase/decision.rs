@@ -7,7 +7,7 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use ase_core::address::Network;
 use ase_core::api_id::ApiId;
-use ase_core::credential::{CredentialId, CredentialKey, CredentialKind, KeyId};
+use ase_core::credential::{CredentialId, CredentialKey, CredentialKind, KeyId, KeyRing};
 use ase_core::decision::{NoCounts, Snapshot, decide};
 use ase_core::identifier_list::{Entry, IdentifierList, ListedIdentifier, Scope, Source};
 use ase_core::metadata::RequestReport;
@@ -29,7 +29,7 @@ const SAMPLES: usize = 5;
 /// Prints what reading a question and deciding on it cost.
 pub(crate) fn report(entries: u32) -> Result<()> {
     let snapshot = snapshot(entries)?;
-    let key = CredentialKey::from_bytes(KeyId(1), [7; 32]);
+    let key = KeyRing::new(CredentialKey::from_bytes(KeyId(1), [7; 32]), None);
     let bodies: Vec<String> = (0..QUESTIONS).map(workload::question_body).collect();
     let mut metadata = Vec::new();
     for body in &bodies {
