@@ -1,28 +1,45 @@
 //! The access log: one JSON line per exchange, written by one thread through a bounded queue.
 //!
 //! A request never waits for the disk. Whoever gets room in the queue is written, a stop included; whoever does not is told so
-//! and counts it. A line that the disk refuses is counted and never left half-written.
+//! and counts it. A line that the disk refuses is counted and never left half-written. The writer also sees to rotation and hands
+//! every line to the other outputs, none of which it waits for.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Write as _};
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
 
 use thiserror::Error;
-use tokio::sync::mpsc::error::{TryRecvError, TrySendError};
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::counters::{Counter, Counters};
 use crate::exchange::Line;
 use crate::telemetry::exchanges::Exchanges;
 
-/// Most lines that go to the disk in one write.
-const LINES_PER_WRITE: usize = 1024;
+mod archive;
+mod complaint;
+pub mod outputs;
+pub mod rotation;
+pub mod syslog;
+mod writer;
 
-/// Between two reports of a disk that refuses lines.
-const REPORT_PAUSE: Duration = Duration::from_secs(10);
+use outputs::Outputs;
+use rotation::Rotation;
+use writer::Writer;
+
+/// Where lines go.
+#[derive(Clone, Debug)]
+pub struct Destination {
+    /// The file.
+    pub path: PathBuf,
+    /// Most lines that wait for the writer.
+    pub queue: usize,
+    /// When the file makes room for a new one, and what becomes of it then.
+    pub rotation: Rotation,
+    /// Where else they go.
+    pub outputs: Outputs,
+}
 
 /// The queue to the writer.
 #[derive(Debug)]
@@ -60,21 +77,13 @@ enum Message {
 }
 
 impl AccessLog {
-    /// Opens or creates the file for appending and starts the writer. `queue` bounds the lines that wait.
+    /// Opens or creates the file for appending and starts the writer.
     ///
     /// # Errors
-    /// When the file cannot be opened or the thread cannot be started.
-    pub fn open(path: &Path, queue: usize, counters: Arc<Counters>) -> io::Result<Self> {
-        let (sender, receiver) = mpsc::channel(queue);
-        let writer = Writer {
-            file: append_to(path)?,
-            path: path.to_path_buf(),
-            counters: Arc::clone(&counters),
-            buffer: Vec::new(),
-            lines: 0,
-            waiting: Vec::new(),
-            reported: None,
-        };
+    /// When the file cannot be opened or a thread cannot be started.
+    pub fn open(destination: Destination, counters: Arc<Counters>) -> io::Result<Self> {
+        let (sender, receiver) = mpsc::channel(destination.queue);
+        let writer = Writer::open(destination, &counters)?;
         let thread = std::thread::Builder::new().name("access-log".to_owned());
         let thread = thread.spawn(move || writer.run(receiver))?;
         Ok(Self {
@@ -180,85 +189,4 @@ impl Room<'_> {
             permit.send(Message::Line(line));
         }
     }
-}
-
-struct Writer {
-    file: File,
-    path: PathBuf,
-    counters: Arc<Counters>,
-    buffer: Vec<u8>,
-    lines: u64,
-    waiting: Vec<oneshot::Sender<()>>,
-    reported: Option<Instant>,
-}
-
-impl Writer {
-    fn run(mut self, mut queue: mpsc::Receiver<Message>) {
-        while let Some(message) = queue.blocking_recv() {
-            self.take(message, &mut queue);
-            for _ in 1..LINES_PER_WRITE {
-                match queue.try_recv() {
-                    Ok(message) => self.take(message, &mut queue),
-                    Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
-                }
-            }
-            self.write();
-        }
-        if let Err(error) = self.file.sync_all() {
-            self.report(&error);
-        }
-    }
-
-    fn take(&mut self, message: Message, queue: &mut mpsc::Receiver<Message>) {
-        match message {
-            Message::Line(line) => {
-                self.buffer.extend_from_slice(line.as_bytes());
-                self.lines = self.lines.saturating_add(1);
-            }
-            Message::Written(waiting) => self.waiting.push(waiting),
-            Message::Reopen => {
-                self.write();
-                match append_to(&self.path) {
-                    Ok(file) => self.file = file,
-                    Err(error) => self.report(&error),
-                }
-            }
-            Message::Close => queue.close(),
-        }
-    }
-
-    fn write(&mut self) {
-        let before = self.file.metadata().map(|data| data.len());
-        match self.file.write_all(&self.buffer) {
-            Ok(()) => self.counters.add(Counter::LogLinesWritten, self.lines),
-            Err(error) => {
-                self.counters.add(Counter::LogLinesFailed, self.lines);
-                self.report(&error);
-                if let Err(error) = before.and_then(|length| self.file.set_len(length)) {
-                    self.report(&error);
-                }
-            }
-        }
-        self.buffer.clear();
-        self.lines = 0;
-        for waiting in self.waiting.drain(..) {
-            // Whoever waited may have left.
-            let _left = waiting.send(());
-        }
-    }
-
-    fn report(&mut self, error: &io::Error) {
-        let now = Instant::now();
-        let due = self
-            .reported
-            .is_none_or(|last| now.duration_since(last) >= REPORT_PAUSE);
-        if due {
-            self.reported = Some(now);
-            tracing::error!(path = %self.path.display(), %error, "the access log cannot be written");
-        }
-    }
-}
-
-fn append_to(path: &Path) -> io::Result<File> {
-    OpenOptions::new().create(true).append(true).open(path)
 }

@@ -9,9 +9,13 @@ const MILLIS_PER_DAY: u64 = 86_400_000;
 /// Now, by the wall clock; 1970 when the clock stands before it.
 #[must_use]
 pub fn now() -> UnixMillis {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
+    of(SystemTime::now())
+}
+
+/// A time of the system, such as a file's; 1970 when it is before that.
+#[must_use]
+pub fn of(time: SystemTime) -> UnixMillis {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     UnixMillis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
 

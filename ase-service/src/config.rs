@@ -12,11 +12,15 @@ use ase_core::address::Ipv6Width;
 use ase_core::fault::{FaultCollector, Faults, Fields, Item};
 use thiserror::Error;
 
+use crate::access_log::outputs::Outputs;
+use crate::access_log::rotation::Rotation;
 use crate::config::real_time::RealTimeSettings;
 use crate::leniency::{Leniency, Tone};
 use crate::secret::Secret;
 use crate::tokens::{Token, Tokens};
 
+pub mod access_log_outputs;
+pub mod access_log_rotation;
 mod management;
 pub mod metrics;
 pub mod real_time;
@@ -65,6 +69,10 @@ pub struct Settings {
     pub limits: Limits,
     /// Who may read the metrics.
     pub metrics: metrics::Access,
+    /// When the access log makes room for a new one, and what becomes of the old.
+    pub access_log_rotation: Rotation,
+    /// Where the lines of the access log go beside its file.
+    pub access_log_outputs: Outputs,
 }
 
 /// Whether a connection to the data port outlives a call.
@@ -249,6 +257,8 @@ fn read(fields: &mut Fields<'_, '_>, folder: &Path, overrides: &Overrides) -> Op
     let management = ManagementSettings::read(fields);
     let limits = read_limits(fields);
     let metrics = metrics::read(fields, admin_listen);
+    let access_log_rotation = access_log_rotation::read(fields);
+    let access_log_outputs = access_log_outputs::read(fields);
     Some(Settings {
         data_listen: data_listen?,
         admin_listen: admin_listen?,
@@ -265,6 +275,8 @@ fn read(fields: &mut Fields<'_, '_>, folder: &Path, overrides: &Overrides) -> Op
         management,
         limits,
         metrics,
+        access_log_rotation,
+        access_log_outputs,
     })
 }
 

@@ -62,6 +62,18 @@ pub enum Counter {
     LogLinesDropped,
     /// A line that could not be written.
     LogLinesFailed,
+    /// A file of the access log that made room for a new one.
+    LogFilesRotated,
+    /// A rotation that the disk refused; the file goes on.
+    LogRotationsFailed,
+    /// A rotated file that was removed for its age or for the room.
+    LogFilesRemoved,
+    /// A rotated file that could not be compressed or removed; it is tried again.
+    LogArchiveFailures,
+    /// A line that standard output did not take in time.
+    StdoutLinesDropped,
+    /// A line that the syslog server did not take in time or at all.
+    SyslogLinesDropped,
     /// A call to a path or with a method that the data port does not know.
     UnknownCalls,
     /// A refusal that was told as 200.
@@ -143,6 +155,12 @@ const GROUPS: [(&str, &[Counter]); 8] = [
             Counter::LogLinesWritten,
             Counter::LogLinesDropped,
             Counter::LogLinesFailed,
+            Counter::LogFilesRotated,
+            Counter::LogRotationsFailed,
+            Counter::LogFilesRemoved,
+            Counter::LogArchiveFailures,
+            Counter::StdoutLinesDropped,
+            Counter::SyslogLinesDropped,
         ],
     ),
     (
@@ -267,6 +285,12 @@ impl Counter {
             Self::LogLinesWritten => "lines written".to_owned(),
             Self::LogLinesDropped => "lines dropped".to_owned(),
             Self::LogLinesFailed => "lines failed".to_owned(),
+            Self::LogFilesRotated => "files rotated".to_owned(),
+            Self::LogRotationsFailed => "rotations failed".to_owned(),
+            Self::LogFilesRemoved => "files removed".to_owned(),
+            Self::LogArchiveFailures => "archive failures".to_owned(),
+            Self::StdoutLinesDropped => "stdout lines dropped".to_owned(),
+            Self::SyslogLinesDropped => "syslog lines dropped".to_owned(),
             Self::UnknownCalls => "unknown calls".to_owned(),
             Self::LenientAnswers => "lenient answers".to_owned(),
             Self::Detected(Detection::Decoy(Lure::InContext)) => "decoy in context".to_owned(),
@@ -322,6 +346,12 @@ impl Counter {
             Self::Verdict(VerdictLabel::Unregistered) => 38,
             Self::Verdict(VerdictLabel::Overloaded) => 39,
             Self::LenientAnswers => 40,
+            Self::LogFilesRotated => 41,
+            Self::LogRotationsFailed => 42,
+            Self::LogFilesRemoved => 43,
+            Self::LogArchiveFailures => 44,
+            Self::StdoutLinesDropped => 45,
+            Self::SyslogLinesDropped => 46,
             Self::Detected(Detection::Decoy(Lure::InContext)) => 48,
             Self::Detected(Detection::Decoy(Lure::OutOfContext)) => 49,
             Self::Detected(Detection::Pattern(Pattern::Protocol)) => 50,

@@ -14,7 +14,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::access_log::AccessLog;
+use crate::access_log::{AccessLog, Destination};
 use crate::ase::Ase;
 use crate::audit::{Audit, AuditError};
 use crate::clock;
@@ -309,7 +309,13 @@ fn load_list_files(settings: &Settings, lists: &Lists) -> Result<(), StartError>
 
 fn open_log(settings: &Settings, counters: &Arc<Counters>) -> Result<AccessLog, StartError> {
     let path = &settings.access_log;
-    let log = AccessLog::open(path, settings.limits.access_log_queue, Arc::clone(counters));
+    let destination = Destination {
+        path: path.clone(),
+        queue: settings.limits.access_log_queue,
+        rotation: settings.access_log_rotation.clone(),
+        outputs: settings.access_log_outputs.clone(),
+    };
+    let log = AccessLog::open(destination, Arc::clone(counters));
     log.map_err(|error| of_file(path, error))
 }
 

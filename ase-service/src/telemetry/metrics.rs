@@ -146,9 +146,8 @@ fn named(page: &mut Page, naming: &Naming, counters: &[(String, u64)]) {
 fn verdicts_by_api(page: &mut Page, ase: &Ase) {
     let help = "Verdicts of questions that belong to an API.";
     let mut family = page.family("ase_api_verdicts_total", Kind::Counter, help);
-    for (api, verdict, count) in ase.telemetry.verdicts() {
-        let labels = [("api", api.as_str()), ("verdict", verdict.as_str())];
-        family.sample(&labels, count);
+    for ((api, verdict), count) in ase.telemetry.verdicts.read() {
+        family.sample(&[("api", api.as_str()), ("verdict", verdict)], count);
     }
 }
 
@@ -156,18 +155,14 @@ fn exchanges(page: &mut Page, ase: &Ase) {
     let exchanges = ase.log.exchanges();
     let help = "Exchanges that went into the access log's queue, by what the gateway did and how they ended.";
     let mut family = page.family("ase_exchanges_total", Kind::Counter, help);
-    for (decision, outcome, count) in exchanges.ended() {
+    for ((decision, outcome), count) in exchanges.ended() {
         family.sample(&[("decision", decision), ("outcome", outcome)], count);
     }
     let help =
         "Exchanges for which the gateway could not have a verdict, by what it did then and why.";
     let mut family = page.family("ase_gateway_failures_total", Kind::Counter, help);
-    for failed in exchanges.failed() {
-        let labels = [
-            ("decision", failed.decision),
-            ("cause", failed.cause.as_str()),
-        ];
-        family.sample(&labels, failed.count);
+    for ((decision, cause), count) in exchanges.failed() {
+        family.sample(&[("decision", decision), ("cause", cause)], count);
     }
 }
 

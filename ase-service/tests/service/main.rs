@@ -19,5 +19,6 @@ mod processes;
 mod real_time;
 mod redaction;
 mod replays;
+mod rotation;
 mod statuses;
 mod tokens;
