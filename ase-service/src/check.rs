@@ -3,8 +3,10 @@
 use std::path::Path;
 
 use crate::config::{Overrides, Settings};
+use crate::data_port::PROTOCOLS;
 use crate::definitions;
 use crate::lists::{describe, read_list_file};
+use crate::tls::Tls;
 
 /// What a check found.
 #[derive(Debug, Default)]
@@ -35,6 +37,11 @@ pub fn check(config: Option<&Path>, overrides: &Overrides) -> Report {
             return report;
         }
     };
+    if let Some(tls) = &settings.transport.tls
+        && let Err(error) = Tls::load(tls.files.clone(), &PROTOCOLS)
+    {
+        report.faults.push(format!("data_tls: {error}"));
+    }
     match settings.api_dir.as_deref().map(definitions::load) {
         None => report.warnings.push(
             "api_dir: is not set, so no API is registered and every question is answered 503"

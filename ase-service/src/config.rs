@@ -12,6 +12,7 @@ use ase_core::address::Ipv6Width;
 use ase_core::fault::{FaultCollector, Faults, Fields, Item};
 use thiserror::Error;
 
+use self::transport::{Transport, TransportLimits};
 use crate::access_log::outputs::Outputs;
 use crate::access_log::rotation::Rotation;
 use crate::config::real_time::RealTimeSettings;
@@ -26,6 +27,7 @@ pub mod metrics;
 pub mod real_time;
 
 pub use management::ManagementSettings;
+pub mod transport;
 
 /// Where the data port listens by default.
 pub const DEFAULT_DATA_LISTEN: &str = "127.0.0.1:8000";
@@ -65,6 +67,8 @@ pub struct Settings {
     pub real_time: RealTimeSettings,
     /// How the management port is guarded.
     pub management: ManagementSettings,
+    /// Listeners of the data port beside the plain one.
+    pub transport: Transport,
     /// Bounds of everything that could grow.
     pub limits: Limits,
     /// Who may read the metrics.
@@ -103,6 +107,8 @@ pub struct Limits {
     pub record_ids: usize,
     /// How long a stop may take.
     pub drain: Duration,
+    /// What the connections of the data port may cost.
+    pub transport: TransportLimits,
 }
 
 impl Default for Limits {
@@ -116,6 +122,7 @@ impl Default for Limits {
             access_log_queue: 65_536,
             record_ids: 1_000_000,
             drain: Duration::from_secs(10),
+            transport: TransportLimits::default(),
         }
     }
 }
@@ -228,15 +235,22 @@ fn read(fields: &mut Fields<'_, '_>, folder: &Path, overrides: &Overrides) -> Op
         false => Leniency::Gateways(lenient_gateways),
     };
     let insecure = fields.flag("insecure", false) || overrides.exposure == Exposure::Insecure;
-    if let Some(address) = data_listen
-        && !address.ip().is_loopback()
-        && tokens.is_empty()
-        && !insecure
-    {
-        let rule = format_args!(
-            "{address} is open to a network and no tokens are configured: configure tokens, listen on loopback, or say --insecure"
-        );
-        fields.fault("data_listen", rule);
+    let transport = Transport::read(fields, folder);
+    let data_tls_listen = transport.tls.as_ref().map(|tls| tls.listen);
+    for (key, address) in [
+        ("data_listen", data_listen),
+        ("data_tls.listen", data_tls_listen),
+    ] {
+        if let Some(address) = address
+            && !address.ip().is_loopback()
+            && tokens.is_empty()
+            && !insecure
+        {
+            let rule = format_args!(
+                "{address} is open to a network and no tokens are configured: configure tokens, listen on loopback, or say --insecure"
+            );
+            fields.fault(key, rule);
+        }
     }
     let mut path = |key: &str, flag: &Option<PathBuf>| {
         let configured = fields.text(key).map(|text| folder.join(text));
@@ -273,6 +287,7 @@ fn read(fields: &mut Fields<'_, '_>, folder: &Path, overrides: &Overrides) -> Op
         ipv6_prefix: Ipv6Width::new(width).unwrap_or_default(),
         real_time,
         management,
+        transport,
         limits,
         metrics,
         access_log_rotation,
@@ -412,6 +427,7 @@ fn read_limits(fields: &mut Fields<'_, '_>) -> Limits {
         default.correlation_ttl.as_secs(),
     );
     let drain = limits.integer("drain_s", 1..=3600_u64, default.drain.as_secs());
+    let transport = TransportLimits::read(&mut limits);
     limits.finish();
     Limits {
         body_bytes,
@@ -422,6 +438,7 @@ fn read_limits(fields: &mut Fields<'_, '_>) -> Limits {
         access_log_queue,
         record_ids,
         drain: Duration::from_secs(drain),
+        transport,
     }
 }
 

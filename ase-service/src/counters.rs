@@ -84,6 +84,35 @@ pub enum Counter {
     ListingsDropped,
     /// A client's request count that made room for others within its window.
     SpikeCountsEvicted,
+    /// What happened to connections of the data port.
+    DataPort(PortEvent),
+}
+
+/// What happened to a connection of the data port, or to a call by what it costs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PortEvent {
+    /// A connection over the limit of connections.
+    ConnectionsRefused,
+    /// A connection that could not be accepted.
+    AcceptFailed,
+    /// A TLS handshake that failed or took too long.
+    TlsFailed,
+    /// A certificate that cannot serve, so that the one before it goes on.
+    CertificateRefused,
+    /// A header section that was too slow.
+    HeadTooSlow,
+    /// A header section over a limit.
+    HeadersTooLarge,
+    /// What came was not HTTP.
+    NotHttp,
+    /// A body that was too slow.
+    BodyTooSlow,
+    /// A body over the limit.
+    BodyTooLarge,
+    /// A connection that was closed because nothing was asked.
+    IdleClosed,
+    /// A call that there was no room for.
+    CallsShed,
 }
 
 /// Counter groups and names in the order of `GET /v1/counters`.
@@ -165,7 +194,21 @@ const GROUPS: [(&str, &[Counter]); 8] = [
     ),
     (
         "data port",
-        &[Counter::UnknownCalls, Counter::LenientAnswers],
+        &[
+            Counter::UnknownCalls,
+            Counter::LenientAnswers,
+            Counter::DataPort(PortEvent::ConnectionsRefused),
+            Counter::DataPort(PortEvent::AcceptFailed),
+            Counter::DataPort(PortEvent::TlsFailed),
+            Counter::DataPort(PortEvent::CertificateRefused),
+            Counter::DataPort(PortEvent::HeadTooSlow),
+            Counter::DataPort(PortEvent::HeadersTooLarge),
+            Counter::DataPort(PortEvent::NotHttp),
+            Counter::DataPort(PortEvent::BodyTooSlow),
+            Counter::DataPort(PortEvent::BodyTooLarge),
+            Counter::DataPort(PortEvent::IdleClosed),
+            Counter::DataPort(PortEvent::CallsShed),
+        ],
     ),
     (
         "real-time detections",
@@ -183,7 +226,7 @@ const GROUPS: [(&str, &[Counter]); 8] = [
     ),
 ];
 
-const SLOTS: usize = 80;
+const SLOTS: usize = 96;
 
 /// All counters; zero at the start.
 #[derive(Debug)]
@@ -300,6 +343,7 @@ impl Counter {
             Self::Detected(detection) => detection.as_str().to_owned(),
             Self::ListingsDropped => "listings dropped".to_owned(),
             Self::SpikeCountsEvicted => "spike counts evicted".to_owned(),
+            Self::DataPort(event) => event.name().to_owned(),
         }
     }
 
@@ -361,6 +405,41 @@ impl Counter {
             Self::Detected(Detection::ClientSpike) => 54,
             Self::ListingsDropped => 55,
             Self::SpikeCountsEvicted => 56,
+            Self::DataPort(event) => event.slot(),
+        }
+    }
+}
+
+impl PortEvent {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::ConnectionsRefused => "connections over the limit",
+            Self::AcceptFailed => "accept failed",
+            Self::TlsFailed => "tls handshakes failed",
+            Self::CertificateRefused => "certificates refused",
+            Self::HeadTooSlow => "headers too slow",
+            Self::HeadersTooLarge => "headers too large",
+            Self::NotHttp => "not http",
+            Self::BodyTooSlow => "bodies too slow",
+            Self::BodyTooLarge => "bodies too large",
+            Self::IdleClosed => "idle connections closed",
+            Self::CallsShed => "calls shed",
+        }
+    }
+
+    const fn slot(self) -> usize {
+        match self {
+            Self::ConnectionsRefused => 80,
+            Self::AcceptFailed => 81,
+            Self::TlsFailed => 82,
+            Self::CertificateRefused => 83,
+            Self::HeadTooSlow => 84,
+            Self::HeadersTooLarge => 85,
+            Self::NotHttp => 86,
+            Self::BodyTooSlow => 87,
+            Self::BodyTooLarge => 88,
+            Self::IdleClosed => 89,
+            Self::CallsShed => 90,
         }
     }
 }

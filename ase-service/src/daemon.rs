@@ -21,7 +21,7 @@ use crate::clock;
 use crate::config::Settings;
 use crate::config::real_time::RealTimeSettings;
 use crate::counters::Counters;
-use crate::data_port;
+use crate::data_port::Port;
 use crate::definitions::{Folder, FolderError, Followed};
 use crate::health::Part;
 use crate::lists::{self, ListFileError, Lists};
@@ -32,7 +32,13 @@ use crate::state::{ListName, SharedState, State, StateError};
 use crate::telemetry::Telemetry;
 use crate::telemetry::port::Observed;
 use crate::telemetry::sideband_stats::{self, SidebandStats};
+use crate::tls::{Tls, TlsError};
 use crate::whole_file::{self, Audience, WriteError};
+
+mod listeners;
+
+pub use listeners::DataAddresses;
+use listeners::Listeners;
 
 /// The file in the state folder that says where the ports are.
 pub const ADDRESSES_FILE: &str = "addresses.json";
@@ -72,6 +78,9 @@ pub enum StartError {
     /// A thread that the system does not give.
     #[error("no thread to list clients with: {0}")]
     Thread(io::Error),
+    /// Certificate and key.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// A port that cannot be listened on.
     #[error("{flag} {address}: {error}")]
     Listen {
@@ -97,11 +106,14 @@ pub enum Stopped {
 pub struct Daemon {
     /// Where the data port is.
     pub data: SocketAddr,
+    /// Every listener of the data port.
+    pub listening: DataAddresses,
     /// Where the management port is.
     pub admin: SocketAddr,
     /// The management secret, when this start has made it.
     pub new_secret: Option<Secret>,
     ase: Arc<Ase>,
+    tls: Option<Arc<Tls>>,
     drain: Duration,
     /// Data port and management port, each with its stop. The management port tells of the drain until the data port is done.
     ports: [(watch::Sender<bool>, JoinHandle<()>); 2],
@@ -131,13 +143,11 @@ impl Daemon {
         telemetry.health.loaded(Part::Lists);
         let counters = Arc::new(Counters::default());
         let log = open_log(&settings, &counters)?;
-        let data = listen("--data-listen", settings.data_listen).await?;
+        let data = Listeners::open(&settings).await?;
         let admin = listen("--admin-listen", settings.admin_listen).await?;
-        let addresses = (
-            local("--data-listen", &data)?,
-            local("--admin-listen", &admin)?,
-        );
-        let shared = (settings.tokens, settings.limits.clone());
+        let addresses = (data.addresses.plain, local("--admin-listen", &admin)?);
+        let drain = settings.limits.drain;
+        let shared = (settings.tokens, settings.limits);
         let real_time = real_time(
             &settings.real_time,
             settings.ipv6_prefix,
@@ -149,8 +159,7 @@ impl Daemon {
         let ase = Arc::new(ase);
         let (stop, stopped) = watch::channel(false);
         let (stop_admin, admin_stopped) = watch::channel(false);
-        let serving = (settings.keep_alive, settings.limits.drain);
-        let data = data_port::serve(data, Arc::clone(&ase), serving, stopped);
+        let port = Port::new(Arc::clone(&ase), settings.keep_alive);
         let management = Management {
             ase: Arc::clone(&ase),
             lists: Arc::clone(&lists),
@@ -171,31 +180,43 @@ impl Daemon {
             access: settings.metrics,
         };
         let router = management::router(management, observed);
-        let admin = management::serve(admin, router, settings.limits.drain, admin_stopped);
-        write_addresses(&settings.state_dir, addresses)?;
+        let admin = management::serve(admin, router, drain, admin_stopped);
+        let listening = data.addresses.clone();
+        write_addresses(&settings.state_dir, (&listening, addresses.1))?;
+        let tls = data.tls.clone();
+        let data = data.serve(port, drain, stopped);
         Ok(Self {
             data: addresses.0,
+            listening,
             admin: addresses.1,
             new_secret,
             ports: [
                 (stop, tokio::spawn(data)),
                 (stop_admin, tokio::spawn(admin)),
             ],
-            upkeep: upkeep(followed, &ase, lists),
+            upkeep: upkeep((followed, tls.clone()), &ase, lists),
             ase,
-            drain: settings.limits.drain,
+            tls,
+            drain,
         })
     }
 
     /// The line that says where the daemon serves, as it is printed and written to [`ADDRESSES_FILE`].
     #[must_use]
     pub fn ready_line(&self) -> String {
-        addresses_json((self.data, self.admin))
+        addresses_json((&self.listening, self.admin))
     }
 
     /// Opens the access log again under its name.
     pub async fn reopen_log(&self) {
         self.ase.log.reopen().await;
+    }
+
+    /// Reads certificate and key again; faulty ones are logged and change nothing.
+    pub async fn reload_certificates(&self) {
+        if let Some(tls) = &self.tls {
+            listeners::reload(tls, &self.ase.counters).await;
+        }
     }
 
     /// Accepts nothing more, finishes the calls under way within the drain time, and writes everything that was taken, for
@@ -230,9 +251,11 @@ impl Daemon {
 }
 
 /// The address line for scripts and for the command line.
-fn addresses_json((data, admin): (SocketAddr, SocketAddr)) -> String {
-    let (data, admin) = (data.to_string(), admin.to_string());
-    serde_json::json!({"data": data, "admin": admin}).to_string()
+fn addresses_json((data, admin): (&DataAddresses, SocketAddr)) -> String {
+    let mut addresses = serde_json::Map::new();
+    data.write(&mut addresses);
+    addresses.insert("admin".to_owned(), admin.to_string().into());
+    serde_json::Value::Object(addresses).to_string()
 }
 
 /// The API definitions, with their faults logged, and the folder that they are in.
@@ -272,13 +295,14 @@ fn real_time(
 
 /// What goes on beside the calls.
 fn upkeep(
-    followed: Option<Arc<Followed>>,
+    (followed, tls): (Option<Arc<Followed>>, Option<Arc<Tls>>),
     ase: &Arc<Ase>,
     lists: Arc<Lists>,
 ) -> Vec<JoinHandle<()>> {
     let mut tasks = vec![
         tokio::spawn(expire(Arc::clone(ase))),
         tokio::spawn(tell_failures(Arc::clone(ase))),
+        tokio::spawn(listeners::follow(tls, Arc::clone(&ase.counters))),
         tokio::spawn(purge(lists)),
     ];
     tasks.extend(followed.map(|followed| tokio::spawn(followed.follow())));
@@ -352,7 +376,10 @@ fn make_secret(path: &Path) -> Result<(Secret, Option<Secret>), StartError> {
     Ok((secret.clone(), Some(secret)))
 }
 
-fn write_addresses(folder: &Path, addresses: (SocketAddr, SocketAddr)) -> Result<(), StartError> {
+fn write_addresses(
+    folder: &Path,
+    addresses: (&DataAddresses, SocketAddr),
+) -> Result<(), StartError> {
     let text = format!("{}\n", addresses_json(addresses));
     write_whole(&folder.join(ADDRESSES_FILE), &text)
 }

@@ -1,193 +1,162 @@
-//! The data port: what gateways call, over HTTP/1.1, without a framework.
+//! The data port: what gateways call, over HTTP/1.1 and HTTP/2, plain, with TLS or through a Unix socket, without a framework.
 //!
-//! One task per connection. A body is never held beyond its limit, and a connection's bug ends that connection only.
+//! One task per connection, and no more per call on HTTP/1.1. A connection's bug ends that connection only. What is over a limit
+//! is answered where the protocol allows it, and counted always.
 
-use std::convert::Infallible;
+use std::io;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use ase_core::transaction::VerdictLabel;
-use bytes::{Bytes, BytesMut};
-use http_body_util::{BodyExt as _, Full};
-use hyper::body::{Body as _, Incoming};
-use hyper::header::{CONTENT_LENGTH, EXPECT, ORIGIN};
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper::{HeaderMap, Method, Request, Response, Uri};
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
-use tokio::net::TcpListener;
+use hyper::Uri;
+use hyper::server::conn::{http1, http2};
+use hyper_util::rt::TokioExecutor;
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::watch;
 
-use crate::ase::answer::Answer;
-use crate::ase::{Ase, Call, Delivery};
-use crate::clock;
+use crate::ase::{Ase, Delivery};
 use crate::config::KeepAlive;
-use crate::counters::Counter;
+use crate::config::transport::{TransportLimits, UnixListen};
+use crate::counters::{Counter, PortEvent};
+use crate::tls::Tls;
 
-/// Longest wait for the rest of a request's headers.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
-/// Longest wait of a batch for the disk; a gateway waits 5 s for the answer by default.
-const DISK_PATIENCE: Duration = Duration::from_secs(2);
+mod activity;
+mod body;
+mod call;
+mod connection;
+mod farewell;
+mod room;
+mod stream;
+mod unix;
+
+use farewell::Farewell;
+use room::Room;
+use stream::Socket;
+
+/// What TLS listeners offer by ALPN.
+pub const PROTOCOLS: [&str; 2] = ["h2", "http/1.1"];
+
 /// Pause after a failed accept: the usual cause is that all file descriptors are in use.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-/// Of a body over its limit, as many times the limit is read and thrown away, so that the answer reaches a client that is still sending.
-const DISCARD_FACTOR: usize = 8;
+/// Most clients at a time that are told that there is no room; the others are only closed.
+const MOST_LEAVING: usize = 256;
+/// Of a call's header section over HTTP/2, what one header line costs beside its text (RFC 9113 §6.5.2).
+const H2_LINE_BYTES: usize = 32;
 
-/// What a body may be used for.
-enum Target {
-    Request,
-    Response,
-    Batch,
-}
-
-/// Serves until `stop` changes, then finishes what is under way within `drain`.
-pub async fn serve(
-    listener: TcpListener,
+/// What all listeners share.
+pub struct Port {
     ase: Arc<Ase>,
-    (keep_alive, drain): (KeepAlive, Duration),
-    mut stop: watch::Receiver<bool>,
-) {
-    let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIMEOUT)
-        .keep_alive(keep_alive == KeepAlive::On);
-    let connections = GracefulShutdown::new();
-    loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            _ = stop.changed() => break,
-        };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
-            Err(error) => {
-                tracing::warn!(%error, "the data port cannot accept a connection");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-                continue;
+    room: Arc<Room>,
+    http1: http1::Builder,
+    http2: http2::Builder<TokioExecutor>,
+}
+
+/// One way to reach the data port.
+#[derive(Debug)]
+pub struct Listener {
+    kind: Kind,
+    /// Given back when the listener is dropped.
+    _name: Option<unix::Name>,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Tcp(TcpListener),
+    Tls(TcpListener, Arc<Tls>),
+    Unix(UnixListener),
+}
+
+/// A connection before its first byte.
+enum Newcomer {
+    Tcp(TcpStream),
+    Tls(TcpStream, Arc<Tls>),
+    Unix(UnixStream),
+}
+
+impl Port {
+    /// The port of `ase`, without a listener yet.
+    #[must_use]
+    pub fn new(ase: Arc<Ase>, keep_alive: KeepAlive) -> Arc<Self> {
+        let limits = &ase.limits.transport;
+        let mut http1 = http1::Builder::new();
+        // No timer: the connection's own looks cost nothing per call.
+        http1
+            .keep_alive(keep_alive == KeepAlive::On)
+            .header_read_timeout(None)
+            .max_headers(limits.headers)
+            // Of trailers; the buffer bounds the headers.
+            .max_header_size(limits.header_bytes)
+            .max_buf_size(limits.header_bytes);
+        let lines = limits.headers.saturating_mul(H2_LINE_BYTES);
+        let header_list = limits.header_bytes.saturating_add(lines);
+        let mut http2 = http2::Builder::new(TokioExecutor::new());
+        // Against rapid resets hyper's own bounds stay: 20 streams that were reset before they were accepted, 1024 that had to be
+        // reset for the client's errors.
+        http2
+            .max_concurrent_streams(limits.h2_streams)
+            .max_header_list_size(u32::try_from(header_list).unwrap_or(u32::MAX));
+        Arc::new(Self {
+            room: Arc::new(Room::new(
+                limits.connections,
+                limits.in_flight,
+                MOST_LEAVING,
+            )),
+            ase,
+            http1,
+            http2,
+        })
+    }
+
+    fn limits(&self) -> &TransportLimits {
+        &self.ase.limits.transport
+    }
+
+    fn count(&self, event: PortEvent) {
+        self.ase.counters.count(Counter::DataPort(event));
+    }
+}
+
+impl Listener {
+    /// Plain HTTP.
+    #[must_use]
+    pub fn plain(listener: TcpListener) -> Self {
+        Self::of(Kind::Tcp(listener))
+    }
+
+    /// HTTP over TLS.
+    #[must_use]
+    pub fn tls(listener: TcpListener, tls: Arc<Tls>) -> Self {
+        Self::of(Kind::Tls(listener, tls))
+    }
+
+    /// Plain HTTP through a Unix socket, whose name is given back when this is dropped.
+    ///
+    /// # Errors
+    /// When the name is in use or cannot be had.
+    pub fn unix(listen: &UnixListen) -> io::Result<Self> {
+        let (listener, name) = unix::bind(listen)?;
+        Ok(Self {
+            _name: Some(name),
+            ..Self::of(Kind::Unix(listener))
+        })
+    }
+
+    fn of(kind: Kind) -> Self {
+        Self { kind, _name: None }
+    }
+
+    async fn accept(&self) -> io::Result<Newcomer> {
+        match &self.kind {
+            Kind::Tcp(listener) => Ok(Newcomer::Tcp(undelayed(listener.accept().await?.0))),
+            Kind::Tls(listener, tls) => {
+                let stream = undelayed(listener.accept().await?.0);
+                Ok(Newcomer::Tls(stream, Arc::clone(tls)))
             }
-        };
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "a connection of the data port is gone before its first call");
-        }
-        let ase = Arc::clone(&ase);
-        let service = service_fn(move |request| answer(Arc::clone(&ase), request));
-        let connection = http.serve_connection(TokioIo::new(stream), service);
-        let connection = connections.watch(connection);
-        tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "a connection of the data port broke off");
-            }
-        });
-    }
-    drop(listener);
-    if tokio::time::timeout(drain, connections.shutdown())
-        .await
-        .is_err()
-    {
-        tracing::warn!("connections of the data port were cut off at the end of the drain time");
-    }
-}
-
-async fn answer(
-    ase: Arc<Ase>,
-    request: Request<Incoming>,
-) -> Result<Response<Full<Bytes>>, Infallible> {
-    let tone = ase.leniency.tone(&ase.tokens, &request);
-    let answer = match (request.uri().path(), request.method()) {
-        ("/ase/request", &Method::POST) => take(Arc::clone(&ase), request, Target::Request).await,
-        ("/ase/response", &Method::POST) => take(Arc::clone(&ase), request, Target::Response).await,
-        ("/ase/batch", &Method::POST) => take(Arc::clone(&ase), request, Target::Batch).await,
-        ("/ase", &Method::GET | &Method::HEAD) => Answer::Alive,
-        (path, _) => {
-            ase.counters.count(Counter::UnknownCalls);
-            match path {
-                "/ase/request" | "/ase/response" | "/ase/batch" => Answer::MethodNotAllowed("POST"),
-                "/ase" => Answer::MethodNotAllowed("GET, HEAD"),
-                _ => Answer::NotFound,
-            }
-        }
-    };
-    Ok(tone.respond(answer, &ase.counters))
-}
-
-async fn take(ase: Arc<Ase>, request: Request<Incoming>, target: Target) -> Answer {
-    let Some(gateway) = ase.tokens.check(request.headers()) else {
-        count_unauthorized(&ase, &target);
-        return Answer::Unauthorized;
-    };
-    let headers = request.headers();
-    let call = Call {
-        gateway,
-        correlation_id: correlation_id(headers),
-        delivery: delivery(request.uri()),
-        at: Instant::now(),
-        now: clock::now(),
-    };
-    let origin = headers.get(ORIGIN).cloned();
-    let limit = match target {
-        Target::Request | Target::Response => ase.limits.body_bytes,
-        Target::Batch => ase.limits.batch_bytes,
-    };
-    let body = match read(request, limit).await {
-        Ok(body) => body,
-        Err(BodyFault::TooLarge) => {
-            count_refused(&ase, &target);
-            return Answer::TooLarge;
-        }
-        Err(BodyFault::BrokenOff) => {
-            count_refused(&ase, &target);
-            return Answer::Malformed(String::new());
-        }
-    };
-    let began = Instant::now();
-    match target {
-        Target::Request => {
-            let answer = ase.request(&call, &body).await;
-            ase.telemetry.question_time.record(began.elapsed());
-            answer
-        }
-        Target::Response => ase.response(&call, &body),
-        // A large batch keeps a core busy for a while; questions must not wait behind it.
-        Target::Batch if origin.is_some() => {
-            // Only our filter sends batches, and it is no page in a browser.
-            ase.counters.count(Counter::BatchesRefused);
-            Answer::Malformed("\na batch does not come from a browser".to_owned())
-        }
-        Target::Batch => {
-            let taker = Arc::clone(&ase);
-            let answer = match tokio::task::spawn_blocking(move || taker.batch(&call, &body)).await
-            {
-                Ok(Answer::Batch(report)) => acknowledged(&ase, report).await,
-                Ok(refused) => refused,
-                Err(error) => {
-                    tracing::error!(%error, "a batch could not be read to its end");
-                    Answer::Overloaded
-                }
-            };
-            ase.telemetry.batch_time.record(began.elapsed());
-            answer
+            Kind::Unix(listener) => Ok(Newcomer::Unix(listener.accept().await?.0)),
         }
     }
 }
 
-/// What is acknowledged survives the end of this process. A gateway that is told to come again sends the same ids, so
-/// nothing is doubled.
-async fn acknowledged(ase: &Ase, report: Vec<u8>) -> Answer {
-    match tokio::time::timeout(DISK_PATIENCE, ase.log.written()).await {
-        Ok(()) => Answer::Batch(report),
-        Err(_) => {
-            ase.counters.count(Counter::BatchesOverloaded);
-            Answer::Overloaded
-        }
-    }
-}
-
-fn correlation_id(headers: &HeaderMap) -> Option<Vec<u8>> {
-    let value = headers.get("x-correlationid")?.as_bytes().trim_ascii();
-    (!value.is_empty()).then(|| value.to_vec())
-}
-
-/// Said in the call's own target: some policies let headers of their clients ride along.
+/// How the rest of an exchange will come. Said in the call's own target: some policies let headers of their clients ride along.
 pub(crate) fn delivery(target: &Uri) -> Delivery {
     let mut parameters = target.query().unwrap_or_default().split('&');
     if parameters.any(|parameter| parameter == "delivery=batch") {
@@ -197,98 +166,70 @@ pub(crate) fn delivery(target: &Uri) -> Delivery {
     }
 }
 
-fn count_unauthorized(ase: &Ase, target: &Target) {
-    match target {
-        Target::Request => {
-            ase.counters.count(Counter::RequestsFailed);
-            ase.counters.count(Counter::RequestAuthentication);
-            ase.counters.count(Counter::Verdict(VerdictLabel::Rejected));
-        }
-        Target::Response => {
-            ase.counters.count(Counter::ResponsesFailed);
-            ase.counters.count(Counter::ResponseAuthentication);
-        }
-        Target::Batch => ase.counters.count(Counter::BatchAuthentication),
+fn undelayed(stream: TcpStream) -> TcpStream {
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "a connection of the data port is gone before its first call");
     }
+    stream
 }
 
-fn count_refused(ase: &Ase, target: &Target) {
-    match target {
-        Target::Request => {
-            ase.counters.count(Counter::RequestsFailed);
-            ase.counters.count(Counter::RequestUnknown);
-            ase.counters.count(Counter::Verdict(VerdictLabel::Rejected));
-        }
-        Target::Response => {
-            ase.counters.count(Counter::ResponsesFailed);
-            ase.counters.count(Counter::ResponseUnknown);
-        }
-        Target::Batch => ase.counters.count(Counter::BatchesRefused),
-    }
-}
-
-enum BodyFault {
-    TooLarge,
-    BrokenOff,
-}
-
-/// The whole body, of at most `limit` bytes.
-async fn read(request: Request<Incoming>, limit: usize) -> Result<Bytes, BodyFault> {
-    let (head, mut body) = request.into_parts();
-    let declared = head
-        .headers
-        .get(CONTENT_LENGTH)
-        .and_then(|value| value.to_str().ok());
-    let declared: usize = declared.and_then(|length| length.parse().ok()).unwrap_or(0);
-    if declared > limit {
-        // Such a client waits for the answer before it sends anything.
-        if !head.headers.contains_key(EXPECT) {
-            discard(&mut body, limit.saturating_mul(DISCARD_FACTOR)).await;
-        }
-        return Err(BodyFault::TooLarge);
-    }
-    let Some(first) = next_data(&mut body).await? else {
-        return Ok(Bytes::new());
-    };
-    if first.len() > limit {
-        return Err(BodyFault::TooLarge);
-    }
-    if body.is_end_stream() {
-        return Ok(first);
-    }
-    let mut whole = BytesMut::with_capacity(declared.max(first.len()));
-    whole.extend_from_slice(&first);
-    while let Some(data) = next_data(&mut body).await? {
-        if whole.len().saturating_add(data.len()) > limit {
-            drop(whole);
-            discard(&mut body, limit.saturating_mul(DISCARD_FACTOR)).await;
-            return Err(BodyFault::TooLarge);
-        }
-        whole.extend_from_slice(&data);
-    }
-    Ok(whole.freeze())
-}
-
-async fn next_data(body: &mut Incoming) -> Result<Option<Bytes>, BodyFault> {
+/// Serves until `stop` changes, then finishes what is under way within `drain`.
+pub async fn serve(
+    listener: Listener,
+    port: Arc<Port>,
+    drain: Duration,
+    mut stop: watch::Receiver<bool>,
+) {
+    let mut failing = false;
     loop {
-        match body.frame().await {
-            None => return Ok(None),
-            Some(Err(_)) => return Err(BodyFault::BrokenOff),
-            Some(Ok(frame)) => {
-                if let Ok(data) = frame.into_data() {
-                    return Ok(Some(data));
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = stop.wait_for(|stopped| *stopped) => break,
+        };
+        match accepted {
+            Ok(newcomer) => {
+                failing = false;
+                welcome(&port, newcomer, &stop);
+            }
+            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+            Err(error) => {
+                port.count(PortEvent::AcceptFailed);
+                if !std::mem::replace(&mut failing, true) {
+                    tracing::warn!(%error, "the data port cannot accept a connection and tries on");
                 }
+                tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
     }
+    drop(listener);
+    if tokio::time::timeout(drain, port.room.emptied())
+        .await
+        .is_err()
+    {
+        tracing::warn!("connections of the data port were cut off at the end of the drain time");
+    }
 }
 
-async fn discard(body: &mut Incoming, most: usize) {
-    let mut seen = 0_usize;
-    while seen < most {
-        match next_data(body).await {
-            Ok(Some(data)) => seen = seen.saturating_add(data.len()),
-            Ok(None) | Err(_) => break,
-        }
+fn welcome(port: &Arc<Port>, newcomer: Newcomer, stop: &watch::Receiver<bool>) {
+    if let Some(room) = port.room.for_connection() {
+        let (port, stop) = (Arc::clone(port), stop.clone());
+        tokio::spawn(async move {
+            connection::serve(port, newcomer, stop).await;
+            drop(room);
+        });
+        return;
+    }
+    port.count(PortEvent::ConnectionsRefused);
+    let socket = match newcomer {
+        Newcomer::Tcp(stream) => Socket::Tcp(stream),
+        Newcomer::Unix(stream) => Socket::Unix(stream),
+        // A handshake costs more than the call that there is no room for.
+        Newcomer::Tls(..) => return,
+    };
+    if let Some(room) = port.room.for_leaving() {
+        tokio::spawn(async move {
+            connection::say(socket, Farewell::Overloaded).await;
+            drop(room);
+        });
     }
 }

@@ -27,5 +27,6 @@ pub mod replay;
 pub mod secret;
 pub mod state;
 pub mod telemetry;
+pub mod tls;
 pub mod tokens;
 pub mod whole_file;

@@ -34,6 +34,10 @@ pub enum Answer {
     Overloaded,
     /// The body is over the limit.
     TooLarge,
+    /// The call did not come in time.
+    TimedOut,
+    /// The header section is over a limit.
+    HeadersTooLarge,
     /// No such path.
     NotFound,
     /// Not with this method; the methods that there are.
@@ -88,6 +92,8 @@ impl Answer {
             Self::Malformed(_)
             | Self::Unauthorized
             | Self::TooLarge
+            | Self::TimedOut
+            | Self::HeadersTooLarge
             | Self::NotFound
             | Self::MethodNotAllowed(_) => Some(VerdictLabel::Rejected),
             Self::UnknownApi | Self::UnknownHostname => Some(VerdictLabel::Unregistered),
@@ -114,6 +120,11 @@ impl Answer {
             }
             Self::Overloaded => fixed(StatusCode::SERVICE_UNAVAILABLE, "Error: Overloaded"),
             Self::TooLarge => fixed(StatusCode::PAYLOAD_TOO_LARGE, "Error: Body Too Large"),
+            Self::TimedOut => fixed(StatusCode::REQUEST_TIMEOUT, "Error: Request Timeout"),
+            Self::HeadersTooLarge => fixed(
+                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+                "Error: Headers Too Large",
+            ),
             Self::NotFound => fixed(StatusCode::NOT_FOUND, "Error: Not Found"),
             Self::MethodNotAllowed(_) => {
                 fixed(StatusCode::METHOD_NOT_ALLOWED, "Error: Method Not Allowed")

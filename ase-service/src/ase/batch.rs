@@ -113,6 +113,11 @@ impl Ase {
             if line.is_empty() {
                 continue;
             }
+            if line.len() > self.limits.body_bytes {
+                let fault = format!("is longer than {} bytes", self.limits.body_bytes);
+                batch.reject(number, fault);
+                continue;
+            }
             match read_record(&wire::body_text(line)) {
                 Ok(transaction) => {
                     let id = transaction.id.as_str().as_bytes();

@@ -1,6 +1,7 @@
 //! `ase serve`: the daemon under the signals of its process.
 //!
-//! SIGTERM and SIGINT stop it without losing what it took; SIGHUP opens the access log again, after a rotation.
+//! SIGTERM and SIGINT stop it without losing what it took; SIGHUP opens the access log again, after a rotation, and reads certificates
+//! again.
 
 use std::io;
 use std::path::PathBuf;
@@ -80,6 +81,7 @@ async fn serve(settings: Settings) -> u8 {
         if reopened.await.is_err() {
             tracing::warn!("the access log is busy and was not opened again");
         }
+        daemon.reload_certificates().await;
     }
     tracing::info!("stopping");
     match daemon.stop().await {

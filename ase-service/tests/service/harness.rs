@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use ase_service::config::{Overrides, Settings};
-use ase_service::daemon::{Daemon, SECRET_FILE, Stopped};
+use ase_service::daemon::{Daemon, DataAddresses, SECRET_FILE, Stopped};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -65,6 +65,14 @@ impl Ase {
 
     pub(crate) fn connect(&self) -> Connection {
         Connection::to(self.daemon.data)
+    }
+
+    pub(crate) fn listening(&self) -> &DataAddresses {
+        &self.daemon.listening
+    }
+
+    pub(crate) fn reload_certificates(&self) {
+        self.runtime.block_on(self.daemon.reload_certificates());
     }
 
     pub(crate) fn post(
@@ -252,6 +260,10 @@ impl Connection {
 
     pub(crate) fn peer(&self) -> SocketAddr {
         self.0.get_ref().peer_addr().unwrap()
+    }
+
+    pub(crate) fn stream(&mut self) -> &mut BufReader<TcpStream> {
+        &mut self.0
     }
 
     pub(crate) fn send(&mut self, bytes: &[u8]) {

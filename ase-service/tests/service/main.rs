@@ -22,3 +22,4 @@ mod replays;
 mod rotation;
 mod statuses;
 mod tokens;
+mod transport;

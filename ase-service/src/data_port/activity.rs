@@ -1,0 +1,162 @@
+//! What a connection is at, told without a clock: calls and reads are only counted, and a rare look compares the counts.
+//!
+//! A call costs a few relaxed additions. How long something lasts is known to the nearest look, a quarter of the shorter timeout.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+/// The counts of one connection.
+#[derive(Debug, Default)]
+pub(super) struct Activity {
+    begun: AtomicU32,
+    ended: AtomicU32,
+    reads: AtomicU32,
+    /// Reads up to the end of the last call.
+    reads_of_calls: AtomicU32,
+    /// Whether an answer was given before the whole call had come.
+    hurried: AtomicBool,
+}
+
+/// What a connection is at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// A call is under way.
+    InCall,
+    /// Something came that is no whole header section yet.
+    InHead,
+    /// Nothing came since the last call.
+    Idle,
+}
+
+/// A call under way; ends when dropped, an abandoned one too.
+pub(super) struct UnderWay<'a>(&'a Activity);
+
+impl Activity {
+    pub(super) fn read(&self) {
+        self.reads.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn begin(&self) -> UnderWay<'_> {
+        self.begun.fetch_add(1, Ordering::Relaxed);
+        UnderWay(self)
+    }
+
+    pub(super) fn hurry(&self) {
+        self.hurried.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn hurried(&self) -> bool {
+        self.hurried.load(Ordering::Relaxed)
+    }
+
+    fn phase(&self) -> (Phase, u32) {
+        let begun = self.begun.load(Ordering::Relaxed);
+        let phase = if self.ended.load(Ordering::Relaxed) != begun {
+            Phase::InCall
+        } else if self.reads.load(Ordering::Relaxed) != self.reads_of_calls.load(Ordering::Relaxed)
+        {
+            Phase::InHead
+        } else {
+            Phase::Idle
+        };
+        (phase, begun)
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        let reads = self.0.reads.load(Ordering::Relaxed);
+        self.0.reads_of_calls.store(reads, Ordering::Relaxed);
+        self.0.ended.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// How long a connection may stay in a phase.
+#[derive(Debug)]
+pub(super) struct Patience {
+    head: Duration,
+    idle: Duration,
+    last: (Phase, u32),
+    since: Instant,
+}
+
+/// What a look says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Look {
+    /// Look again.
+    Wait,
+    /// The rest of a header section does not come.
+    SlowHead,
+    /// Nothing was asked for too long.
+    TooIdle,
+}
+
+impl Patience {
+    pub(super) fn new((head, idle): (Duration, Duration), now: Instant) -> Self {
+        Self {
+            head,
+            idle,
+            last: (Phase::Idle, 0),
+            since: now,
+        }
+    }
+
+    /// When the next look is due after this one.
+    pub(super) fn pause(&self) -> Duration {
+        self.head.min(self.idle) / 4
+    }
+
+    pub(super) fn look(&mut self, activity: &Activity, now: Instant) -> Look {
+        let found = activity.phase();
+        if found != self.last {
+            self.last = found;
+            self.since = now;
+        }
+        let lasted = now.duration_since(self.since);
+        match found.0 {
+            Phase::InHead if lasted >= self.head => Look::SlowHead,
+            Phase::Idle if lasted >= self.idle => Look::TooIdle,
+            Phase::InCall | Phase::InHead | Phase::Idle => Look::Wait,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEAD: Duration = Duration::from_secs(10);
+    const IDLE: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn a_head_that_drips_is_too_slow_and_a_call_never_is() {
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let (activity, mut patience) = (Activity::default(), Patience::new((HEAD, IDLE), start));
+        assert_eq!(patience.look(&activity, at(1)), Look::Wait);
+        for second in 2..12 {
+            activity.read();
+            assert_eq!(patience.look(&activity, at(second)), Look::Wait, "{second}");
+        }
+        assert_eq!(patience.look(&activity, at(12)), Look::SlowHead);
+        let call = activity.begin();
+        assert_eq!(patience.look(&activity, at(13)), Look::Wait);
+        assert_eq!(patience.look(&activity, at(10_000)), Look::Wait);
+        drop(call);
+        assert_eq!(patience.look(&activity, at(10_001)), Look::Wait);
+        assert_eq!(patience.look(&activity, at(10_060)), Look::Wait);
+        assert_eq!(patience.look(&activity, at(10_061)), Look::TooIdle);
+    }
+
+    #[test]
+    fn calls_between_two_looks_restart_the_wait() {
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let (activity, mut patience) = (Activity::default(), Patience::new((HEAD, IDLE), start));
+        for second in (50..500).step_by(50) {
+            activity.read();
+            drop(activity.begin());
+            assert_eq!(patience.look(&activity, at(second)), Look::Wait, "{second}");
+        }
+    }
+}

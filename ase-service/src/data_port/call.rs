@@ -1,0 +1,225 @@
+//! One call: which it is, whether its gateway may make it, and its body; then ASE answers.
+//!
+//! Nothing is read of a call that shows no valid token, and nothing is done for one that there is no room for.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ase_core::transaction::VerdictLabel;
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::header::{CONNECTION, HeaderValue, ORIGIN};
+use hyper::{HeaderMap, Method, Request, Response, Version};
+
+use super::activity::Activity;
+use super::body::{self, BodyFault};
+use super::delivery;
+use super::room::Room;
+use crate::ase::answer::Answer;
+use crate::ase::{Ase, Call};
+use crate::clock;
+use crate::counters::{Counter, PortEvent};
+
+/// Longest wait of a batch for the disk; a gateway waits 5 s for the answer by default.
+const DISK_PATIENCE: Duration = Duration::from_secs(2);
+
+/// What a body may be used for.
+#[derive(Clone, Copy)]
+enum Target {
+    Request,
+    Response,
+    Batch,
+}
+
+/// What the calls of one connection share.
+pub(super) struct Caller {
+    pub(super) ase: Arc<Ase>,
+    pub(super) room: Arc<Room>,
+    pub(super) activity: Arc<Activity>,
+}
+
+/// Answers one call.
+pub(super) async fn answer(
+    caller: Arc<Caller>,
+    request: Request<Incoming>,
+) -> Result<Response<Full<Bytes>>, Infallible> {
+    let under_way = caller.activity.begin();
+    let version = request.version();
+    let tone = caller.ase.leniency.tone(&caller.ase.tokens, &request);
+    let answer = route(&caller, request).await;
+    // What is left of such a call would be taken for the next one.
+    let leaves = answer == Answer::TimedOut && version != Version::HTTP_2;
+    let mut response = tone.respond(answer, &caller.ase.counters);
+    if leaves {
+        let headers = response.headers_mut();
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    drop(under_way);
+    Ok(response)
+}
+
+async fn route(caller: &Caller, request: Request<Incoming>) -> Answer {
+    if request.headers().len() > caller.ase.limits.transport.headers {
+        count(caller, PortEvent::HeadersTooLarge);
+        return Answer::HeadersTooLarge;
+    }
+    match (request.uri().path(), request.method()) {
+        ("/ase/request", &Method::POST) => take(caller, request, Target::Request).await,
+        ("/ase/response", &Method::POST) => take(caller, request, Target::Response).await,
+        ("/ase/batch", &Method::POST) => take(caller, request, Target::Batch).await,
+        ("/ase", &Method::GET | &Method::HEAD) => Answer::Alive,
+        (path, _) => {
+            caller.ase.counters.count(Counter::UnknownCalls);
+            caller.activity.hurry();
+            match path {
+                "/ase/request" | "/ase/response" | "/ase/batch" => Answer::MethodNotAllowed("POST"),
+                "/ase" => Answer::MethodNotAllowed("GET, HEAD"),
+                _ => Answer::NotFound,
+            }
+        }
+    }
+}
+
+async fn take(caller: &Caller, request: Request<Incoming>, target: Target) -> Answer {
+    let ase = &caller.ase;
+    let Some(gateway) = ase.tokens.check(request.headers()) else {
+        count_unauthorized(ase, target);
+        caller.activity.hurry();
+        return Answer::Unauthorized;
+    };
+    let Some(_room) = caller.room.for_call() else {
+        count_shed(caller, target);
+        caller.activity.hurry();
+        body::pass_over(request, ase.limits.body_bytes).await;
+        return Answer::Overloaded;
+    };
+    let headers = request.headers();
+    let call = Call {
+        gateway,
+        correlation_id: correlation_id(headers),
+        delivery: delivery(request.uri()),
+        at: Instant::now(),
+        now: clock::now(),
+    };
+    let origin = headers.get(ORIGIN).cloned();
+    let limit = match target {
+        Target::Request | Target::Response => ase.limits.body_bytes,
+        Target::Batch => ase.limits.batch_bytes,
+    };
+    let body = match body::read(request, limit, ase.limits.transport.body_timeout).await {
+        Ok(body) => body,
+        Err(fault) => return refuse_body(caller, target, fault),
+    };
+    let began = Instant::now();
+    match target {
+        Target::Request => {
+            let answer = ase.request(&call, &body).await;
+            ase.telemetry.question_time.record(began.elapsed());
+            answer
+        }
+        Target::Response => ase.response(&call, &body),
+        Target::Batch if origin.is_some() => {
+            // Only our filter sends batches, and it is no page in a browser.
+            ase.counters.count(Counter::BatchesRefused);
+            Answer::Malformed("\na batch does not come from a browser".to_owned())
+        }
+        Target::Batch => {
+            let answer = take_batch(ase, call, body).await;
+            ase.telemetry.batch_time.record(began.elapsed());
+            answer
+        }
+    }
+}
+
+/// A large batch keeps a core busy for a while; questions must not wait behind it.
+async fn take_batch(ase: &Arc<Ase>, call: Call, body: Bytes) -> Answer {
+    let taker = Arc::clone(ase);
+    match tokio::task::spawn_blocking(move || taker.batch(&call, &body)).await {
+        Ok(Answer::Batch(report)) => acknowledged(ase, report).await,
+        Ok(refused) => refused,
+        Err(error) => {
+            tracing::error!(%error, "a batch could not be read to its end");
+            Answer::Overloaded
+        }
+    }
+}
+
+/// What is acknowledged survives the end of this process. A gateway that is told to come again sends the same ids, so
+/// nothing is doubled.
+async fn acknowledged(ase: &Ase, report: Vec<u8>) -> Answer {
+    match tokio::time::timeout(DISK_PATIENCE, ase.log.written()).await {
+        Ok(()) => Answer::Batch(report),
+        Err(_) => {
+            ase.counters.count(Counter::BatchesOverloaded);
+            Answer::Overloaded
+        }
+    }
+}
+
+fn correlation_id(headers: &HeaderMap) -> Option<Vec<u8>> {
+    let value = headers.get("x-correlationid")?.as_bytes().trim_ascii();
+    (!value.is_empty()).then(|| value.to_vec())
+}
+
+fn count(caller: &Caller, event: PortEvent) {
+    caller.ase.counters.count(Counter::DataPort(event));
+}
+
+fn refuse_body(caller: &Caller, target: Target, fault: BodyFault) -> Answer {
+    count_refused(&caller.ase, target);
+    match fault {
+        BodyFault::TooLarge => {
+            count(caller, PortEvent::BodyTooLarge);
+            caller.activity.hurry();
+            Answer::TooLarge
+        }
+        BodyFault::TooSlow => {
+            count(caller, PortEvent::BodyTooSlow);
+            caller.activity.hurry();
+            Answer::TimedOut
+        }
+        BodyFault::BrokenOff => Answer::Malformed(String::new()),
+    }
+}
+
+fn count_shed(caller: &Caller, target: Target) {
+    count(caller, PortEvent::CallsShed);
+    let counters = &caller.ase.counters;
+    match target {
+        Target::Request => counters.count(Counter::Verdict(VerdictLabel::Overloaded)),
+        Target::Response => {}
+        Target::Batch => counters.count(Counter::BatchesOverloaded),
+    }
+}
+
+fn count_unauthorized(ase: &Ase, target: Target) {
+    match target {
+        Target::Request => {
+            ase.counters.count(Counter::RequestsFailed);
+            ase.counters.count(Counter::RequestAuthentication);
+            ase.counters.count(Counter::Verdict(VerdictLabel::Rejected));
+        }
+        Target::Response => {
+            ase.counters.count(Counter::ResponsesFailed);
+            ase.counters.count(Counter::ResponseAuthentication);
+        }
+        Target::Batch => ase.counters.count(Counter::BatchAuthentication),
+    }
+}
+
+fn count_refused(ase: &Ase, target: Target) {
+    match target {
+        Target::Request => {
+            ase.counters.count(Counter::RequestsFailed);
+            ase.counters.count(Counter::RequestUnknown);
+            ase.counters.count(Counter::Verdict(VerdictLabel::Rejected));
+        }
+        Target::Response => {
+            ase.counters.count(Counter::ResponsesFailed);
+            ase.counters.count(Counter::ResponseUnknown);
+        }
+        Target::Batch => ase.counters.count(Counter::BatchesRefused),
+    }
+}
