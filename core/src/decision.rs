@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use crate::credential::{CredentialId, CredentialKind, KeyRing};
 use crate::identifier_list::{EntryRef, IdentifierList, ListedIdentifier, Source};
-use crate::identity::{Credentials, Provenance};
+use crate::identity::{Credentials, Kinds, Provenance};
 use crate::metadata::RequestReport;
 use crate::registry::{ApiDefinition, Blocking, Found, Lure, Registry, SpikeLimit, TokenRule};
 use crate::time::UnixMillis;
@@ -235,13 +235,17 @@ impl<C: RequestCounts> Judge<'_, '_, C> {
 
     /// The request's credentials; `None` when neither a list nor a rule asks for any.
     fn carried<'a>(&'a self, api: &'a ApiDefinition) -> Option<Credentials<'a>> {
-        let asked = CredentialKind::ALL.into_iter().any(|kind| self.seeks(kind))
-            || api.rules().token() == TokenRule::Mandatory;
-        asked.then(|| carried::carried(self.report, Some(api)))
+        let mut kinds = self.sought_kinds();
+        match api.rules().token() {
+            TokenRule::Mandatory => kinds = kinds.with(CredentialKind::Token),
+            TokenRule::Optional => {}
+        }
+        (!kinds.is_empty()).then(|| carried::carried(self.report, Some(api), kinds))
     }
 
     /// The ids of those credentials that a list may name; an id costs more than all look-ups together.
     fn sought(&self, carried: Option<&Credentials<'_>>) -> Vec<Sought> {
+        let kinds = self.sought_kinds();
         let hashed = self.report.metadata.hashed.iter().map(|found| Sought {
             kind: found.kind,
             provenance: found.provenance,
@@ -250,7 +254,7 @@ impl<C: RequestCounts> Judge<'_, '_, C> {
         carried
             .into_iter()
             .flat_map(Credentials::iter)
-            .filter(|found| self.seeks(found.kind))
+            .filter(|found| kinds.include(found.kind))
             .flat_map(|found| {
                 let value = found.value.as_bytes();
                 let ids = self.keys.ids_of(found.kind, &found.name, value);
@@ -264,9 +268,13 @@ impl<C: RequestCounts> Judge<'_, '_, C> {
             .collect()
     }
 
-    fn seeks(&self, kind: CredentialKind) -> bool {
+    /// The kinds of which either list holds any.
+    fn sought_kinds(&self) -> Kinds {
         let Snapshot { allow, attack, .. } = self.snapshot;
-        allow.credentials_listed(kind) > 0 || attack.credentials_listed(kind) > 0
+        CredentialKind::ALL
+            .into_iter()
+            .filter(|kind| allow.credentials_listed(*kind) + attack.credentials_listed(*kind) > 0)
+            .fold(Kinds::NONE, Kinds::with)
     }
 
     fn listing(

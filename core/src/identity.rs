@@ -87,6 +87,10 @@ pub struct CredentialNames {
     pub username_headers: Vec<String>,
 }
 
+/// Some kinds of credentials.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kinds(u8);
+
 /// The credentials of one request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Credentials<'a> {
@@ -120,14 +124,61 @@ impl CredentialNames {
     }
 }
 
+impl Kinds {
+    /// Every kind.
+    pub const ALL: Self = Self(0b1111);
+    /// No kind.
+    pub const NONE: Self = Self(0);
+
+    /// These and one more.
+    #[must_use]
+    pub fn with(self, kind: CredentialKind) -> Self {
+        Self(self.0 | Self::bit(kind))
+    }
+
+    /// Whether the kind is one of these.
+    #[must_use]
+    pub fn include(self, kind: CredentialKind) -> bool {
+        self.0 & Self::bit(kind) != 0
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(self) -> bool {
+        self == Self::NONE
+    }
+
+    fn bit(kind: CredentialKind) -> u8 {
+        match kind {
+            CredentialKind::Cookie => 1,
+            CredentialKind::Token => 2,
+            CredentialKind::ApiKey => 4,
+            CredentialKind::Username => 8,
+        }
+    }
+}
+
 impl<'a> Credentials<'a> {
     /// Finds every credential that `names` points at, in the headers and in the query of `url`.
     #[must_use]
     pub fn find(headers: &'a Headers<'_>, url: &'a [u8], names: &'a CredentialNames) -> Self {
+        Self::find_some(headers, url, names, Kinds::ALL)
+    }
+
+    /// As [`Self::find`], and looks for these kinds only.
+    #[must_use]
+    pub fn find_some(
+        headers: &'a Headers<'_>,
+        url: &'a [u8],
+        names: &'a CredentialNames,
+        kinds: Kinds,
+    ) -> Self {
         let mut credentials = Self::default();
-        credentials.find_in_headers(headers, names);
-        credentials.find_in_query(url, names);
-        credentials.find_in_cookies(headers, names);
+        credentials.find_in_headers(headers, names, kinds);
+        credentials.find_in_query(url, names, kinds);
+        if kinds.include(CredentialKind::Cookie) {
+            credentials.find_in_cookies(headers, names);
+        }
         credentials
     }
 
@@ -160,13 +211,18 @@ impl<'a> Credentials<'a> {
         self.buckets.iter().map(|bucket| bucket.left_out).sum()
     }
 
-    fn find_in_headers(&mut self, headers: &'a Headers<'_>, names: &'a CredentialNames) {
-        let kinds = [
+    fn find_in_headers(
+        &mut self,
+        headers: &'a Headers<'_>,
+        names: &'a CredentialNames,
+        kinds: Kinds,
+    ) {
+        let lists = [
             (CredentialKind::Token, &names.token_headers),
             (CredentialKind::ApiKey, &names.api_key_headers),
             (CredentialKind::Username, &names.username_headers),
         ];
-        for (kind, names) in kinds {
+        for (kind, names) in lists.into_iter().filter(|(kind, _)| kinds.include(*kind)) {
             for name in names {
                 let named = headers
                     .iter()
@@ -202,19 +258,22 @@ impl<'a> Credentials<'a> {
         }
     }
 
-    fn find_in_query(&mut self, url: &'a [u8], names: &'a CredentialNames) {
+    fn find_in_query(&mut self, url: &'a [u8], names: &'a CredentialNames, kinds: Kinds) {
         let lists = [
             (CredentialKind::Token, &names.token_query),
             (CredentialKind::ApiKey, &names.api_key_query),
         ];
-        if lists.iter().all(|(_, names)| names.is_empty()) {
+        let asked = |(kind, names): &&(CredentialKind, &'a Vec<String>)| {
+            kinds.include(*kind) && !names.is_empty()
+        };
+        if lists.iter().find(asked).is_none() {
             return;
         }
         for (name, value) in query_parameters(url) {
-            for (kind, names) in lists {
+            for (kind, names) in lists.iter().filter(asked) {
                 let known = names.iter().find(|known| is_parameter(&name, known));
                 if let Some(known) = known {
-                    self.add(claimed(kind, Place::Query, known, value.clone()));
+                    self.add(claimed(*kind, Place::Query, known, value.clone()));
                 }
             }
         }

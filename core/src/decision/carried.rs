@@ -2,7 +2,7 @@
 
 use crate::credential::{CredentialId, CredentialKind, KeyRing};
 use crate::identity::{
-    Credential, CredentialNames, Credentials, HashedCredential, Place, Provenance,
+    Credential, CredentialNames, Credentials, HashedCredential, Kinds, Place, Provenance,
 };
 use crate::jwt::usernames;
 use crate::metadata::RequestReport;
@@ -36,7 +36,7 @@ impl Identified {
     /// Names every credential of a request to `api`, for a log. A decision does not need it.
     #[must_use]
     pub fn of(report: &RequestReport<'_>, api: Option<&ApiDefinition>, keys: &KeyRing) -> Self {
-        let carried = carried(report, api);
+        let carried = carried(report, api, Kinds::ALL);
         Self {
             left_out: carried.left_out(),
             credentials: carried
@@ -48,17 +48,25 @@ impl Identified {
     }
 }
 
+/// The credentials of some kinds.
+///
 /// A user name of `user_info` counts as verified unless the gateway reports the same name otherwise: policies fill it from
 /// a token that they have checked.
 pub(super) fn carried<'a>(
     report: &'a RequestReport<'_>,
     api: Option<&'a ApiDefinition>,
+    kinds: Kinds,
 ) -> Credentials<'a> {
     let metadata = report.metadata;
     let names = api.map_or(CredentialNames::none(), ApiDefinition::credential_names);
-    let mut credentials = Credentials::find(&metadata.headers, report.url.as_bytes(), names);
-    for credential in &metadata.credentials {
+    let url = report.url.as_bytes();
+    let mut credentials = Credentials::find_some(&metadata.headers, url, names, kinds);
+    let reported = metadata.credentials.iter();
+    for credential in reported.filter(|found| kinds.include(found.kind)) {
         credentials.add(credential.clone());
+    }
+    if !kinds.include(CredentialKind::Username) {
+        return credentials;
     }
     for username in &metadata.usernames {
         let reported = |known: &&Credential<'_>| {

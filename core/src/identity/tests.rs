@@ -196,6 +196,26 @@ proptest! {
     }
 }
 
+#[test]
+fn what_is_not_asked_for_is_not_looked_for() {
+    let mut headers = Headers::default();
+    headers.push(b"authorization".as_slice(), b"Bearer t".as_slice());
+    headers.push(b"x-api-key".as_slice(), b"k".as_slice());
+    headers.push(b"cookie".as_slice(), b"S=s".as_slice());
+    headers.push(b"x-user".as_slice(), b"u".as_slice());
+    let (names, url) = (names(), b"/?access_token=t2&key=k2");
+    for kind in CredentialKind::ALL {
+        let kinds = Kinds::NONE.with(kind);
+        let found = Credentials::find_some(&headers, url, &names, kinds);
+        let all = Credentials::find(&headers, url, &names);
+        let of_kind = all.iter().filter(|found| found.kind == kind);
+        assert!(of_kind.clone().next().is_some(), "{kind}");
+        assert!(found.iter().eq(of_kind), "{kind}");
+    }
+    let none = Credentials::find_some(&headers, url, &names, Kinds::NONE);
+    assert_eq!(none.iter().count(), 0);
+}
+
 fn check(url: &str, lines: &[(&'static str, &'static str)]) -> Vec<String> {
     let mut headers = Headers::default();
     for (name, value) in lines {

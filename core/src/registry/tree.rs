@@ -1,6 +1,7 @@
 //! APIs by path, one level per segment. Depth is bounded by the definitions' own limit, not by requests.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, DefaultHasher};
 use std::sync::Arc;
 
 use crate::path::NormalPath;
@@ -10,7 +11,8 @@ use super::ApiDefinition;
 #[derive(Debug, Default)]
 pub(super) struct PathTree {
     api: Option<Arc<ApiDefinition>>,
-    children: BTreeMap<Box<[u8]>, Self>,
+    // The keys come from the operator, so a fixed hash key invites no collisions; `core` draws no randomness.
+    children: HashMap<Box<[u8]>, Self, BuildHasherDefault<DefaultHasher>>,
 }
 
 impl PathTree {
