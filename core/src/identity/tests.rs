@@ -208,9 +208,9 @@ fn what_is_not_asked_for_is_not_looked_for() {
         let kinds = Kinds::NONE.with(kind);
         let found = Credentials::find_some(&headers, url, &names, kinds);
         let all = Credentials::find(&headers, url, &names);
-        let of_kind = all.iter().filter(|found| found.kind == kind);
-        assert!(of_kind.clone().next().is_some(), "{kind}");
-        assert!(found.iter().eq(of_kind), "{kind}");
+        let of_kind: Vec<_> = all.iter().filter(|found| found.kind == kind).collect();
+        assert!(!of_kind.is_empty(), "{kind}");
+        assert_eq!(found.iter().collect::<Vec<_>>(), of_kind, "{kind}");
     }
     let none = Credentials::find_some(&headers, url, &names, Kinds::NONE);
     assert_eq!(none.iter().count(), 0);
