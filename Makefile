@@ -22,10 +22,18 @@ ENVOY_ADMIN_PORT ?= 9901 ## demo: Envoy's own statistics
 ASE_DATA_PORT ?= 8000    ## demo: where the filter asks ASE
 ASE_ADMIN_PORT ?= 8010   ## demo: ASE's management port
 UPSTREAM_PORT ?= 8080    ## demo: the API behind the gateway
+DESTDIR ?=               ## install: a folder that stands for /
+PREFIX ?= /usr/local     ## install: where programs and manuals go
+SYSCONFDIR ?= /etc       ## install: where ase/ase.toml goes, unless there is one
+FUZZ_SECONDS ?= 60       ## fuzz: how long each target runs
 
 # Comments after a value leave spaces at its end.
 override ENVOY := $(strip $(ENVOY))
 override PYTHON := $(strip $(PYTHON))
+override DESTDIR := $(strip $(DESTDIR))
+override PREFIX := $(strip $(PREFIX))
+override SYSCONFDIR := $(strip $(SYSCONFDIR))
+override FUZZ_SECONDS := $(strip $(FUZZ_SECONDS))
 
 FILTER_WASM := $(TARGET_DIR)/$(WASM_TARGET)/wasm/ase_filter.wasm
 ASE := $(TARGET_DIR)/release/ase
@@ -85,6 +93,38 @@ filter: toolchain ## build the gateway filter: target/wasm32-wasip1/wasm/ase_fil
 .PHONY: ase
 ase: toolchain ## build the daemon and its command line: target/release/ase
 	@cargo build --locked --release -p ase-service --bin ase
+
+# Without a C library of the system, so that it runs on any Linux and in a container of its own. SQLite is C: it needs musl-gcc.
+STATIC_TARGET := $(shell uname -m)-unknown-linux-musl
+.PHONY: static
+static: toolchain ## a binary that needs nothing of the system: target/static/ase (needs musl-gcc)
+	@command -v musl-gcc >/dev/null || { echo 'make: musl-gcc is missing (Debian: apt-get install musl-tools)' >&2; exit 1; }
+	@rustup target add --toolchain $(TOOLCHAIN) $(STATIC_TARGET)
+	@cargo build --locked --release -p ase-service --bin ase --target $(STATIC_TARGET)
+	@mkdir -p '$(TARGET_DIR)/static'
+	@cp '$(TARGET_DIR)/$(STATIC_TARGET)/release/ase' '$(TARGET_DIR)/static/ase'
+
+.PHONY: image
+image: static ## a container image with that binary and nothing else, by podman or docker
+	@for tool in podman docker; do \
+		if command -v $$tool >/dev/null; then exec $$tool build -f ase-service/packaging/Containerfile -t ase '$(TARGET_DIR)/static'; fi; \
+	done; echo 'make: neither podman nor docker is here' >&2; exit 1
+
+.PHONY: install
+install: ase ## program, service unit, manuals, completions and an example configuration, under DESTDIR and PREFIX
+	@rm -rf '$(TARGET_DIR)/packaging' && '$(ASE)' docs '$(TARGET_DIR)/packaging'
+	install -D -m 755 '$(ASE)' '$(DESTDIR)$(PREFIX)/bin/ase'
+	install -d '$(DESTDIR)$(PREFIX)/share/man/man1'
+	install -m 644 '$(TARGET_DIR)'/packaging/*.1 '$(DESTDIR)$(PREFIX)/share/man/man1/'
+	install -D -m 644 '$(TARGET_DIR)/packaging/ase.bash' '$(DESTDIR)$(PREFIX)/share/bash-completion/completions/ase'
+	install -D -m 644 '$(TARGET_DIR)/packaging/_ase' '$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_ase'
+	install -D -m 644 '$(TARGET_DIR)/packaging/ase.fish' '$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/ase.fish'
+	@sed -e 's|@PREFIX@|$(PREFIX)|g' -e 's|@SYSCONFDIR@|$(SYSCONFDIR)|g' ase-service/packaging/ase.service >'$(TARGET_DIR)/packaging/ase.service'
+	install -D -m 644 '$(TARGET_DIR)/packaging/ase.service' '$(DESTDIR)$(PREFIX)/lib/systemd/system/ase.service'
+	install -D -m 644 ase-service/packaging/ase.sysusers '$(DESTDIR)$(PREFIX)/lib/sysusers.d/ase.conf'
+	install -D -m 644 docs/configuration.md '$(DESTDIR)$(PREFIX)/share/doc/ase/configuration.md'
+	install -D -m 644 ase-service/packaging/ase.toml '$(DESTDIR)$(PREFIX)/share/doc/ase/ase.toml'
+	test -e '$(DESTDIR)$(SYSCONFDIR)/ase/ase.toml' || install -D -m 640 ase-service/packaging/ase.toml '$(DESTDIR)$(SYSCONFDIR)/ase/ase.toml'
 
 ##@ Check
 

@@ -25,6 +25,7 @@ pub mod access_log_rotation;
 mod management;
 pub mod metrics;
 pub mod real_time;
+pub mod reference;
 
 pub use management::ManagementSettings;
 pub mod transport;
@@ -142,10 +143,6 @@ pub struct Overrides {
     pub access_log: Option<PathBuf>,
     /// Whether listening beyond loopback needs tokens.
     pub exposure: Exposure,
-    /// The management secret of the first start; without one it is made.
-    pub admin_secret: Option<Secret>,
-    /// The file that it is in; counts before it.
-    pub admin_secret_file: Option<PathBuf>,
 }
 
 /// Whether the data port may be open to a network without tokens.
@@ -256,15 +253,6 @@ fn read(fields: &mut Fields<'_, '_>, folder: &Path, overrides: &Overrides) -> Op
             fields.fault(key, rule);
         }
     }
-    let open = [data_listen, data_tls_listen]
-        .iter()
-        .flatten()
-        .any(|address| !address.ip().is_loopback());
-    let exposure = if open && !insecure {
-        Exposure::Guarded
-    } else {
-        Exposure::Insecure
-    };
     let mut path = |key: &str, flag: &Option<PathBuf>| {
         let configured = fields.text(key).map(|text| folder.join(text));
         flag.clone().or(configured)
@@ -281,7 +269,7 @@ fn read(fields: &mut Fields<'_, '_>, folder: &Path, overrides: &Overrides) -> Op
     };
     let width = fields.integer("ipv6_prefix", 1..=128_u8, 64);
     let real_time = RealTimeSettings::read(fields);
-    let management = ManagementSettings::read(fields, exposure, overrides);
+    let management = ManagementSettings::read(fields);
     let limits = read_limits(fields);
     let metrics = metrics::read(fields, admin_listen);
     let access_log_rotation = access_log_rotation::read(fields);
@@ -318,6 +306,7 @@ fn listen_address(
         text.parse::<SocketAddr>()
             .map_err(|_| format!("{text:?} is not an address and port, such as {default}"))
     };
+    fields.note(key, "address and port", format_args!("`{default}`"));
     let configured = fields.item(key).map(|mut item| item.custom(parse));
     match (given, configured) {
         (None, None) => default.parse().ok(),
@@ -389,7 +378,7 @@ fn read_token(item: &mut Item<'_, '_>, folder: &Path) -> Option<(Token, Tone)> {
     Some((Token { name, value }, tone))
 }
 
-pub(crate) fn token_name(text: &str) -> Result<String, String> {
+fn token_name(text: &str) -> Result<String, String> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
     // The access log writes "-" for a gateway that was not checked.
     if (1..=64).contains(&text.len()) && text.bytes().all(allowed) && text != "-" {

@@ -55,6 +55,18 @@ pub struct Warnings(Vec<Fault>);
 pub struct FaultCollector {
     faults: Vec<Fault>,
     warnings: Vec<Fault>,
+    asked: Option<Vec<AskedKey>>,
+}
+
+/// A key that some reader asked for, for the reference of a document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AskedKey {
+    /// Where in the document, as in [`Fault::path`].
+    pub path: String,
+    /// What its value must be, where the kind of reader tells.
+    pub rule: Option<String>,
+    /// What holds when it is absent, where the kind of reader tells; `none` when nothing does.
+    pub default: Option<String>,
 }
 
 impl Fault {
@@ -133,6 +145,39 @@ impl fmt::Display for Warnings {
 }
 
 impl FaultCollector {
+    /// A collector that also records every key that is asked for, in the order of asking.
+    #[must_use]
+    pub fn recording() -> Self {
+        Self {
+            asked: Some(Vec::new()),
+            ..Self::default()
+        }
+    }
+
+    /// The keys that were asked for; empty unless they are recorded.
+    #[must_use]
+    pub fn asked_keys(&self) -> &[AskedKey] {
+        self.asked.as_deref().unwrap_or_default()
+    }
+
+    fn asked(
+        &mut self,
+        path: impl FnOnce() -> String,
+        rule: Option<&dyn Fn() -> (String, String)>,
+    ) {
+        if let Some(asked) = &mut self.asked {
+            let path = path();
+            let (rule, default) = rule.map(|rule| rule()).unzip();
+            if !asked.iter().any(|known| known.path == path) {
+                asked.push(AskedKey {
+                    path,
+                    rule,
+                    default,
+                });
+            }
+        }
+    }
+
     /// Notes that the value at `path` breaks `rule`.
     pub fn fault(&mut self, path: impl Into<String>, rule: impl fmt::Display) {
         self.faults.push(Fault {

@@ -12,13 +12,17 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::{DONE, REFUSED, complain, say};
 use crate::config::{Overrides, Settings};
 use crate::daemon::{Daemon, Stopped};
-use crate::log_level;
 
 /// Longest wait for the access log's queue when it is to be opened again.
 const REOPEN_PATIENCE: Duration = Duration::from_secs(1);
 
 pub(super) fn run((config, overrides, level): (Option<PathBuf>, Overrides, tracing::Level)) -> u8 {
-    log_level::install(level);
+    tracing_subscriber::fmt()
+        .with_writer(io::stderr)
+        .with_ansi(false)
+        .with_max_level(level)
+        .with_target(false)
+        .init();
     let settings = match Settings::load(config.as_deref(), &overrides) {
         Ok(settings) => settings,
         Err(error) => {

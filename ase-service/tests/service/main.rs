@@ -15,7 +15,6 @@ mod lenient;
 mod lists;
 mod management;
 mod observability;
-mod operating;
 mod processes;
 mod real_time;
 mod redaction;

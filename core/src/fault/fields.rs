@@ -69,6 +69,7 @@ impl<'v, 'c> Fields<'v, 'c> {
 
     /// A text, if the key is there.
     pub fn text(&mut self, key: &str) -> Option<String> {
+        self.note(key, "text", "none");
         self.item(key)?.text()
     }
 
@@ -101,6 +102,12 @@ impl<'v, 'c> Fields<'v, 'c> {
     where
         N: TryFrom<u64> + Into<u64> + Copy,
     {
+        let (low, high): (u64, u64) = ((*range.start()).into(), (*range.end()).into());
+        self.note(
+            key,
+            format_args!("integer from {low} to {high}"),
+            default.into(),
+        );
         self.item(key)
             .and_then(|mut item| item.integer(range))
             .unwrap_or(default)
@@ -116,6 +123,7 @@ impl<'v, 'c> Fields<'v, 'c> {
 
     /// `true` or `false`.
     pub fn flag(&mut self, key: &str, default: bool) -> bool {
+        self.note(key, "`true` or `false`", default);
         self.item(key)
             .and_then(|mut item| item.flag())
             .unwrap_or(default)
@@ -123,6 +131,11 @@ impl<'v, 'c> Fields<'v, 'c> {
 
     /// One of a few named values.
     pub fn choice<T: Clone>(&mut self, key: &str, choices: &[(&str, T)], default: T) -> T {
+        let names: Vec<String> = choices
+            .iter()
+            .map(|(name, _)| format!("`{name}`"))
+            .collect();
+        self.note(key, names.join(", "), "");
         self.item(key)
             .and_then(|mut item| item.choice(choices))
             .unwrap_or(default)
@@ -139,6 +152,7 @@ impl<'v, 'c> Fields<'v, 'c> {
         key: &str,
         read: impl FnMut(&mut Item<'v, '_>) -> Option<T>,
     ) -> Vec<T> {
+        self.note(key, "list", "empty");
         self.item(key)
             .and_then(|mut item| item.list(read))
             .unwrap_or_default()
@@ -231,11 +245,20 @@ impl<'v, 'c> Fields<'v, 'c> {
     fn value(&mut self, key: &str) -> Option<&'v Value> {
         if !self.known.iter().any(|known| known == key) {
             self.known.push(key.to_owned());
+            self.collector.asked(|| joined(&self.path, key), None);
         }
         match self.body {
             Body::Object(object) => object.get(key),
             Body::Absent | Body::Unreadable => None,
         }
+    }
+
+    /// Says what the value of `key` must be and what holds when it is absent, for the reference of the document's keys; the
+    /// readers of one type say it themselves.
+    pub fn note(&mut self, key: &str, rule: impl Display, default: impl Display) {
+        let rule = || (rule.to_string(), default.to_string());
+        self.collector
+            .asked(|| joined(&self.path, key), Some(&rule));
     }
 
     fn object_keys(&self) -> impl Iterator<Item = &'v String> + use<'v> {
