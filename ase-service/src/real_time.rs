@@ -25,6 +25,8 @@ pub use spikes::{SpikeCounts, Spikes};
 
 /// Most proposals that wait for the list owner.
 const QUEUE: usize = 4096;
+/// Most proposals that one visit to the disk takes along.
+const AT_ONCE: usize = 256;
 /// Longest that an offender's answer waits for the list owner.
 const PATIENCE: Duration = Duration::from_millis(250);
 
@@ -163,19 +165,29 @@ impl Pending {
 }
 
 fn carry(lists: &Lists, mut queue: mpsc::Receiver<Proposal>) {
-    while let Some(Proposal {
-        identifier,
-        entry,
-        done,
-    }) = queue.blocking_recv()
-    {
-        let (source, reason) = (entry.source, Arc::clone(&entry.reason));
-        match lists.add(ListName::Deny, identifier, entry) {
-            Ok(()) => tracing::info!(%identifier, %source, %reason, "listed"),
-            Err(error) => tracing::error!(%identifier, %source, %error, "a client was not listed"),
-        }
-        if done.send(()).is_err() {
-            tracing::debug!(%identifier, "nobody waited for a client to be listed");
+    let mut proposals = Vec::with_capacity(AT_ONCE);
+    while queue.blocking_recv_many(&mut proposals, AT_ONCE) > 0 {
+        let entries = proposals
+            .iter()
+            .map(|proposal| (proposal.identifier, proposal.entry.clone()))
+            .collect();
+        let stored = lists.add_all(ListName::Deny, entries);
+        for Proposal {
+            identifier,
+            entry,
+            done,
+        } in proposals.drain(..)
+        {
+            let Entry { source, reason, .. } = entry;
+            match &stored {
+                Ok(()) => tracing::info!(%identifier, %source, %reason, "listed"),
+                Err(error) => {
+                    tracing::error!(%identifier, %source, %error, "a client was not listed");
+                }
+            }
+            if done.send(()).is_err() {
+                tracing::debug!(%identifier, "nobody waited for a client to be listed");
+            }
         }
     }
 }
