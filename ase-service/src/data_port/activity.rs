@@ -54,6 +54,8 @@ impl Activity {
         let phase = if self.ended.load(Ordering::Relaxed) != begun {
             Phase::InCall
         } else if self.reads.load(Ordering::Relaxed) != self.reads_of_calls.load(Ordering::Relaxed)
+            // What came may be the rest of a body whose call was answered without it.
+            && !self.hurried()
         {
             Phase::InHead
         } else {
@@ -146,6 +148,21 @@ mod tests {
         assert_eq!(patience.look(&activity, at(10_001)), Look::Wait);
         assert_eq!(patience.look(&activity, at(10_060)), Look::Wait);
         assert_eq!(patience.look(&activity, at(10_061)), Look::TooIdle);
+    }
+
+    #[test]
+    fn the_rest_of_a_body_after_its_answer_is_no_slow_head() {
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let (activity, mut patience) = (Activity::default(), Patience::new((HEAD, IDLE), start));
+        activity.read();
+        let call = activity.begin();
+        activity.hurry();
+        drop(call);
+        activity.read();
+        assert_eq!(patience.look(&activity, at(1)), Look::Wait);
+        assert_eq!(patience.look(&activity, at(60)), Look::Wait);
+        assert_eq!(patience.look(&activity, at(61)), Look::TooIdle);
     }
 
     #[test]

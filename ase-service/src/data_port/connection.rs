@@ -67,14 +67,21 @@ pub(super) async fn serve(port: Arc<Port>, newcomer: Newcomer, mut stop: watch::
         Protocol::Http1 => {
             let mut connection = port.http1.serve_connection(io, service);
             let shut = http1::Connection::graceful_shutdown;
-            let ended = drive(&port, Pin::new(&mut connection), shut, &activity, stop).await;
+            let ended = drive(
+                &port,
+                (Pin::new(&mut connection), protocol),
+                shut,
+                &activity,
+                stop,
+            )
+            .await;
             let watched = connection.into_parts().io.into_inner();
             end_http1(&port, watched, &activity, ended).await;
         }
         Protocol::Http2 => {
             let connection = pin!(port.http2.serve_connection(io, service));
             let shut = http2::Connection::graceful_shutdown;
-            match drive(&port, connection, shut, &activity, stop).await {
+            match drive(&port, (connection, protocol), shut, &activity, stop).await {
                 Ended::Done(Ok(())) | Ended::Cut | Ended::SlowHead => {}
                 Ended::Done(Err(error)) => broke_off(&error),
             }
@@ -142,7 +149,7 @@ async fn tell(socket: &mut Socket, first: &mut BytesMut) -> io::Result<Protocol>
 /// Polls a connection until it ends, is left, or has to be.
 async fn drive<C>(
     port: &Port,
-    mut connection: Pin<&mut C>,
+    (mut connection, protocol): (Pin<&mut C>, Protocol),
     shut: fn(Pin<&mut C>),
     activity: &Activity,
     mut stop: watch::Receiver<bool>,
@@ -152,7 +159,12 @@ where
 {
     let limits = port.limits();
     let now = Instant::now();
-    let mut patience = Patience::new((limits.header_timeout, limits.idle_timeout), now);
+    let head = match protocol {
+        Protocol::Http1 => limits.header_timeout,
+        // Frames come between calls too: what was read is no sign of a call that has begun.
+        Protocol::Http2 => limits.idle_timeout,
+    };
+    let mut patience = Patience::new((head, limits.idle_timeout), now);
     let mut look = pin!(tokio::time::sleep(patience.pause()));
     let mut stopped = pin!(stop.wait_for(|stopped| *stopped));
     let mut stopping = false;
@@ -169,8 +181,8 @@ where
                 let now = Instant::now();
                 match (leaving, patience.look(activity, now)) {
                     (Some(since), _) if now.duration_since(since) >= limits.header_timeout => return Ended::Cut,
-                    (None, Look::SlowHead) => return Ended::SlowHead,
-                    (None, Look::TooIdle) => {
+                    (None, Look::SlowHead) if protocol == Protocol::Http1 => return Ended::SlowHead,
+                    (None, Look::SlowHead | Look::TooIdle) => {
                         port.count(PortEvent::IdleClosed);
                         leaving = Some(now);
                         shut(connection.as_mut());

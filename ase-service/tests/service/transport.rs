@@ -438,6 +438,30 @@ fn an_idle_connection_is_closed_without_an_answer() {
 }
 
 #[test]
+fn an_http2_connection_without_calls_lives_until_it_is_idle_for_too_long() {
+    let ase = Ase::with("[limits]\nheader_timeout_s = 1\nidle_timeout_s = 3\n");
+    let lived = block_on(async {
+        let stream = tokio::net::TcpStream::connect(ase.listening().plain)
+            .await
+            .unwrap();
+        let (mut sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
+            .await
+            .unwrap();
+        let connection = tokio::spawn(connection);
+        let response = sender.send_request(call(hyper::Version::HTTP_2)).await;
+        assert_eq!(
+            told(response.unwrap()).await.unwrap(),
+            "HTTP/2.0 200 ASE allowed OK"
+        );
+        let began = Instant::now();
+        connection.await.unwrap().unwrap();
+        began.elapsed()
+    });
+    assert!(lived >= Duration::from_millis(2900), "{lived:?}");
+    assert_eq!(port_counter(&ase, "idle connections closed"), 1);
+}
+
+#[test]
 fn headers_that_are_too_many_or_too_long_are_answered_431_and_what_is_no_http_400() {
     let ase = Ase::with("[limits]\nheaders = 8\nheader_bytes = 8192\n");
     let many: String = (0..9).map(|number| format!("x-{number}: 1\r\n")).collect();
