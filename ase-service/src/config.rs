@@ -24,6 +24,7 @@ pub mod access_log_outputs;
 pub mod access_log_rotation;
 mod management;
 pub mod metrics;
+pub mod otel;
 pub mod real_time;
 pub mod reference;
 
@@ -74,6 +75,8 @@ pub struct Settings {
     pub limits: Limits,
     /// Who may read the metrics.
     pub metrics: metrics::Access,
+    /// Where spans go; nowhere by default.
+    pub otel: Option<otel::OtelSettings>,
     /// When the access log makes room for a new one, and what becomes of the old.
     pub access_log_rotation: Rotation,
     /// Where the lines of the access log go beside its file.
@@ -272,6 +275,7 @@ fn read(fields: &mut Fields<'_, '_>, folder: &Path, overrides: &Overrides) -> Op
     let management = ManagementSettings::read(fields);
     let limits = read_limits(fields);
     let metrics = metrics::read(fields, admin_listen);
+    let otel = otel::read(fields);
     let access_log_rotation = access_log_rotation::read(fields);
     let access_log_outputs = access_log_outputs::read(fields);
     Some(Settings {
@@ -291,6 +295,7 @@ fn read(fields: &mut Fields<'_, '_>, folder: &Path, overrides: &Overrides) -> Op
         transport,
         limits,
         metrics,
+        otel,
         access_log_rotation,
         access_log_outputs,
     })

@@ -127,7 +127,7 @@ impl Daemon {
     /// When something that was configured cannot be had. A broken API definition or list line is only logged.
     pub async fn start(settings: Settings) -> Result<Self, StartError> {
         let now = clock::now();
-        let telemetry = Arc::new(Telemetry::default());
+        let telemetry = Arc::new(Telemetry::start(settings.otel.clone()));
         let mut state = State::open(&settings.state_dir)?;
         telemetry.health.loaded(Part::State);
         let keys = Arc::new(ArcSwap::from_pointee(state.key_ring()?));
@@ -238,6 +238,13 @@ impl Daemon {
                 Ok(Err(error)) => tracing::error!(%error, "a port broke off"),
                 Err(_) => port.abort(),
             }
+        }
+        if let Some(tracer) = &self.ase.telemetry.tracer
+            && tokio::time::timeout(LAST_CALLS, tracer.flush())
+                .await
+                .is_err()
+        {
+            tracing::warn!("the last spans could not be exported in time");
         }
         self.ase.abort_waiting();
         match tokio::time::timeout(self.drain, self.ase.log.close()).await {

@@ -3,9 +3,12 @@
 //! On the path of a question there is one relaxed addition per fact, never a lock. Labels are bounded: API ids, names of our own
 //! enums, nothing that a client chooses.
 
+use std::sync::Arc;
+
 use ase_core::api_id::ApiId;
 use ase_core::transaction::VerdictLabel;
 
+use crate::config::otel::OtelSettings;
 use crate::health::Health;
 
 pub mod exchanges;
@@ -13,14 +16,17 @@ pub mod exposition;
 pub mod histogram;
 pub mod list_sizes;
 pub mod metrics;
+pub mod otlp;
 pub mod port;
 pub mod process;
 pub mod sideband_stats;
 pub mod tally;
+pub mod trace;
 
 use histogram::Histogram;
 use list_sizes::ListSizes;
 use tally::Tally;
+use trace::Tracer;
 
 /// Everything that is measured outside the counters.
 #[derive(Debug, Default)]
@@ -35,9 +41,24 @@ pub struct Telemetry {
     pub list_sizes: ListSizes,
     /// Verdicts of questions by API and label.
     pub verdicts: Tally<(ApiId, &'static str)>,
+    /// Keeps spans, where that is configured.
+    pub tracer: Option<Tracer>,
+    /// What became of spans.
+    pub spans: Arc<otlp::Counts>,
 }
 
 impl Telemetry {
+    /// With spans, where they are configured; call it within a runtime.
+    #[must_use]
+    pub fn start(otel: Option<OtelSettings>) -> Self {
+        let spans = Arc::default();
+        Self {
+            tracer: otel.map(|settings| Tracer::start(settings, Arc::clone(&spans))),
+            spans,
+            ..Self::default()
+        }
+    }
+
     /// Counts a verdict for its API.
     pub fn verdict(&self, api: &ApiId, label: VerdictLabel) {
         self.verdicts.add(&(api.clone(), label.as_str()), 1);

@@ -84,7 +84,9 @@ impl Answer {
         response
     }
 
-    fn verdict(&self) -> Option<VerdictLabel> {
+    /// What `x-ase-verdict` says, where there is one.
+    #[must_use]
+    pub fn verdict(&self) -> Option<VerdictLabel> {
         match self {
             Self::Allowed => Some(VerdictLabel::Allowed),
             Self::WouldBlock => Some(VerdictLabel::WouldBlock),

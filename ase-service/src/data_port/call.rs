@@ -21,6 +21,7 @@ use crate::ase::answer::Answer;
 use crate::ase::{Ase, Call};
 use crate::clock;
 use crate::counters::{Counter, PortEvent};
+use crate::telemetry::trace::{Ended, Operation, Parent};
 
 /// Longest wait of a batch for the disk; a gateway waits 5 s for the answer by default.
 const DISK_PATIENCE: Duration = Duration::from_secs(2);
@@ -103,6 +104,9 @@ async fn take(caller: &Caller, request: Request<Incoming>, target: Target) -> An
         at: Instant::now(),
         now: clock::now(),
     };
+    // Nothing of this is looked at unless spans are kept.
+    let tracing = ase.telemetry.tracer.is_some();
+    let parent = tracing.then(|| Parent::of_call(headers)).flatten();
     let origin = headers.get(ORIGIN).cloned();
     let limit = match target {
         Target::Request | Target::Response => ase.limits.body_bytes,
@@ -116,7 +120,13 @@ async fn take(caller: &Caller, request: Request<Incoming>, target: Target) -> An
     match target {
         Target::Request => {
             let answer = ase.request(&call, &body).await;
-            ase.telemetry.question_time.record(began.elapsed());
+            let took = began.elapsed();
+            ase.telemetry.question_time.record(took);
+            if tracing {
+                let parent = parent.or_else(|| Parent::of_question(&body));
+                let operation = Operation::Question(answer.verdict());
+                trace(ase, parent, &call, operation, took);
+            }
             answer
         }
         Target::Response => ase.response(&call, &body),
@@ -126,10 +136,25 @@ async fn take(caller: &Caller, request: Request<Incoming>, target: Target) -> An
             Answer::Malformed("\na batch does not come from a browser".to_owned())
         }
         Target::Batch => {
-            let answer = take_batch(ase, call, body).await;
-            ase.telemetry.batch_time.record(began.elapsed());
+            let answer = take_batch(ase, call.clone(), body).await;
+            let took = began.elapsed();
+            ase.telemetry.batch_time.record(took);
+            trace(ase, parent, &call, Operation::Batch, took);
             answer
         }
+    }
+}
+
+fn trace(ase: &Ase, parent: Option<Parent>, call: &Call, operation: Operation, took: Duration) {
+    if let Some(tracer) = &ase.telemetry.tracer {
+        let (gateway, started) = (call.gateway.as_str(), call.now);
+        let ended = Ended {
+            operation,
+            gateway,
+            started,
+            took,
+        };
+        tracer.ended(parent, &ended);
     }
 }
 

@@ -88,6 +88,7 @@ pub fn page(ase: &Ase, access_log: &Path, started: UnixMillis) -> String {
     latencies(&mut page, ase);
     sizes(&mut page, ase);
     access_log_gauges(&mut page, ase, access_log);
+    spans(&mut page, ase);
     process_gauges(&mut page);
     page.into_text()
 }
@@ -205,6 +206,21 @@ fn access_log_gauges(page: &mut Page, ase: &Ase, access_log: &Path) {
         let help = "Bytes that ASE may still write where the access log is.";
         page.single("ase_access_log_free_bytes", Kind::Gauge, help, free);
     }
+}
+
+fn spans(page: &mut Page, ase: &Ase) {
+    let counts = &ase.telemetry.spans;
+    let help = "Spans that the OpenTelemetry collector took.";
+    let exported = counts.exported();
+    page.single(
+        "ase_otel_spans_exported_total",
+        Kind::Counter,
+        help,
+        exported,
+    );
+    let help = "Spans that were lost because the collector was slow or dead.";
+    let lost = counts.lost();
+    page.single("ase_otel_spans_dropped_total", Kind::Counter, help, lost);
 }
 
 fn process_gauges(page: &mut Page) {

@@ -1,7 +1,10 @@
 //! What operators watch: the probes, the page of metrics, and the documents that name the metrics.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
+use std::sync::mpsc;
 
 use serde_json::{Value, json};
 
@@ -258,4 +261,113 @@ fn collect<'v>(value: &'v Value, key: &str, found: &mut Vec<&'v str>) {
 
 fn repository() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// A collector that hands on the spans of every export.
+fn collector() -> (SocketAddr, mpsc::Receiver<Value>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = BufReader::new(stream.unwrap());
+            let mut head = String::new();
+            while !head.ends_with("\r\n\r\n") {
+                stream.read_line(&mut head).unwrap();
+            }
+            assert!(head.starts_with("POST /v1/traces HTTP/1.1\r\n"), "{head}");
+            assert!(
+                head.contains("content-type: application/json\r\n"),
+                "{head}"
+            );
+            let length = head
+                .lines()
+                .find_map(|line| line.strip_prefix("content-length: "));
+            let mut body = vec![0; length.unwrap().parse().unwrap()];
+            stream.read_exact(&mut body).unwrap();
+            let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}";
+            stream.get_mut().write_all(answer).unwrap();
+            let body: Value = serde_json::from_slice(&body).unwrap();
+            let resource = &body["resourceSpans"][0];
+            let service = &resource["resource"]["attributes"][0];
+            assert_eq!(service["value"]["stringValue"], "edge-ase");
+            for span in resource["scopeSpans"][0]["spans"].as_array().unwrap() {
+                if sender.send(span.clone()).is_err() {
+                    return;
+                }
+            }
+        }
+    });
+    (address, receiver)
+}
+
+#[test]
+fn spans_go_to_the_collector_as_children_of_the_gateways() {
+    let (address, spans) = collector();
+    let ase = Ase::with(&format!(
+        "[otel]\nendpoint = \"http://{address}\"\nservice_name = \"edge-ase\"\nsample_one_in = 1000000\n"
+    ));
+    let trace = |number: u32| format!("{number:032x}");
+    let parent = |number: u32, flags: &str| {
+        format!("00-{}-00000000000000{number:02x}-{flags}", trace(number))
+    };
+    // The call's own header, a header of the request that is asked about, and a parent that is not sampled.
+    let call = |traceparent: &str| {
+        let headers = [("traceparent", traceparent)];
+        let body = question("192.0.2.1", "/shop").to_string();
+        assert_eq!(ase.post("/ase/request", &headers, body).status, 200);
+    };
+    call(&parent(1, "01"));
+    call(&parent(2, "00"));
+    ase.deny(&json!({"type": "ip", "value": "203.0.113.7"}));
+    let mut asked = question("203.0.113.7", "/shop");
+    let header = json!({"traceparent": parent(3, "01")});
+    asked["headers"].as_array_mut().unwrap().push(header);
+    assert_eq!(ase.ask("x", &asked).status, 403);
+    let headers = [("traceparent", &*parent(4, "01"))];
+    let batch = record("r", "192.0.2.1", "/shop").to_string();
+    assert_eq!(ase.post("/ase/batch", &headers, batch).status, 200);
+    for (number, name, verdict) in [
+        (1, "POST /ase/request", Some("allowed")),
+        (3, "POST /ase/request", Some("blocked")),
+        (4, "POST /ase/batch", None),
+    ] {
+        let span = spans.recv_timeout(crate::harness::DEADLINE).unwrap();
+        assert_eq!(
+            (span["name"].as_str(), &span["traceId"]),
+            (Some(name), &json!(trace(number)))
+        );
+        assert_eq!(span["parentSpanId"], format!("{number:016x}"));
+        assert_eq!(span["spanId"].as_str().unwrap().len(), 16);
+        let attributes = span["attributes"].as_array().unwrap();
+        let found = attributes
+            .iter()
+            .find(|attribute| attribute["key"] == "ase.verdict");
+        assert_eq!(
+            found.map(|attribute| attribute["value"]["stringValue"].as_str().unwrap()),
+            verdict
+        );
+        let nanos = |key: &str| span[key].as_str().unwrap().parse::<u64>().unwrap();
+        assert!(nanos("startTimeUnixNano") < nanos("endTimeUnixNano"));
+    }
+    wait_for("the count of exported spans", || {
+        let page = Page::of(&ase);
+        (page.value("ase_otel_spans_exported_total") == 3.0).then_some(())
+    });
+}
+
+#[test]
+fn a_collector_that_is_dead_costs_spans_only() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    let ase = Ase::with(&format!(
+        "[otel]\nendpoint = \"http://{address}\"\nsample_one_in = 1\n"
+    ));
+    let body = question("192.0.2.1", "/shop").to_string();
+    assert_eq!(ase.post("/ase/request", &[], body).status, 200);
+    wait_for("the count of lost spans", || {
+        let page = Page::of(&ase);
+        (page.value("ase_otel_spans_dropped_total") == 1.0).then_some(())
+    });
 }
