@@ -168,7 +168,7 @@ doc: toolchain
 .PHONY: deny
 deny: $(DENY_STAMP)
 	.tools/bin/cargo-deny --locked check licenses sources
-	.tools/bin/cargo-deny --locked --exclude-dev --exclude system-tests --exclude ase-bench check bans
+	.tools/bin/cargo-deny --locked --exclude-dev --exclude system-tests --exclude ase-bench --exclude ase-fuzz check bans
 	@mkdir -p '$(TARGET_DIR)'
 	@if timeout 60 .tools/bin/cargo-deny --locked fetch db >'$(TARGET_DIR)/advisory-fetch.log' 2>&1; then \
 		.tools/bin/cargo-deny --locked check --disable-fetch advisories; \
@@ -185,6 +185,15 @@ bench-micro: toolchain ## micro benchmarks of the decision and of look-ups
 bench-ase: ase ## load on the daemon beside a bare hyper server, with a million list entries and 200 APIs
 	cargo build --locked --release -p ase-bench --bin bench-ase
 	'$(TARGET_DIR)/release/bench-ase' '$(ASE)'
+
+FUZZ_TARGETS := request response record definition import path host redaction
+.PHONY: fuzz
+fuzz: ## run every fuzz target for FUZZ_SECONDS; what it finds grows fuzz/corpus/ (needs a nightly toolchain and cargo-fuzz)
+	@rustup run nightly rustc --version >/dev/null 2>&1 || { echo 'make: the nightly toolchain is missing: rustup toolchain install nightly' >&2; exit 1; }
+	@cargo +nightly fuzz --version >/dev/null 2>&1 || { echo 'make: cargo-fuzz is missing: cargo install --locked cargo-fuzz' >&2; exit 1; }
+	@for target in $(FUZZ_TARGETS); do \
+		cargo +nightly fuzz run --fuzz-dir fuzz/cargo-fuzz $$target fuzz/corpus/$$target -- -max_total_time=$(FUZZ_SECONDS) || exit 1; \
+	done
 
 ##@ Clean up
 

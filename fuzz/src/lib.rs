@@ -1,0 +1,123 @@
+//! The bodies of the fuzz targets: any bytes in, no panic, and what is read holds together.
+//!
+//! `make test` replays `corpus/` through them, `make fuzz` grows it with cargo-fuzz (`cargo-fuzz/`, which needs a nightly toolchain). Must never touch anything
+//! outside of memory.
+#![forbid(unsafe_code)]
+#![expect(clippy::panic, reason = "a fuzz target fails by panicking")]
+
+use ase_core::api_id::ApiId;
+use ase_core::host::HostName;
+use ase_core::identifier_list::parse_plain;
+use ase_core::metadata::RequestReport;
+use ase_core::path::NormalPath;
+use ase_core::redaction::{redact_header, redact_url};
+use ase_core::registry::{ApiDefinition, Registry};
+use ase_core::transaction::wire::read_record;
+use ase_core::wire::{body_text, read_request, read_response};
+
+/// A body of a fuzz target.
+pub type Target = fn(&[u8]);
+
+/// Every target by its name, which is that of its corpus folder too.
+pub const TARGETS: [(&str, Target); 8] = [
+    ("request", request),
+    ("response", response),
+    ("record", record),
+    ("definition", definition),
+    ("import", import),
+    ("path", path),
+    ("host", host),
+    ("redaction", redaction),
+];
+
+/// The body of a request call: read or refused, and what is refused is named.
+pub fn request(bytes: &[u8]) {
+    let text = body_text(bytes);
+    if let Ok(metadata) = read_request(&text)
+        && let Err(faults) = RequestReport::of(&metadata)
+    {
+        assert!(!faults.is_empty(), "refused without a fault");
+    }
+}
+
+/// The body of a response call.
+pub fn response(bytes: &[u8]) {
+    drop(read_response(&body_text(bytes)));
+}
+
+/// A line of a batch.
+pub fn record(bytes: &[u8]) {
+    drop(read_record(&body_text(bytes)));
+}
+
+/// An API definition: read, or refused with at least one fault; what is read compiles alone.
+pub fn definition(bytes: &[u8]) {
+    let Ok(id) = ApiId::parse("fuzzed") else {
+        panic!("an id that is one is refused");
+    };
+    match ApiDefinition::from_json(id, bytes) {
+        Ok((definition, _)) => assert!(
+            Registry::compile([definition]).is_ok(),
+            "a definition that was read contradicts itself"
+        ),
+        Err(faults) => assert!(!faults.to_string().is_empty(), "a fault that says nothing"),
+    }
+}
+
+/// A plain list of addresses: every line is an entry, a fault, or neither.
+pub fn import(bytes: &[u8]) {
+    let text = body_text(bytes);
+    let list = parse_plain(&text);
+    let lines = text.split(['\n', '\r']).count();
+    assert!(
+        list.networks.len() + list.faults.len() <= lines,
+        "more entries and faults than lines"
+    );
+}
+
+/// A URL: the normal path is one of its readings.
+pub fn path(bytes: &[u8]) {
+    let text = body_text(bytes);
+    let normal = NormalPath::from_url(&text);
+    let readings = NormalPath::readings(&text);
+    assert!(
+        readings.contains(&normal),
+        "the usual reading of {text:?} is not among its readings"
+    );
+}
+
+/// A host header: a name reads as itself, and is one of the header's readings.
+pub fn host(bytes: &[u8]) {
+    if let Ok(name) = HostName::from_header(bytes) {
+        let again = HostName::from_header(name.as_str().as_bytes());
+        assert_eq!(
+            again.as_ref(),
+            Ok(&name),
+            "a normal name has another normal name"
+        );
+        let readings = HostName::readings(std::iter::once(bytes));
+        assert!(
+            readings.contains(&name),
+            "{name:?} is not among {readings:?}"
+        );
+    }
+}
+
+/// A URL with a secret behind whatever the bytes are, and any header: the secret never comes out.
+pub fn redaction(bytes: &[u8]) {
+    const SECRET: &str = "S3CR3T-that-must-not-come-out";
+    let text = body_text(bytes);
+    let url = format!("{text}?a=b&access_token={SECRET}");
+    let redacted = redact_url(&url, &[]);
+    assert!(!redacted.contains(SECRET), "{url:?} became {redacted:?}");
+    for name in [
+        "authorization",
+        "cookie",
+        "referer",
+        "set-cookie",
+        "x-api-key",
+        "user-agent",
+    ] {
+        drop(redact_header(name, &text, &[]));
+    }
+}
