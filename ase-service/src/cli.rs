@@ -6,17 +6,21 @@ use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 use crate::check;
 use crate::config::{
     DEFAULT_ADMIN_LISTEN, DEFAULT_DATA_LISTEN, DEFAULT_STATE_DIR, Exposure, Overrides,
 };
 use crate::replay;
+use crate::secret::Secret;
 
 mod admin;
 mod docs;
+mod follow;
+mod manage;
 mod serve;
+mod status;
 
 /// The command did what it was told.
 const DONE: u8 = 0;
@@ -45,6 +49,26 @@ enum Command {
     /// Whom never to block
     #[command(subcommand)]
     Allow(admin::ListCommand),
+    /// API definitions
+    #[command(subcommand)]
+    Api(manage::ApiCommand),
+    /// Sideband tokens
+    #[command(subcommand)]
+    Token(manage::TokenCommand),
+    /// Whether gateways must show a token
+    SidebandAuth(manage::Turn),
+    /// Whether lists and rules block anybody
+    Firewall(manage::Turn),
+    /// Whether real-time detections block and list clients
+    AseDetectedAttack(manage::Turn),
+    /// The daemon's logs
+    #[command(subcommand)]
+    Log(manage::LogCommand),
+    /// The management secret
+    #[command(subcommand)]
+    Password(manage::PasswordCommand),
+    /// Completions for a shell, on standard output
+    Completions { shell: clap_complete::Shell },
     /// What the daemon serves
     Status(admin::Connection),
     /// What the daemon has counted
@@ -73,6 +97,11 @@ struct ServeArguments {
     /// The access log [default: access.jsonl in the state folder]
     #[arg(long, value_name = "FILE")]
     access_log: Option<PathBuf>,
+    /// Where the management secret of the first start is; without it one is made and shown
+    #[arg(long, value_name = "FILE")]
+    admin_secret_file: Option<PathBuf>,
+    #[arg(long, env = "ASE_ADMIN_SECRET", hide = true, hide_env_values = true)]
+    admin_secret: Option<String>,
     /// Let the data port listen beyond loopback without sideband tokens
     #[arg(long)]
     insecure: bool,
@@ -89,6 +118,24 @@ pub fn run() -> ExitCode {
         Command::Check(arguments) => check(&arguments),
         Command::Deny(command) => admin::change("deny", &command),
         Command::Allow(command) => admin::change("allow", &command),
+        Command::Api(command) => manage::api(&command),
+        Command::Token(command) => manage::token(&command),
+        Command::SidebandAuth(turn) => {
+            let switch = ("sideband_authentication", "Sideband authentication");
+            manage::turn(switch, &turn)
+        }
+        Command::Firewall(turn) => manage::turn(("firewall", "Firewall"), &turn),
+        Command::AseDetectedAttack(turn) => {
+            manage::turn(("ase_detected_attack", "ASE Detected Attack"), &turn)
+        }
+        Command::Log(command) => manage::log(&command),
+        Command::Password(command) => manage::password(&command),
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "ase", &mut script);
+            say(String::from_utf8_lossy(&script).trim_end());
+            DONE
+        }
         Command::Status(connection) => admin::show("status", &connection),
         Command::Counters(connection) => admin::show("counters", &connection),
         Command::Docs(arguments) => docs::write(&arguments),
@@ -119,6 +166,8 @@ impl ServeArguments {
             api_dir: self.api_dir.clone(),
             state_dir: self.state_dir.clone(),
             access_log: self.access_log.clone(),
+            admin_secret_file: self.admin_secret_file.clone(),
+            admin_secret: self.admin_secret.clone().map(Secret::new),
             exposure: if self.insecure {
                 Exposure::Insecure
             } else {

@@ -146,6 +146,10 @@ pub struct Overrides {
     pub access_log: Option<PathBuf>,
     /// Whether listening beyond loopback needs tokens.
     pub exposure: Exposure,
+    /// The management secret of the first start; without one it is made.
+    pub admin_secret: Option<Secret>,
+    /// The file that it is in; counts before it.
+    pub admin_secret_file: Option<PathBuf>,
 }
 
 /// Whether the data port may be open to a network without tokens.
@@ -256,6 +260,15 @@ fn read(fields: &mut Fields<'_, '_>, folder: &Path, overrides: &Overrides) -> Op
             fields.fault(key, rule);
         }
     }
+    let open = [data_listen, data_tls_listen]
+        .iter()
+        .flatten()
+        .any(|address| !address.ip().is_loopback());
+    let exposure = if open && !insecure {
+        Exposure::Guarded
+    } else {
+        Exposure::Insecure
+    };
     let mut path = |key: &str, flag: &Option<PathBuf>| {
         let configured = fields.text(key).map(|text| folder.join(text));
         flag.clone().or(configured)
@@ -272,7 +285,7 @@ fn read(fields: &mut Fields<'_, '_>, folder: &Path, overrides: &Overrides) -> Op
     };
     let width = fields.integer("ipv6_prefix", 1..=128_u8, 64);
     let real_time = RealTimeSettings::read(fields);
-    let management = ManagementSettings::read(fields);
+    let management = ManagementSettings::read(fields, exposure, overrides);
     let limits = read_limits(fields);
     let metrics = metrics::read(fields, admin_listen);
     let otel = otel::read(fields);
@@ -383,7 +396,7 @@ fn read_token(item: &mut Item<'_, '_>, folder: &Path) -> Option<(Token, Tone)> {
     Some((Token { name, value }, tone))
 }
 
-fn token_name(text: &str) -> Result<String, String> {
+pub(crate) fn token_name(text: &str) -> Result<String, String> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
     // The access log writes "-" for a gateway that was not checked.
     if (1..=64).contains(&text.len()) && text.bytes().all(allowed) && text != "-" {

@@ -3,7 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
@@ -25,7 +25,7 @@ use crate::data_port::Port;
 use crate::definitions::{Folder, FolderError, Followed};
 use crate::health::Part;
 use crate::lists::{self, ListFileError, Lists};
-use crate::management::{self, ApiFolder, Management};
+use crate::management::{self, ApiFolder, Followers, Management};
 use crate::real_time::RealTime;
 use crate::secret::Secret;
 use crate::state::{ListName, SharedState, State, StateError};
@@ -131,13 +131,17 @@ impl Daemon {
         let mut state = State::open(&settings.state_dir)?;
         telemetry.health.loaded(Part::State);
         let keys = Arc::new(ArcSwap::from_pointee(state.key_ring()?));
+        let mut switches = settings.real_time.switches;
+        management::restore(&state, &mut switches, &settings.tokens)?;
         let state = SharedState::new(state);
-        let (secret, new_secret) = admin_secret(&settings.state_dir.join(SECRET_FILE))?;
+        let secret_file = settings.state_dir.join(SECRET_FILE);
+        let given = settings.management.first_secret.as_ref();
+        let (secret, new_secret) = admin_secret(&secret_file, given)?;
         let (folder, snapshot) = registered(&settings)?;
         let published = Arc::new(ArcSwap::from_pointee(snapshot));
         telemetry.health.loaded(Part::Registry);
         let lists = Arc::new(Lists::open(state.clone(), Arc::clone(&published))?);
-        lists.set_switches(settings.real_time.switches)?;
+        lists.set_switches(switches)?;
         let followed = folder.map(|folder| Arc::new(Followed::new(folder, Arc::clone(&lists))));
         load_list_files(&settings, &lists)?;
         telemetry.health.loaded(Part::Lists);
@@ -167,7 +171,10 @@ impl Daemon {
             keys,
             state,
             secret: ArcSwap::from_pointee(secret),
+            secret_file,
             audit: Audit::open(&settings.state_dir)?,
+            turning: Mutex::new(()),
+            followers: Followers::new(settings.access_log.clone(), admin_stopped.clone()),
             settings: settings.management,
             ipv6_prefix: settings.ipv6_prefix,
             started: now,
@@ -367,20 +374,32 @@ fn local(flag: &'static str, listener: &TcpListener) -> Result<SocketAddr, Start
     })
 }
 
-/// The management secret, and the same again when it is new.
-fn admin_secret(path: &Path) -> Result<(Secret, Option<Secret>), StartError> {
+/// The management secret, and the same again when this start has drawn it. `given` counts only where there is none yet.
+fn admin_secret(
+    path: &Path,
+    given: Option<&Secret>,
+) -> Result<(Secret, Option<Secret>), StartError> {
     match std::fs::read_to_string(path) {
         Ok(text) if !text.trim().is_empty() => Ok((Secret::new(text.trim().to_owned()), None)),
-        Ok(_) => make_secret(path),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => make_secret(path),
+        Ok(_) => make_secret(path, given),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => make_secret(path, given),
         Err(error) => Err(of_file(path, error)),
     }
 }
 
-fn make_secret(path: &Path) -> Result<(Secret, Option<Secret>), StartError> {
-    let secret = Secret::random().map_err(|error| of_file(path, error))?;
+fn make_secret(
+    path: &Path,
+    given: Option<&Secret>,
+) -> Result<(Secret, Option<Secret>), StartError> {
+    let (secret, drawn) = match given {
+        Some(given) => (given.clone(), None),
+        None => {
+            let drawn = Secret::random().map_err(|error| of_file(path, error))?;
+            (drawn.clone(), Some(drawn))
+        }
+    };
     write_whole(path, &format!("{}\n", secret.reveal()))?;
-    Ok((secret.clone(), Some(secret)))
+    Ok((secret, drawn))
 }
 
 fn write_addresses(

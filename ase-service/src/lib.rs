@@ -21,6 +21,7 @@ pub mod fingerprint;
 pub mod health;
 pub mod leniency;
 pub mod lists;
+pub mod log_level;
 pub mod management;
 pub mod real_time;
 pub mod replay;

@@ -5,7 +5,8 @@
 //! written to the audit log. Nothing that a caller sends can take the port down or be applied by half.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
 use ase_core::address::Ipv6Width;
@@ -28,19 +29,25 @@ mod apis;
 mod caller;
 mod change;
 mod documented;
+mod follow;
 mod guard;
 mod lists;
 mod openapi;
 mod reply;
 mod route;
 mod server;
+mod settings;
 mod status;
+mod switches;
+mod tokens;
 
 use reply::Refusal;
 use route::{Access, Route};
 pub use server::serve;
 
 pub use apis::ApiFolder;
+pub use follow::Followers;
+pub(crate) use switches::restore;
 
 /// The header that names the caller; there is one name.
 pub const ACCESS_KEY_HEADER: &str = "x-ase-access-key";
@@ -65,8 +72,14 @@ pub struct Management {
     pub state: SharedState,
     /// What callers show.
     pub secret: ArcSwap<Secret>,
+    /// Where the secret is kept.
+    pub secret_file: PathBuf,
     /// Where changes are written down.
     pub audit: Audit,
+    /// One turn of switches at a time.
+    pub turning: Mutex<()>,
+    /// Who follows the access log.
+    pub followers: Followers,
     /// How the port is guarded.
     pub settings: ManagementSettings,
     /// How much of a bare IPv6 address a listing covers.
@@ -119,6 +132,10 @@ fn routes() -> Vec<Route> {
     let mut routes = status::routes();
     routes.extend(lists::routes());
     routes.extend(apis::routes());
+    routes.extend(tokens::routes());
+    routes.extend(switches::routes());
+    routes.extend(settings::routes());
+    routes.extend(follow::routes());
     routes.extend(documented::routes());
     routes
 }

@@ -16,6 +16,19 @@ impl Secret {
         Self(text)
     }
 
+    /// A management secret that somebody has chosen.
+    ///
+    /// # Errors
+    /// When it cannot be sent as a header or is too easily guessed; the text is not repeated.
+    pub fn for_management(text: &str) -> Result<Self, &'static str> {
+        let visible = text.bytes().all(|byte| byte.is_ascii_graphic());
+        if (16..=512).contains(&text.len()) && visible {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err("a management secret has 16 to 512 visible ASCII characters")
+        }
+    }
+
     /// 256 random bits in hex.
     ///
     /// # Errors

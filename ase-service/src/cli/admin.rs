@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 use thiserror::Error;
 use tokio::net::TcpStream;
 
-use super::{DONE, REFUSED, UNREACHABLE, complain, say};
+use super::{DONE, REFUSED, UNREACHABLE, complain, say, status};
 use crate::config::{DEFAULT_ADMIN_LISTEN, DEFAULT_STATE_DIR};
 use crate::daemon::{ADDRESSES_FILE, SECRET_FILE};
 use crate::management::{ACCESS_KEY, ACCESS_KEY_HEADER, SECRET_KEY_HEADER};
@@ -91,7 +91,7 @@ pub(super) struct Connection {
 }
 
 #[derive(Debug, Error)]
-enum Failure {
+pub(super) enum Failure {
     #[error("{0}")]
     Usage(String),
     #[error("no daemon answers at {0}: {1}")]
@@ -150,6 +150,9 @@ pub(super) fn show(what: &str, connection: &Connection) -> u8 {
         call(what, Method::GET, Ok(Map::new()), connection),
         connection,
         |answer| {
+            if what == "status" {
+                return status::page(answer);
+            }
             let mut lines = Vec::new();
             flatten("", answer, &mut lines);
             lines.join("\n")
@@ -157,7 +160,8 @@ pub(super) fn show(what: &str, connection: &Connection) -> u8 {
     )
 }
 
-fn finish(
+/// Prints an answer or a refusal; the exit code.
+pub(super) fn finish(
     answer: Result<Value, Failure>,
     connection: &Connection,
     show: impl FnOnce(&Value) -> String,
@@ -225,7 +229,8 @@ fn shown(entry: &Value) -> String {
     format!("{} {}", text(entry, "type"), text(entry, "value"))
 }
 
-fn text<'v>(value: &'v Value, key: &str) -> &'v str {
+/// A text of an answer; empty when it has none.
+pub(super) fn text<'v>(value: &'v Value, key: &str) -> &'v str {
     value.get(key).and_then(Value::as_str).unwrap_or_default()
 }
 
@@ -278,28 +283,22 @@ fn call(
     connection: &Connection,
 ) -> Result<Value, Failure> {
     let body = body?;
-    let folder = connection
-        .state_dir
-        .clone()
-        .unwrap_or_else(|| DEFAULT_STATE_DIR.into());
-    let address = address(connection.admin.as_deref(), &folder)?;
-    let secret = secret(connection.secret.as_deref(), &folder)?;
     let body = if body.is_empty() {
         String::new()
     } else {
         json!(body).to_string()
     };
-    let request = Request::builder()
-        .method(method)
-        .uri(format!("/v1/{what}"))
-        .header(HOST, &address)
-        .header(USER_AGENT, concat!("ase-cli/", env!("CARGO_PKG_VERSION")))
-        .header(ACCESS_KEY_HEADER, ACCESS_KEY)
-        .header(SECRET_KEY_HEADER, secret)
-        .body(Full::new(Bytes::from(body)))
-        .map_err(|error| {
-            Failure::Usage(format!("the secret or the address cannot be sent: {error}"))
-        })?;
+    send(what, method, &body, connection)
+}
+
+/// Calls `/v1/<what>`.
+pub(super) fn send(
+    what: &str,
+    method: Method,
+    body: &str,
+    connection: &Connection,
+) -> Result<Value, Failure> {
+    let (address, request) = prepare(what, method, body, connection)?;
     let unreachable =
         |error: &dyn std::fmt::Display| Failure::Unreachable(address.clone(), error.to_string());
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -313,11 +312,18 @@ fn call(
         Ok(Err(error)) => return Err(unreachable(&error)),
         Err(_) => return Err(unreachable(&"no answer in time")),
     };
-    let answer: Value = serde_json::from_slice(&body).map_err(|_| {
-        unreachable(&format_args!(
-            "status {status} without JSON, so it is no ASE"
-        ))
-    })?;
+    judge(status, &body).map_err(|refusal| {
+        refusal.unwrap_or_else(|| {
+            unreachable(&format_args!(
+                "status {status} without JSON, so it is no ASE"
+            ))
+        })
+    })
+}
+
+/// The answer, or the refusal; `None` when it is no answer of ASE's.
+pub(super) fn judge(status: u16, body: &[u8]) -> Result<Value, Option<Failure>> {
+    let answer: Value = serde_json::from_slice(body).map_err(|_| None)?;
     if (200..300).contains(&status) {
         return Ok(answer);
     }
@@ -327,7 +333,34 @@ fn call(
         .flatten()
         .filter_map(Value::as_str)
         .collect();
-    Err(Failure::Refused(faults.join("\n")))
+    Err(Some(Failure::Refused(faults.join("\n"))))
+}
+
+/// Where a call of `/v1/<what>` goes, and the call.
+pub(super) fn prepare(
+    what: &str,
+    method: Method,
+    body: &str,
+    connection: &Connection,
+) -> Result<(String, Request<Full<Bytes>>), Failure> {
+    let folder = connection
+        .state_dir
+        .clone()
+        .unwrap_or_else(|| DEFAULT_STATE_DIR.into());
+    let address = address(connection.admin.as_deref(), &folder)?;
+    let secret = secret(connection.secret.as_deref(), &folder)?;
+    let request = Request::builder()
+        .method(method)
+        .uri(format!("/v1/{what}"))
+        .header(HOST, &address)
+        .header(USER_AGENT, concat!("ase-cli/", env!("CARGO_PKG_VERSION")))
+        .header(ACCESS_KEY_HEADER, ACCESS_KEY)
+        .header(SECRET_KEY_HEADER, secret)
+        .body(Full::new(Bytes::copy_from_slice(body.as_bytes())))
+        .map_err(|error| {
+            Failure::Usage(format!("the secret or the address cannot be sent: {error}"))
+        })?;
+    Ok((address, request))
 }
 
 async fn exchange(

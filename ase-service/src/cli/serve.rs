@@ -12,17 +12,13 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::{DONE, REFUSED, complain, say};
 use crate::config::{Overrides, Settings};
 use crate::daemon::{Daemon, Stopped};
+use crate::log_level;
 
 /// Longest wait for the access log's queue when it is to be opened again.
 const REOPEN_PATIENCE: Duration = Duration::from_secs(1);
 
 pub(super) fn run((config, overrides, level): (Option<PathBuf>, Overrides, tracing::Level)) -> u8 {
-    tracing_subscriber::fmt()
-        .with_writer(io::stderr)
-        .with_ansi(false)
-        .with_max_level(level)
-        .with_target(false)
-        .init();
+    log_level::install(level);
     let settings = match Settings::load(config.as_deref(), &overrides) {
         Ok(settings) => settings,
         Err(error) => {

@@ -2,17 +2,56 @@
 
 use ase_core::fault::Fields;
 
+use super::{Exposure, Overrides};
+use crate::secret::Secret;
+
 /// How the management port is guarded.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct ManagementSettings {
     /// Names under which callers may address the port, beside addresses and `localhost`.
     pub hosts: Vec<String>,
+    /// Whether the data port may be without tokens: it is on loopback, or the operator has said so.
+    pub exposure: Exposure,
+    /// The management secret of the first start; without one it is made.
+    pub first_secret: Option<Secret>,
 }
 
 impl ManagementSettings {
-    pub(super) fn read(fields: &mut Fields<'_, '_>) -> Self {
+    pub(super) fn read(
+        fields: &mut Fields<'_, '_>,
+        exposure: Exposure,
+        overrides: &Overrides,
+    ) -> Self {
+        let first_secret = first_secret(fields, overrides);
         Self {
             hosts: fields.list("admin_hosts", |item| item.custom(host_name)),
+            exposure,
+            first_secret,
+        }
+    }
+}
+
+fn first_secret(fields: &mut Fields<'_, '_>, overrides: &Overrides) -> Option<Secret> {
+    let (source, text) = match (&overrides.admin_secret_file, &overrides.admin_secret) {
+        (Some(file), _) => match std::fs::read_to_string(file) {
+            Ok(text) => ("--admin-secret-file", text),
+            Err(error) => {
+                let path = file.display();
+                fields.fault(
+                    "--admin-secret-file",
+                    format_args!("{path} cannot be read: {error}"),
+                );
+                return None;
+            }
+        },
+        (None, Some(secret)) => ("ASE_ADMIN_SECRET", secret.reveal().to_owned()),
+        (None, None) => return None,
+    };
+    match Secret::for_management(text.trim()) {
+        Ok(secret) => Some(secret),
+        Err(rule) => {
+            fields.fault(source, rule);
+            None
         }
     }
 }

@@ -2,11 +2,13 @@
 //!
 //! A definition is live before its call is answered. One with faults changes nothing: not the file, not what is served.
 
+use std::fmt::Display;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ase_core::api_id::ApiId;
+use ase_core::fault::{FaultCollector, Fields};
 use ase_core::registry::{ApiDefinition, Registry};
 use axum::body::Bytes;
 use axum::extract::{self, State};
@@ -87,6 +89,25 @@ pub(super) fn routes() -> Vec<Route> {
         )
         .body(Schema::Definition),
         Route::new(
+            Verb::Put,
+            "/v1/api/{id}/blocking",
+            (
+                "setBlocking",
+                "Turn enable_blocking of an API's definition on or off",
+            ),
+            Schema::Blocking,
+            async |State(management),
+                   extract::Path(id): extract::Path<String>,
+                   caller: Caller,
+                   body: Bytes| {
+                plain(
+                    StatusCode::OK,
+                    set_blocking(management, id, caller, body).await,
+                )
+            },
+        )
+        .body(Schema::Blocking),
+        Route::new(
             Verb::Delete,
             "/v1/api/{id}",
             ("deleteApi", "Delete an API's definition"),
@@ -162,6 +183,39 @@ pub(super) async fn delete(
     .await
 }
 
+async fn set_blocking(
+    management: Arc<Management>,
+    id: String,
+    caller: Caller,
+    body: Bytes,
+) -> Result<Value, Refusal> {
+    let mut collector = FaultCollector::default();
+    let wanted = collector.json(&body).unwrap_or_else(|| json!({}));
+    let mut fields = Fields::of(&wanted, "", &mut collector);
+    let on = fields
+        .required_item("enable_blocking")
+        .and_then(|mut item| item.flag());
+    fields.finish();
+    let on = collector.into_complete(on)?;
+    off_path(move || {
+        let id = api_id(&id)?;
+        let (text, document) = management.apis.read(&id)?;
+        let edited = with_blocking(&text, document, on)
+            .ok_or_else(|| Refusal::conflict("the definition's file has no api_metadata"))?;
+        management
+            .apis
+            .put(&id, edited.as_bytes(), Expected::Known)?;
+        let action = if on {
+            "enable_blocking"
+        } else {
+            "disable_blocking"
+        };
+        management.audited(&caller, action, &[("api_id", id.as_str())])?;
+        Ok(json!({"api_id": id.as_str(), "enable_blocking": on}))
+    })
+    .await
+}
+
 async fn put_plain(
     management: Arc<Management>,
     id: String,
@@ -205,24 +259,20 @@ impl ApiFolder {
         }
     }
 
-    /// The file of an API, and what it holds.
-    fn read(&self, id: &ApiId) -> Result<(PathBuf, Value), Refusal> {
+    /// The text of an API's file, and what it holds.
+    fn read(&self, id: &ApiId) -> Result<(String, Value), Refusal> {
         let path = self.path(id)?;
-        match std::fs::read(&path) {
-            Ok(bytes) => {
-                let document = serde_json::from_slice(&bytes);
-                let document = document.map_err(|error| {
-                    Refusal::conflict(format!("{}: is not JSON: {error}", path.display()))
-                })?;
-                Ok((path, document))
-            }
+        let unreadable =
+            |error: &dyn Display| Refusal::conflict(format!("{}: {error}", path.display()));
+        match std::fs::read_to_string(&path) {
+            Ok(text) => match serde_json::from_str(text.trim_start_matches('\u{feff}')) {
+                Ok(document) => Ok((text, document)),
+                Err(error) => Err(unreadable(&format_args!("is not JSON: {error}"))),
+            },
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 Err(Refusal::absent(format!("{:?} is no API", id.as_str())))
             }
-            Err(error) => Err(Refusal::broken(&format_args!(
-                "{}: {error}",
-                path.display()
-            ))),
+            Err(error) => Err(unreadable(&error)),
         }
     }
 
@@ -279,4 +329,20 @@ fn others<'r>(registry: &'r Registry, id: &'r ApiId) -> impl Iterator<Item = Api
 
 fn store(path: &Path, document: &[u8]) -> Result<(), Refusal> {
     whole_file::write(path, document, Audience::Everybody).map_err(|error| Refusal::broken(&error))
+}
+
+/// A definition with `enable_blocking` set; its text stays as it was where that is possible.
+fn with_blocking(text: &str, mut document: Value, on: bool) -> Option<String> {
+    let metadata = document.get_mut("api_metadata")?.as_object_mut()?;
+    let old = metadata.insert("enable_blocking".to_owned(), on.into());
+    if let Some((before, after)) = text.split_once("\"enable_blocking\"")
+        && let Some(Value::Bool(old)) = old
+    {
+        let edited = after.replacen(&old.to_string(), &on.to_string(), 1);
+        let edited = format!("{before}\"enable_blocking\"{edited}");
+        if serde_json::from_str::<Value>(&edited).is_ok_and(|edited| edited == document) {
+            return Some(edited);
+        }
+    }
+    Some(format!("{document:#}\n"))
 }

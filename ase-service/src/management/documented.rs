@@ -17,6 +17,9 @@ use super::openapi::Schema;
 use super::reply::{Refusal, documented};
 use super::route::{Presence, Route, Verb};
 
+mod lists;
+mod sideband;
+
 /// The version prefixes; both mean the same.
 const PREFIXES: [(&str, Names); 2] = [("/v4/ase", Names::V4), ("/v5/ase", Names::V5)];
 
@@ -33,6 +36,9 @@ pub(super) fn routes() -> Vec<Route> {
     let mut routes = Vec::new();
     for (prefix, names) in PREFIXES {
         routes.extend(api_routes(prefix, names));
+        routes.extend(sideband::token_routes(prefix, names));
+        routes.extend(sideband::switch_routes(prefix, names));
+        routes.extend(lists::routes(prefix, names));
         routes.push(cluster_route(prefix, names));
     }
     routes

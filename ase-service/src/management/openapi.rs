@@ -60,9 +60,8 @@ fn operation(route: &Route) -> Value {
             Access::Secret => json!([{"accessKey": [], "secretKey": []}]),
         },
     });
-    if let (Some(body), Some(operation)) = (route.body, operation.as_object_mut()) {
-        let body =
-            json!({"required": true, "content": {"application/json": {"schema": reference(body)}}});
+    if let (Some((body, presence)), Some(operation)) = (route.body, operation.as_object_mut()) {
+        let body = json!({"required": presence == Presence::Required, "content": {"application/json": {"schema": reference(body)}}});
         operation.insert("requestBody".to_owned(), body);
     }
     operation
@@ -85,8 +84,13 @@ fn parameters(route: &Route) -> Vec<Value> {
 }
 
 fn content(description: &str, schema: Schema) -> Value {
+    let kind = if schema == Schema::LogLines {
+        "application/x-ndjson"
+    } else {
+        "application/json"
+    };
     let schema = reference(schema);
-    json!({"description": description, "content": {"application/json": {"schema": schema}}})
+    json!({"description": description, "content": {kind: {"schema": schema}}})
 }
 
 fn reference(schema: Schema) -> Value {

@@ -10,6 +10,8 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 use serde_json::{Value, json};
 
+use crate::state::StateError;
+
 /// A call that is not done, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Refusal {
@@ -56,6 +58,12 @@ impl Refusal {
         let message = self.faults.join("; ");
         let body = json!({"status": "failed", "status_message": message, "faults": self.faults});
         reply(self.status, &body)
+    }
+}
+
+impl From<StateError> for Refusal {
+    fn from(error: StateError) -> Self {
+        Self::broken(&error)
     }
 }
 

@@ -19,7 +19,7 @@ pub(super) struct Route {
     pub(super) summary: &'static str,
     pub(super) access: Access,
     pub(super) query: Vec<Parameter>,
-    pub(super) body: Option<Schema>,
+    pub(super) body: Option<(Schema, Presence)>,
     pub(super) answer: (u16, Schema),
     pub(super) serve: MethodRouter<Arc<Management>>,
 }
@@ -114,7 +114,13 @@ impl Route {
     }
 
     pub(super) fn body(mut self, body: Schema) -> Self {
-        self.body = Some(body);
+        self.body = Some((body, Presence::Required));
+        self
+    }
+
+    /// A body that may be left out.
+    pub(super) fn optional_body(mut self, body: Schema) -> Self {
+        self.body = Some((body, Presence::Optional));
         self
     }
 

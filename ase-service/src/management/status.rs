@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ase_core::registry::{ApiDefinition, Blocking};
+use ase_core::registry::{ApiDefinition, Blocking, Decoys, Protocol};
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -12,6 +12,7 @@ use super::Management;
 use super::openapi::{self, Schema};
 use super::reply::reply;
 use super::route::{Route, Verb};
+use super::{settings, switches};
 use crate::clock;
 
 pub(super) fn routes() -> Vec<Route> {
@@ -47,6 +48,7 @@ async fn status(State(management): State<Arc<Management>>) -> Response {
     let status = json!({
         "status": "started", "version": env!("CARGO_PKG_VERSION"), "mode": "sideband",
         "started": clock::rfc3339(management.started),
+        "switches": switches::all(&management), "log_level": settings::level_name(),
         "data": management.addresses.0.to_string(), "admin": management.addresses.1.to_string(),
         "apis": apis, "deny": snapshot.attack.len(), "allow": snapshot.allow.len(),
         "waiting_for_response": management.ase.waiting(), "access_log_queue_free": management.ase.log.free(),
@@ -68,8 +70,19 @@ pub(super) fn api_json(api: &ApiDefinition) -> Value {
         Blocking::Enforced => true,
         Blocking::DetectOnly => false,
     };
+    let decoy = match api.rules().decoys() {
+        Decoys::Off => Value::Null,
+        Decoys::InContext(_) => "in-context".into(),
+        Decoys::OutOfContext => "out-context".into(),
+    };
+    let protocol = match api.protocol() {
+        Protocol::Http => "http",
+        Protocol::Https => "https",
+        Protocol::Ws => "ws",
+        Protocol::Wss => "wss",
+    };
     json!({
-        "id": api.id().as_str(), "hostname": api.host().to_string(),
-        "url": api.base_path().to_string(), "enable_blocking": blocking,
+        "id": api.id().as_str(), "protocol": protocol, "hostname": api.host().to_string(),
+        "url": api.base_path().to_string(), "enable_blocking": blocking, "decoy": decoy,
     })
 }

@@ -25,6 +25,20 @@ impl State {
         Ok(())
     }
 
+    /// Remembers switches as [`Self::turn`] does, all of them or none.
+    ///
+    /// # Errors
+    /// When that is not stored.
+    pub fn turn_all(&mut self, switches: &[StoredSwitch]) -> Result<(), StateError> {
+        let change = self.database.transaction()?;
+        for StoredSwitch { name, state } in switches {
+            let insert = "INSERT OR REPLACE INTO switch (name, state) VALUES (?1, ?2)";
+            change.execute(insert, params![name, state])?;
+        }
+        change.commit()?;
+        Ok(())
+    }
+
     /// Forgets a switch, so that the configuration counts again.
     ///
     /// # Errors

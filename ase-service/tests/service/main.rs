@@ -15,6 +15,7 @@ mod lenient;
 mod lists;
 mod management;
 mod observability;
+mod operating;
 mod processes;
 mod real_time;
 mod redaction;

@@ -8,19 +8,34 @@ pub(in crate::management) enum Schema {
     ApiNamed,
     ApiPut,
     Apis,
+    Blocking,
     Cluster,
     Counters,
     Definition,
     DocumentedApi,
+    DocumentedList,
+    DocumentedSwitch,
+    DocumentedToken,
+    DocumentedTokens,
     Entries,
     Entry,
     EntryChange,
     Failed,
     Faults,
+    LogLevel,
+    LogLines,
     OpenApi,
     Removed,
+    SecretChanged,
+    SecretWanted,
     Status,
     Success,
+    Switches,
+    SwitchesTurned,
+    TokenMade,
+    TokenNamed,
+    TokenWanted,
+    Tokens,
 }
 
 impl Schema {
@@ -28,19 +43,34 @@ impl Schema {
         Self::ApiNamed,
         Self::ApiPut,
         Self::Apis,
+        Self::Blocking,
         Self::Cluster,
         Self::Counters,
         Self::Definition,
         Self::DocumentedApi,
+        Self::DocumentedList,
+        Self::DocumentedSwitch,
+        Self::DocumentedToken,
+        Self::DocumentedTokens,
         Self::Entries,
         Self::Entry,
         Self::EntryChange,
         Self::Failed,
         Self::Faults,
+        Self::LogLevel,
+        Self::LogLines,
         Self::OpenApi,
         Self::Removed,
+        Self::SecretChanged,
+        Self::SecretWanted,
         Self::Status,
         Self::Success,
+        Self::Switches,
+        Self::SwitchesTurned,
+        Self::TokenMade,
+        Self::TokenNamed,
+        Self::TokenWanted,
+        Self::Tokens,
     ];
 
     pub(super) fn name(self) -> &'static str {
@@ -48,24 +78,85 @@ impl Schema {
             Self::ApiNamed => "ApiNamed",
             Self::ApiPut => "ApiPut",
             Self::Apis => "Apis",
+            Self::Blocking => "Blocking",
             Self::Cluster => "Cluster",
             Self::Counters => "Counters",
             Self::Definition => "Definition",
             Self::DocumentedApi => "DocumentedApi",
+            Self::DocumentedList => "DocumentedList",
+            Self::DocumentedSwitch => "DocumentedSwitch",
+            Self::DocumentedToken => "DocumentedToken",
+            Self::DocumentedTokens => "DocumentedTokens",
             Self::Entries => "Entries",
             Self::Entry => "Entry",
             Self::EntryChange => "EntryChange",
             Self::Failed => "Failed",
             Self::Faults => "Faults",
+            Self::LogLevel => "LogLevel",
+            Self::LogLines => "LogLines",
             Self::OpenApi => "OpenApi",
             Self::Removed => "Removed",
+            Self::SecretChanged => "SecretChanged",
+            Self::SecretWanted => "SecretWanted",
             Self::Status => "Status",
             Self::Success => "Success",
+            Self::Switches => "Switches",
+            Self::SwitchesTurned => "SwitchesTurned",
+            Self::TokenMade => "TokenMade",
+            Self::TokenNamed => "TokenNamed",
+            Self::TokenWanted => "TokenWanted",
+            Self::Tokens => "Tokens",
         }
     }
 
     pub(super) fn json(self) -> Value {
         match self {
+            Self::Blocking => object(
+                json!({"api_id": text(), "enable_blocking": {"type": "boolean"}}),
+                &["enable_blocking"],
+            ),
+            Self::DocumentedList => object(
+                json!({"status": text(), "manual": array(entry()), "decoy": array(entry()), "invalid_protocol": array(entry()),
+                    "invalid_method": array(entry()), "invalid_content_type": array(entry()), "token_missing": array(entry()),
+                    "client_spike": array(entry()), "abs_generated": array(entry()), "file": array(entry())}),
+                &["status"],
+            ),
+            Self::DocumentedSwitch => object(
+                json!({"status": one_of(&["enabled", "disabled"]), "status_message": text()}),
+                &["status", "status_message"],
+            ),
+            Self::DocumentedToken => object(
+                json!({"status": text(), "name": text(), "token": text(), "status_message": text()}),
+                &["status", "name"],
+            ),
+            Self::DocumentedTokens => object(
+                json!({"status": text(), "tokens": array(token())}),
+                &["status", "tokens"],
+            ),
+            Self::LogLevel => object(
+                json!({"level": one_of(&["error", "warn", "info", "debug", "trace"])}),
+                &["level"],
+            ),
+            Self::LogLines => text(),
+            Self::SecretChanged => {
+                object(json!({"secret": {"type": ["string", "null"]}}), &["secret"])
+            }
+            Self::SecretWanted => object(json!({"secret": text()}), &[]),
+            Self::Switches => object(
+                switches(),
+                &["firewall", "ase_detected_attack", "sideband_authentication"],
+            ),
+            Self::SwitchesTurned => object(switches(), &[]),
+            Self::TokenMade => object(
+                json!({"name": text(), "token": {"type": ["string", "null"]}}),
+                &["name", "token"],
+            ),
+            Self::TokenNamed => object(json!({"name": text()}), &["name"]),
+            Self::TokenWanted => object(
+                json!({"name": text(), "token": {"type": "string", "pattern": "^[a-z0-9]{32}$"}}),
+                &[],
+            ),
+            Self::Tokens => object(json!({"tokens": array(token())}), &["tokens"]),
             Self::ApiNamed => object(json!({"api_id": text()}), &["api_id"]),
             Self::ApiPut => object(
                 json!({"api_id": text(), "change": one_of(&["added", "replaced"]), "warnings": texts()}),
@@ -119,8 +210,8 @@ impl Schema {
 fn api(id: &str) -> Value {
     let flag = json!({"type": "boolean"});
     object(
-        json!({id: text(), "hostname": text(), "url": text(), "enable_blocking": flag}),
-        &[id, "hostname", "url", "enable_blocking"],
+        json!({id: text(), "protocol": text(), "hostname": text(), "url": text(), "enable_blocking": flag}),
+        &[id, "protocol", "hostname", "url", "enable_blocking"],
     )
 }
 
@@ -147,6 +238,18 @@ fn entry_change() -> Value {
         json!({"type": kinds(), "value": text(), "name": text(), "scope": text(), "ttl_s": seconds, "reason": text()}),
         &["type", "value"],
     )
+}
+
+fn token() -> Value {
+    object(
+        json!({"name": text(), "source": one_of(&["configuration", "management"]), "created": {"type": ["string", "null"]}}),
+        &["name", "source", "created"],
+    )
+}
+
+fn switches() -> Value {
+    let flag = json!({"type": "boolean"});
+    json!({"firewall": flag, "ase_detected_attack": flag, "sideband_authentication": flag})
 }
 
 fn kinds() -> Value {

@@ -1,0 +1,61 @@
+//! `ase status` in the documented print-out: its lines where they apply, then ours.
+
+use serde_json::Value;
+
+use super::admin::text;
+
+/// Width of the names.
+const WIDTH: usize = 23;
+
+pub(super) fn page(status: &Value) -> String {
+    let switch = |name: &str| {
+        let on = status
+            .pointer(&format!("/switches/{name}"))
+            .and_then(Value::as_bool);
+        if on == Some(true) {
+            "enabled"
+        } else {
+            "disabled"
+        }
+        .to_owned()
+    };
+    let count = |name: &str| {
+        let value = status.get(name);
+        let count = value
+            .and_then(Value::as_array)
+            .map(|list| list.len().to_string());
+        count
+            .or_else(|| value.map(Value::to_string))
+            .unwrap_or_default()
+    };
+    let port = |name: &str| {
+        let address = text(status, name);
+        let port = address.rsplit_once(':').map_or(address, |(_, port)| port);
+        format!("port {port}")
+    };
+    let lines = [
+        ("status", text(status, "status").to_owned()),
+        ("mode", text(status, "mode").to_owned()),
+        ("http/ws", port("data")),
+        ("management", port("admin")),
+        ("firewall", switch("firewall")),
+        ("abs", "disabled".to_owned()),
+        ("audit", "enabled".to_owned()),
+        ("sideband authentication", switch("sideband_authentication")),
+        ("ase detected attack", switch("ase_detected_attack")),
+        ("log level", text(status, "log_level").to_owned()),
+        ("timezone", "utc".to_owned()),
+        ("version", text(status, "version").to_owned()),
+        ("started", text(status, "started").to_owned()),
+        ("apis", count("apis")),
+        ("deny list", count("deny")),
+        ("allow list", count("allow")),
+        ("waiting for response", count("waiting_for_response")),
+        ("access log queue free", count("access_log_queue_free")),
+    ];
+    let mut page = "API Security Enforcer".to_owned();
+    for (name, value) in lines {
+        page.push_str(&format!("\n{name:<WIDTH$} : {value}"));
+    }
+    page
+}
