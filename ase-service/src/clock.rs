@@ -29,6 +29,45 @@ pub fn rfc3339(at: UnixMillis) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{milli:03}Z")
 }
 
+/// Reads what [`rfc3339`] writes; fractions of a second may be missing.
+///
+/// # Errors
+/// When the text is anything else, or before 1970.
+pub fn parse_rfc3339(text: &str) -> Result<UnixMillis, &'static str> {
+    const RULE: &str = "must be a UTC time such as 2026-11-22T01:02:03.004Z";
+    parsed(text).ok_or(RULE)
+}
+
+fn parsed(text: &str) -> Option<UnixMillis> {
+    let (date, time) = text.strip_suffix('Z')?.split_once('T')?;
+    let number = |text: &str, digits: usize| {
+        let fits = text.len() == digits && text.bytes().all(|byte| byte.is_ascii_digit());
+        fits.then(|| text.parse::<u64>().ok()).flatten()
+    };
+    let mut parts = date.splitn(3, '-');
+    let (year, month, day) = (parts.next()?, parts.next()?, parts.next()?);
+    let (year, month, day) = (number(year, 4)?, number(month, 2)?, number(day, 2)?);
+    let (time, fraction) = time.split_once('.').unwrap_or((time, "000"));
+    let mut parts = time.splitn(3, ':');
+    let (hour, minute, second) = (parts.next()?, parts.next()?, parts.next()?);
+    let (hour, minute, second) = (number(hour, 2)?, number(minute, 2)?, number(second, 2)?);
+    let millis = number(fraction, 3)?;
+    if hour > 23 || minute > 59 || second > 59 || !(1..=12).contains(&month) {
+        return None;
+    }
+    // Years from March on, as in `civil`.
+    let (march_year, march_month) = match month {
+        3.. => (year, month - 3),
+        _ => (year.checked_sub(1)?, month + 9),
+    };
+    let day_of_year = (153 * march_month + 2) / 5 + day.checked_sub(1)?;
+    let leap_days = march_year / 4 - march_year / 100 + march_year / 400;
+    let days = (march_year * 365 + leap_days + day_of_year).checked_sub(719_468)?;
+    let at = ((days * 24 + hour) * 60 + minute) * 60 + second;
+    // The day of another month is none.
+    (civil(days) == (year, month, day)).then_some(UnixMillis(at * 1000 + millis))
+}
+
 /// Year, month and day of a day counted from 1970-01-01. Years start in March here, so that the leap day is the last one;
 /// 400 years always have 146,097 days.
 fn civil(days: u64) -> (u64, u64, u64) {

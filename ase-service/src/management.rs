@@ -40,6 +40,8 @@ mod settings;
 mod status;
 mod switches;
 mod tokens;
+mod transfer;
+mod upkeep;
 
 use reply::Refusal;
 use route::{Access, Route};
@@ -131,6 +133,7 @@ pub fn router(management: Management, observed: Observed) -> Router {
 fn routes() -> Vec<Route> {
     let mut routes = status::routes();
     routes.extend(lists::routes());
+    routes.extend(upkeep::routes());
     routes.extend(apis::routes());
     routes.extend(tokens::routes());
     routes.extend(switches::routes());

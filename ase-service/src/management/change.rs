@@ -12,7 +12,7 @@ use ase_core::identifier_list::{Entry, ListedIdentifier, Scope, Source};
 use ase_core::time::UnixMillis;
 
 /// Longest time an entry may last: ten years, in seconds.
-const MAX_TTL_SECONDS: u64 = 315_360_000;
+pub(super) const MAX_TTL_SECONDS: u64 = 315_360_000;
 /// Longest reason, in characters.
 const MAX_REASON_CHARS: usize = 200;
 
@@ -93,7 +93,7 @@ impl Removal {
     }
 }
 
-fn identifier(
+pub(super) fn identifier(
     fields: &mut Fields<'_, '_>,
     key: &CredentialKey,
     width: Ipv6Width,
@@ -140,7 +140,7 @@ fn non_empty(text: &str) -> Result<String, &'static str> {
     }
 }
 
-fn reason(text: &str) -> Result<String, String> {
+pub(super) fn reason(text: &str) -> Result<String, String> {
     if text.chars().count() > MAX_REASON_CHARS || text.chars().any(char::is_control) {
         return Err(format!(
             "a reason has at most {MAX_REASON_CHARS} characters and no control characters"

@@ -65,6 +65,18 @@ impl State {
         synced
     }
 
+    /// The bytes of a copy of the state as of now. Changes wait meanwhile.
+    ///
+    /// # Errors
+    /// When the state cannot be read.
+    pub fn copy(&self) -> Result<Vec<u8>, StateError> {
+        let mut copy = Connection::open_in_memory()?;
+        transfer(&self.database, &mut copy)?;
+        // A copy is no longer written to: it needs no log beside it.
+        copy.pragma_update(None, "journal_mode", "DELETE")?;
+        Ok(copy.serialize("main")?.to_vec())
+    }
+
     /// Replaces everything by a copy, in one transaction, and begins a new epoch: whoever follows the lists starts over.
     ///
     /// # Errors
