@@ -21,6 +21,7 @@ mod follow;
 mod manage;
 mod serve;
 mod status;
+mod upkeep;
 
 /// The command did what it was told.
 const DONE: u8 = 0;
@@ -69,6 +70,15 @@ enum Command {
     Password(manage::PasswordCommand),
     /// Completions for a shell, on standard output
     Completions { shell: clap_complete::Shell },
+    /// The ids of a credential, and what lists it
+    Hash(upkeep::HashArguments),
+    /// The keys of credential ids
+    #[command(subcommand)]
+    Key(upkeep::KeyCommand),
+    /// Write a copy of the state to a file
+    Backup(upkeep::BackupArguments),
+    /// Replace the state by a copy, while no daemon runs on it
+    Restore(upkeep::RestoreArguments),
     /// What the daemon serves
     Status(admin::Connection),
     /// What the daemon has counted
@@ -136,6 +146,10 @@ pub fn run() -> ExitCode {
             say(String::from_utf8_lossy(&script).trim_end());
             DONE
         }
+        Command::Hash(arguments) => upkeep::hash(&arguments),
+        Command::Key(command) => upkeep::key(&command),
+        Command::Backup(arguments) => upkeep::back_up(&arguments),
+        Command::Restore(arguments) => upkeep::restore(&arguments),
         Command::Status(connection) => admin::show("status", &connection),
         Command::Counters(connection) => admin::show("counters", &connection),
         Command::Docs(arguments) => docs::write(&arguments),

@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 use thiserror::Error;
 use tokio::net::TcpStream;
 
-use super::{DONE, REFUSED, UNREACHABLE, complain, say, status};
+use super::{DONE, REFUSED, UNREACHABLE, complain, say, status, upkeep};
 use crate::config::{DEFAULT_ADMIN_LISTEN, DEFAULT_STATE_DIR};
 use crate::daemon::{ADDRESSES_FILE, SECRET_FILE};
 use crate::management::{ACCESS_KEY, ACCESS_KEY_HEADER, SECRET_KEY_HEADER};
@@ -29,6 +29,12 @@ pub(super) enum ListCommand {
     Remove(RemoveArguments),
     /// Show every entry
     List(Connection),
+    /// Take every entry of some sources off
+    Clear(upkeep::ClearArguments),
+    /// Add the entries of a file: all or none, unless told to keep going
+    Import(upkeep::ImportArguments),
+    /// Write every entry to standard output
+    Export(upkeep::ExportArguments),
 }
 
 #[derive(Args)]
@@ -75,7 +81,7 @@ pub(super) struct Connection {
     #[arg(long, value_name = "URL", env = "ASE_ADMIN_URL")]
     admin: Option<String>,
     #[arg(long, value_name = "DIR", env = "ASE_STATE_DIR", help = format!("The daemon's state folder, with its secret and address [default: {DEFAULT_STATE_DIR}]"))]
-    state_dir: Option<PathBuf>,
+    pub(super) state_dir: Option<PathBuf>,
     /// The management secret, in place of the state folder's
     #[arg(
         long,
@@ -141,6 +147,9 @@ pub(super) fn change(list: &str, command: &ListCommand) -> u8 {
             connection,
             table,
         ),
+        ListCommand::Clear(arguments) => upkeep::clear(list, arguments),
+        ListCommand::Import(arguments) => upkeep::import(list, arguments),
+        ListCommand::Export(arguments) => upkeep::export(list, arguments),
     }
 }
 
@@ -270,13 +279,13 @@ impl Identifier {
     }
 }
 
-fn put(body: &mut Map<String, Value>, key: &str, value: Option<Value>) {
+pub(super) fn put(body: &mut Map<String, Value>, key: &str, value: Option<Value>) {
     if let Some(value) = value {
         body.insert(key.to_owned(), value);
     }
 }
 
-fn call(
+pub(super) fn call(
     what: &str,
     method: Method,
     body: Result<Map<String, Value>, Failure>,
@@ -319,6 +328,38 @@ pub(super) fn send(
             ))
         })
     })
+}
+
+/// Makes a call with any body and returns what an accepted one is answered, whatever that is.
+pub(super) fn fetch(
+    what: &str,
+    method: Method,
+    body: Bytes,
+    (connection, patience): (&Connection, Duration),
+) -> Result<Bytes, Failure> {
+    let (address, request) = prepare(what, method, "", connection)?;
+    let request = request.map(|_| Full::new(body));
+    let unreachable = |why: String| Failure::Unreachable(address.clone(), why);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| unreachable(error.to_string()))?;
+    let exchanged = runtime
+        .block_on(async { tokio::time::timeout(patience, exchange(&address, request)).await });
+    let (status, body) = match exchanged {
+        Ok(Ok(answer)) => answer,
+        Ok(Err(error)) => return Err(unreachable(error.to_string())),
+        Err(_) => return Err(unreachable("no answer in time".to_owned())),
+    };
+    if (200..300).contains(&status) {
+        return Ok(body);
+    }
+    match judge(status, &body) {
+        Err(Some(refusal)) => Err(refusal),
+        Ok(_) | Err(None) => Err(unreachable(format!(
+            "status {status} without JSON, so it is no ASE"
+        ))),
+    }
 }
 
 /// The answer, or the refusal; `None` when it is no answer of ASE's.

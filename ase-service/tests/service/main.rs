@@ -24,3 +24,4 @@ mod rotation;
 mod statuses;
 mod tokens;
 mod transport;
+mod upkeep;
