@@ -298,7 +298,7 @@ impl Connection {
             .map_or(0, |length| length.parse().unwrap());
         let mut body = vec![0; length];
         self.0.read_exact(&mut body).unwrap();
-        reply.body = String::from_utf8(body).unwrap();
+        reply.body = String::from_utf8_lossy(&body).into_owned();
         reply
     }
 
