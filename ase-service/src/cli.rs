@@ -21,6 +21,7 @@ mod follow;
 mod manage;
 mod serve;
 mod status;
+mod tls;
 mod upkeep;
 
 /// The command did what it was told.

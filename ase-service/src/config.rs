@@ -28,7 +28,7 @@ pub mod otel;
 pub mod real_time;
 pub mod reference;
 
-pub use management::ManagementSettings;
+pub use management::{AdminTls, ManagementSettings};
 pub mod transport;
 
 /// Where the data port listens by default.
@@ -285,7 +285,17 @@ fn read(fields: &mut Fields<'_, '_>, folder: &Path, overrides: &Overrides) -> Op
     };
     let width = fields.integer("ipv6_prefix", 1..=128_u8, 64);
     let real_time = RealTimeSettings::read(fields);
-    let management = ManagementSettings::read(fields, exposure, overrides);
+    let management = ManagementSettings::read(fields, exposure, (overrides, folder));
+    if let Some(address) = admin_listen
+        && !address.ip().is_loopback()
+        && management.tls == AdminTls::Off
+        && !insecure
+    {
+        let rule = format_args!(
+            "{address} is open to a network and its secret would travel in the clear: set admin_tls, listen on loopback, or say --insecure"
+        );
+        fields.fault("admin_listen", rule);
+    }
     let limits = read_limits(fields);
     let metrics = metrics::read(fields, admin_listen);
     let otel = otel::read(fields);
@@ -526,6 +536,30 @@ mod tests {
         assert!(load(token, &open(Exposure::Guarded)).is_ok());
         assert!(load("", &open(Exposure::Insecure)).is_ok());
         assert!(load("insecure = true", &open(Exposure::Guarded)).is_ok());
+    }
+
+    #[test]
+    fn a_management_port_beyond_loopback_needs_tls_or_the_word_insecure() {
+        let open = "admin_listen = \"0.0.0.0:8010\"\n";
+        let refused = load(open, &Overrides::default()).unwrap_err();
+        assert!(refused.starts_with("admin_listen: "), "{refused}");
+        for allowed in [
+            "admin_tls = \"self_signed\"",
+            "admin_tls = {cert = \"c\", key = \"k\"}",
+            "insecure = true",
+        ] {
+            assert!(
+                load(&format!("{open}{allowed}"), &Overrides::default()).is_ok(),
+                "{allowed}"
+            );
+        }
+        for faulty in [
+            "admin_tls = \"yes\"",
+            "admin_tls = {cert = \"c\"}",
+            "admin_tls = 1",
+        ] {
+            assert!(load(faulty, &Overrides::default()).is_err(), "{faulty}");
+        }
     }
 
     #[test]

@@ -25,6 +25,7 @@ use crate::data_port::Port;
 use crate::definitions::{Folder, FolderError, Followed};
 use crate::health::Part;
 use crate::lists::{self, ListFileError, Lists};
+use crate::management::tls::AdminTlsError;
 use crate::management::{self, ApiFolder, Followers, Management};
 use crate::real_time::RealTime;
 use crate::secret::Secret;
@@ -67,6 +68,9 @@ pub enum StartError {
     /// The audit log.
     #[error(transparent)]
     Audit(#[from] AuditError),
+    /// TLS of the management port.
+    #[error("admin_tls: {0}")]
+    AdminTls(#[from] AdminTlsError),
     /// A file that must be written.
     #[error("{}: {error}", path.display())]
     File {
@@ -164,6 +168,9 @@ impl Daemon {
         let (stop, stopped) = watch::channel(false);
         let (stop_admin, admin_stopped) = watch::channel(false);
         let port = Port::new(Arc::clone(&ase), settings.keep_alive);
+        let hosts = &settings.management.hosts;
+        let admin_tls =
+            management::tls::open(&settings.management.tls, &settings.state_dir, hosts)?;
         let management = Management {
             ase: Arc::clone(&ase),
             lists: Arc::clone(&lists),
@@ -187,7 +194,7 @@ impl Daemon {
             access: settings.metrics,
         };
         let router = management::router(management, observed);
-        let admin = management::serve(admin, router, drain, admin_stopped);
+        let admin = management::serve(admin, (router, admin_tls.clone()), drain, admin_stopped);
         let listening = data.addresses.clone();
         write_addresses(&settings.state_dir, (&listening, addresses.1))?;
         let tls = data.tls.clone();
@@ -201,7 +208,7 @@ impl Daemon {
                 (stop, tokio::spawn(data)),
                 (stop_admin, tokio::spawn(admin)),
             ],
-            upkeep: upkeep((followed, tls.clone()), &ase, lists),
+            upkeep: upkeep((followed, [tls.clone(), admin_tls]), &ase, lists),
             ase,
             tls,
             drain,
@@ -309,7 +316,7 @@ fn real_time(
 
 /// What goes on beside the calls.
 fn upkeep(
-    (followed, tls): (Option<Arc<Followed>>, Option<Arc<Tls>>),
+    (followed, [tls, admin_tls]): (Option<Arc<Followed>>, [Option<Arc<Tls>>; 2]),
     ase: &Arc<Ase>,
     lists: Arc<Lists>,
 ) -> Vec<JoinHandle<()>> {
@@ -317,6 +324,7 @@ fn upkeep(
         tokio::spawn(expire(Arc::clone(ase))),
         tokio::spawn(tell_failures(Arc::clone(ase))),
         tokio::spawn(listeners::follow(tls, Arc::clone(&ase.counters))),
+        tokio::spawn(listeners::follow(admin_tls, Arc::clone(&ase.counters))),
         tokio::spawn(purge(lists)),
     ];
     tasks.extend(followed.map(|followed| tokio::spawn(followed.follow())));

@@ -39,6 +39,7 @@ mod server;
 mod settings;
 mod status;
 mod switches;
+pub mod tls;
 mod tokens;
 mod transfer;
 mod upkeep;

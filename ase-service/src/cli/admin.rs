@@ -1,5 +1,6 @@
 //! The commands that talk to the management port of a running daemon.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -9,13 +10,17 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::header::{HOST, USER_AGENT};
 use hyper::{Method, Request};
 use hyper_util::rt::TokioIo;
+use rustls::pki_types::ServerName;
 use serde_json::{Map, Value, json};
 use thiserror::Error;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
 
-use super::{DONE, REFUSED, UNREACHABLE, complain, say, status, upkeep};
+use super::{DONE, REFUSED, UNREACHABLE, complain, say, status, tls, upkeep};
 use crate::config::{DEFAULT_ADMIN_LISTEN, DEFAULT_STATE_DIR};
 use crate::daemon::{ADDRESSES_FILE, SECRET_FILE};
+use crate::management::tls::CERTIFICATE_FILE;
 use crate::management::{ACCESS_KEY, ACCESS_KEY_HEADER, SECRET_KEY_HEADER};
 
 /// Longest wait for an answer.
@@ -91,6 +96,9 @@ pub(super) struct Connection {
         hide = true
     )]
     secret: Option<String>,
+    /// The certificate that the management port must show [default: admin.crt in the state folder, with https]
+    #[arg(long, value_name = "FILE", env = "ASE_ADMIN_CERT")]
+    admin_cert: Option<PathBuf>,
     /// Print the answer as JSON
     #[arg(long)]
     json: bool,
@@ -307,15 +315,16 @@ pub(super) fn send(
     body: &str,
     connection: &Connection,
 ) -> Result<Value, Failure> {
-    let (address, request) = prepare(what, method, body, connection)?;
+    let (way, request) = prepare(what, method, body, connection)?;
+    let address = way.address.clone();
     let unreachable =
         |error: &dyn std::fmt::Display| Failure::Unreachable(address.clone(), error.to_string());
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
     let runtime = runtime.map_err(|error| unreachable(&error))?;
-    let exchanged = runtime
-        .block_on(async { tokio::time::timeout(TIMEOUT, exchange(&address, request)).await });
+    let exchanged =
+        runtime.block_on(async { tokio::time::timeout(TIMEOUT, exchange(&way, request)).await });
     let (status, body) = match exchanged {
         Ok(Ok(answer)) => answer,
         Ok(Err(error)) => return Err(unreachable(&error)),
@@ -337,15 +346,15 @@ pub(super) fn fetch(
     body: Bytes,
     (connection, patience): (&Connection, Duration),
 ) -> Result<Bytes, Failure> {
-    let (address, request) = prepare(what, method, "", connection)?;
+    let (way, request) = prepare(what, method, "", connection)?;
     let request = request.map(|_| Full::new(body));
-    let unreachable = |why: String| Failure::Unreachable(address.clone(), why);
+    let unreachable = |why: String| Failure::Unreachable(way.address.clone(), why);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| unreachable(error.to_string()))?;
-    let exchanged = runtime
-        .block_on(async { tokio::time::timeout(patience, exchange(&address, request)).await });
+    let exchanged =
+        runtime.block_on(async { tokio::time::timeout(patience, exchange(&way, request)).await });
     let (status, body) = match exchanged {
         Ok(Ok(answer)) => answer,
         Ok(Err(error)) => return Err(unreachable(error.to_string())),
@@ -383,12 +392,20 @@ pub(super) fn prepare(
     method: Method,
     body: &str,
     connection: &Connection,
-) -> Result<(String, Request<Full<Bytes>>), Failure> {
+) -> Result<(Way, Request<Full<Bytes>>), Failure> {
     let folder = connection
         .state_dir
         .clone()
         .unwrap_or_else(|| DEFAULT_STATE_DIR.into());
     let address = address(connection.admin.as_deref(), &folder)?;
+    let shown = folder.join(CERTIFICATE_FILE);
+    let certificate = connection.admin_cert.clone().or_else(|| {
+        let given = connection.admin.as_deref();
+        let secure = given.map_or_else(|| shown.exists(), |url| url.starts_with("https://"));
+        secure.then_some(shown)
+    });
+    let tls = certificate.as_deref().map(tls::connector).transpose();
+    let tls = tls.map_err(Failure::Refused)?;
     let secret = secret(connection.secret.as_deref(), &folder)?;
     let request = Request::builder()
         .method(method)
@@ -401,16 +418,41 @@ pub(super) fn prepare(
         .map_err(|error| {
             Failure::Usage(format!("the secret or the address cannot be sent: {error}"))
         })?;
-    Ok((address, request))
+    Ok((Way { address, tls }, request))
+}
+
+/// How the management port is reached.
+pub(super) struct Way {
+    pub(super) address: String,
+    tls: Option<TlsConnector>,
+}
+
+/// A connection in the clear or not.
+pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
+impl Way {
+    pub(super) async fn connect(&self) -> io::Result<TokioIo<Box<dyn Stream>>> {
+        let stream = TcpStream::connect(&self.address).await?;
+        let stream: Box<dyn Stream> = match &self.tls {
+            None => Box::new(stream),
+            Some(tls) => {
+                // The certificate is compared as a whole, so its names do not count.
+                let peer = ServerName::from(stream.peer_addr()?.ip());
+                Box::new(tls.connect(peer, stream).await?)
+            }
+        };
+        Ok(TokioIo::new(stream))
+    }
 }
 
 async fn exchange(
-    address: &str,
+    way: &Way,
     request: Request<Full<Bytes>>,
 ) -> Result<(u16, Bytes), Box<dyn std::error::Error + Send + Sync>> {
-    let stream = TcpStream::connect(address).await?;
-    let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    let io = way.connect().await?;
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(io).await?;
     let answered = async {
         let response = sender.send_request(request).await?;
         let status = response.status().as_u16();
@@ -431,6 +473,7 @@ fn address(admin: Option<&str>, folder: &Path) -> Result<String, Failure> {
     if let Some(url) = admin {
         let rest = url
             .strip_prefix("http://")
+            .or_else(|| url.strip_prefix("https://"))
             .unwrap_or(url)
             .trim_end_matches('/');
         if rest.is_empty() || rest.contains('/') {

@@ -5,15 +5,13 @@ use std::io::{self, Write as _};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use hyper::{Method, Response};
-use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 
 use super::admin::{Connection, Failure, finish, judge, prepare};
 use super::{DONE, UNREACHABLE, complain};
 
 /// Prints `/v1/log/follow` until the daemon stops, the reader of the output goes away, or the process is interrupted.
 pub(super) fn follow(connection: &Connection) -> u8 {
-    let (address, request) = match prepare("log/follow", Method::GET, "", connection) {
+    let (way, request) = match prepare("log/follow", Method::GET, "", connection) {
         Ok(prepared) => prepared,
         Err(failure) => return finish(Err(failure), connection, |_| String::new()),
     };
@@ -23,8 +21,7 @@ pub(super) fn follow(connection: &Connection) -> u8 {
         .map_err(Into::into)
         .and_then(|runtime| {
             runtime.block_on(async {
-                let stream = TcpStream::connect(&address).await?;
-                let io = TokioIo::new(stream);
+                let io = way.connect().await?;
                 let (mut sender, served) = hyper::client::conn::http1::handshake(io).await?;
                 let serving = tokio::spawn(served);
                 let response = sender.send_request(request).await?;
@@ -37,7 +34,7 @@ pub(super) fn follow(connection: &Connection) -> u8 {
         Ok(Ended::Quietly) => DONE,
         Ok(Ended::Refused(failure)) => finish(Err(failure), connection, |_| String::new()),
         Err(error) => {
-            complain(&format!("no daemon answers at {address}: {error}"));
+            complain(&format!("no daemon answers at {}: {error}", way.address));
             UNREACHABLE
         }
     }

@@ -10,11 +10,15 @@ use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio_rustls::server::TlsStream;
 
 use super::caller::Peer;
+use crate::tls::Tls;
 
 /// Longest wait for the rest of a request's headers.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
+/// Longest wait for a TLS handshake.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Pause after a failed accept: the usual cause is that all file descriptors are in use.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Most connections at once; more wait to be accepted.
@@ -23,7 +27,7 @@ const MAX_CONNECTIONS: usize = 256;
 /// Serves until `stop` changes, then finishes what is under way within `drain`.
 pub async fn serve(
     listener: TcpListener,
-    router: Router,
+    (router, tls): (Router, Option<Arc<Tls>>),
     drain: Duration,
     mut stop: watch::Receiver<bool>,
 ) {
@@ -43,10 +47,23 @@ pub async fn serve(
         http.timer(TokioTimer::new())
             .header_read_timeout(HEADER_TIMEOUT);
         let service = TowerToHyperService::new(router);
-        let connection = http.serve_connection(TokioIo::new(stream), service);
-        let connection = connections.watch(connection);
+        let watcher = connections.watcher();
+        let tls = tls.clone();
         tokio::spawn(async move {
-            if let Err(error) = connection.await {
+            let served = match tls {
+                None => {
+                    let connection = http.serve_connection(TokioIo::new(stream), service);
+                    watcher.watch(connection).await
+                }
+                Some(tls) => {
+                    let Some(stream) = shaken(&tls, stream).await else {
+                        return;
+                    };
+                    let connection = http.serve_connection(TokioIo::new(stream), service);
+                    watcher.watch(connection).await
+                }
+            };
+            if let Err(error) = served {
                 tracing::debug!(%error, "a connection of the management port broke off");
             }
             drop(place);
@@ -60,6 +77,20 @@ pub async fn serve(
         tracing::warn!(
             "connections of the management port were cut off at the end of the drain time"
         );
+    }
+}
+
+async fn shaken(tls: &Tls, stream: TcpStream) -> Option<TlsStream<TcpStream>> {
+    match tokio::time::timeout(HANDSHAKE_TIMEOUT, tls.acceptor().accept(stream)).await {
+        Ok(Ok(stream)) => Some(stream),
+        Ok(Err(error)) => {
+            tracing::debug!(%error, "a TLS handshake of the management port failed");
+            None
+        }
+        Err(_) => {
+            tracing::debug!("a TLS handshake of the management port took too long");
+            None
+        }
     }
 }
 

@@ -258,6 +258,14 @@ impl Connection {
         self.reply()
     }
 
+    /// Everything until the other end closes.
+    pub(crate) fn until_closed(&mut self) -> Vec<u8> {
+        let mut rest = Vec::new();
+        // A reset is an end too.
+        drop(self.0.read_to_end(&mut rest));
+        rest
+    }
+
     pub(crate) fn peer(&self) -> SocketAddr {
         self.0.get_ref().peer_addr().unwrap()
     }

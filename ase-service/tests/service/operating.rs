@@ -452,3 +452,33 @@ fn every_shell_gets_completions_of_every_command() {
         }
     }
 }
+
+#[test]
+fn the_command_line_reaches_a_management_port_with_tls_and_accepts_its_certificate_alone() {
+    let daemon = Ase::with("admin_tls = \"self_signed\"\n");
+    assert_eq!(ase(&daemon, &["firewall", "off"]).0, Some(0));
+    let made = daemon.folder.path().join("state/admin.crt");
+    let first = std::fs::read(&made).unwrap();
+    let daemon = Ase::in_folder(daemon.stop_and_keep());
+    assert_eq!(
+        std::fs::read(&made).unwrap(),
+        first,
+        "the certificate is made once"
+    );
+    assert_eq!(ase(&daemon, &["status"]).0, Some(0));
+    let mut plain = daemon.connect_admin();
+    plain.send(b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    assert!(
+        !plain.until_closed().starts_with(b"HTTP/"),
+        "no word in the clear"
+    );
+    let names = vec!["localhost".to_owned()];
+    let other = rcgen::generate_simple_self_signed(names).unwrap();
+    std::fs::write(&made, other.cert.pem()).unwrap();
+    let (code, said) = ase(&daemon, &["status"]);
+    assert_eq!(
+        code,
+        Some(69),
+        "another certificate is no daemon of ours: {said}"
+    );
+}
