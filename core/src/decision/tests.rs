@@ -1,3 +1,5 @@
+//! Verdicts over a small world of APIs and lists.
+
 use super::*;
 use crate::address::{ClientAddress, Network};
 use crate::api_id::{ApiGroup, ApiId};

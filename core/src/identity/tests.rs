@@ -1,3 +1,5 @@
+//! Which credentials are found, and that gateway and ASE find the same.
+
 use super::*;
 use proptest::prelude::*;
 

@@ -1,3 +1,5 @@
+//! Reports in every shape that deployed policies send.
+
 use super::*;
 use crate::credential::CredentialKind;
 use crate::metadata::RequestReport;

@@ -1,3 +1,5 @@
+//! From header lists to the two halves of a report.
+
 use super::*;
 
 fn headers<'a>(pairs: &[(&'a str, &'a [u8])]) -> Headers<'a> {

@@ -36,7 +36,7 @@ enum Half {
 impl Workload {
     /// Questions of our filter: ASE answers and keeps nothing.
     pub(crate) fn questions() -> Self {
-        let calls = (0..VARIANTS).map(|n| question(n, "x-ase-delivery: batch\r\n"));
+        let calls = (0..VARIANTS).map(|n| question(n, "/ase/request?delivery=batch"));
         Self {
             calls: calls.collect(),
         }
@@ -44,7 +44,7 @@ impl Workload {
 
     /// Question and response call of old policies in turn: every transaction is kept, completed and logged.
     pub(crate) fn transactions() -> Self {
-        let calls = (0..VARIANTS).flat_map(|n| [question(n, ""), response()]);
+        let calls = (0..VARIANTS).flat_map(|n| [question(n, "/ase/request"), response()]);
         Self {
             calls: calls.collect(),
         }
@@ -82,19 +82,19 @@ pub(crate) fn question_body(n: u32) -> String {
     .to_string()
 }
 
-fn question(n: u32, header: &str) -> Call {
-    call("/ase/request", header, &question_body(n), Half::Request)
+fn question(n: u32, target: &str) -> Call {
+    call(target, &question_body(n), Half::Request)
 }
 
 fn response() -> Call {
     let body = json!({"response_code": 200, "response_status": "OK", "http_version": "1.1",
         "headers": [{"content-type": "application/json"}, {"content-length": "512"}, {"server": "shop"}]});
-    call("/ase/response", "", &body.to_string(), Half::Response)
+    call("/ase/response", &body.to_string(), Half::Response)
 }
 
-fn call(path: &str, header: &str, body: &str, half: Half) -> Call {
+fn call(target: &str, body: &str, half: Half) -> Call {
     let before = format!(
-        "POST {path} HTTP/1.1\r\nHost: ASE\r\nContent-Type: application/json\r\n{header}X-CorrelationID: "
+        "POST {target} HTTP/1.1\r\nHost: ASE\r\nContent-Type: application/json\r\nX-CorrelationID: "
     );
     let bytes = format!(
         "{before}{:016}\r\nContent-Length: {}\r\n\r\n{body}",

@@ -1,3 +1,5 @@
+//! Batch records: written and read back, and refused with their reason.
+
 use super::*;
 use proptest::prelude::*;
 
