@@ -15,9 +15,10 @@ use crate::config::{
 use crate::replay;
 use crate::secret::Secret;
 
-mod admin;
+mod connection;
 mod docs;
 mod follow;
+mod lists;
 mod manage;
 mod serve;
 mod status;
@@ -47,10 +48,10 @@ enum Command {
     Check(ServeArguments),
     /// Whom to block
     #[command(subcommand)]
-    Deny(admin::ListCommand),
+    Deny(lists::ListCommand),
     /// Whom never to block
     #[command(subcommand)]
-    Allow(admin::ListCommand),
+    Allow(lists::ListCommand),
     /// API definitions
     #[command(subcommand)]
     Api(manage::ApiCommand),
@@ -81,9 +82,9 @@ enum Command {
     /// Replace the state by a copy, while no daemon runs on it
     Restore(upkeep::RestoreArguments),
     /// What the daemon serves
-    Status(admin::Connection),
+    Status(connection::Connection),
     /// What the daemon has counted
-    Counters(admin::Connection),
+    Counters(connection::Connection),
     /// Write man pages and shell completions into a folder
     #[command(hide = true)]
     Docs(docs::Arguments),
@@ -127,8 +128,8 @@ pub fn run() -> ExitCode {
     let code = match Cli::parse().command {
         Command::Serve(arguments) => serve::run(arguments.split()),
         Command::Check(arguments) => check(&arguments),
-        Command::Deny(command) => admin::change("deny", &command),
-        Command::Allow(command) => admin::change("allow", &command),
+        Command::Deny(command) => lists::change("deny", &command),
+        Command::Allow(command) => lists::change("allow", &command),
         Command::Api(command) => manage::api(&command),
         Command::Token(command) => manage::token(&command),
         Command::SidebandAuth(turn) => {
@@ -151,8 +152,8 @@ pub fn run() -> ExitCode {
         Command::Key(command) => upkeep::key(&command),
         Command::Backup(arguments) => upkeep::back_up(&arguments),
         Command::Restore(arguments) => upkeep::restore(&arguments),
-        Command::Status(connection) => admin::show("status", &connection),
-        Command::Counters(connection) => admin::show("counters", &connection),
+        Command::Status(connection) => status::show("status", &connection),
+        Command::Counters(connection) => status::show("counters", &connection),
         Command::Docs(arguments) => docs::write(&arguments),
         Command::Replay(arguments) => match replay::run(&arguments) {
             Ok(replayed) => {

@@ -31,6 +31,7 @@ mod change;
 mod documented;
 mod follow;
 mod guard;
+mod keys;
 mod lists;
 mod openapi;
 mod reply;
@@ -135,6 +136,7 @@ fn routes() -> Vec<Route> {
     let mut routes = status::routes();
     routes.extend(lists::routes());
     routes.extend(upkeep::routes());
+    routes.extend(keys::routes());
     routes.extend(apis::routes());
     routes.extend(tokens::routes());
     routes.extend(switches::routes());

@@ -6,7 +6,7 @@ use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use hyper::{Method, Response};
 
-use super::admin::{Connection, Failure, finish, judge, prepare};
+use super::connection::{Connection, Failure, finish, judge, prepare};
 use super::{DONE, UNREACHABLE, complain};
 
 /// Prints `/v1/log/follow` until the daemon stops, the reader of the output goes away, or the process is interrupted.

@@ -7,7 +7,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use hyper::Method;
 use serde_json::{Value, json};
 
-use super::admin::{Connection, Failure, finish, send, text};
+use super::connection::{Connection, Failure, finish, send, text};
 
 /// Commands of `ase api`.
 #[derive(Subcommand)]

@@ -1,13 +1,30 @@
-//! `ase status` in the documented print-out: its lines where they apply, then ours.
+//! `ase status` in the documented print-out: its lines where they apply, then ours; and `ase counters`.
 
-use serde_json::Value;
+use hyper::Method;
+use serde_json::{Map, Value};
 
-use super::admin::text;
+use super::connection::{Connection, call, finish, text};
 
 /// Width of the names.
 const WIDTH: usize = 23;
 
-pub(super) fn page(status: &Value) -> String {
+/// `ase status` and `ase counters`.
+pub(super) fn show(what: &str, connection: &Connection) -> u8 {
+    finish(
+        call(what, Method::GET, Ok(Map::new()), connection),
+        connection,
+        |answer| {
+            if what == "status" {
+                return page(answer);
+            }
+            let mut lines = Vec::new();
+            flatten("", answer, &mut lines);
+            lines.join("\n")
+        },
+    )
+}
+
+fn page(status: &Value) -> String {
     let switch = |name: &str| {
         let on = status
             .pointer(&format!("/switches/{name}"))
@@ -58,4 +75,24 @@ pub(super) fn page(status: &Value) -> String {
         page.push_str(&format!("\n{name:<WIDTH$} : {value}"));
     }
     page
+}
+
+fn flatten(path: &str, value: &Value, lines: &mut Vec<String>) {
+    match value {
+        Value::Object(object) => {
+            for (key, value) in object {
+                let path = if path.is_empty() {
+                    key.clone()
+                } else {
+                    format!("{path} / {key}")
+                };
+                flatten(&path, value, lines);
+            }
+        }
+        Value::Array(elements) => {
+            lines.extend(elements.iter().map(|element| format!("{path}: {element}")))
+        }
+        Value::String(text) => lines.push(format!("{path}: {text}")),
+        Value::Null | Value::Bool(_) | Value::Number(_) => lines.push(format!("{path}: {value}")),
+    }
 }

@@ -13,7 +13,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use hyper::Method;
 use serde_json::{Map, Value};
 
-use super::admin::{Connection, Failure, call, fetch, finish, put, text};
+use super::connection::{Connection, Failure, call, fetch, finish, put, text};
 use super::{DONE, REFUSED, complain, say};
 use crate::config::DEFAULT_STATE_DIR;
 use crate::state::{FILE, State};

@@ -103,3 +103,12 @@ pub(super) fn reply(status: StatusCode, body: &Value) -> Response {
     headers.insert(header::CACHE_CONTROL, unkept);
     response
 }
+
+/// A document of another kind than JSON.
+pub(super) fn document(kind: &'static str, body: Body) -> Response {
+    let mut response = Response::new(body);
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}

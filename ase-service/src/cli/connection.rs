@@ -1,11 +1,11 @@
-//! The commands that talk to the management port of a running daemon.
+//! The way to the management port of a running daemon: where it is, what is shown there, and what becomes of its answer.
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::Bytes;
-use clap::{Args, Subcommand};
+use clap::Args;
 use http_body_util::{BodyExt as _, Full};
 use hyper::header::{HOST, USER_AGENT};
 use hyper::{Method, Request};
@@ -17,7 +17,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-use super::{DONE, REFUSED, UNREACHABLE, complain, say, status, tls, upkeep};
+use super::{DONE, REFUSED, UNREACHABLE, complain, say, tls};
 use crate::config::{DEFAULT_ADMIN_LISTEN, DEFAULT_STATE_DIR};
 use crate::daemon::{ADDRESSES_FILE, SECRET_FILE};
 use crate::management::tls::CERTIFICATE_FILE;
@@ -25,60 +25,6 @@ use crate::management::{ACCESS_KEY, ACCESS_KEY_HEADER, SECRET_KEY_HEADER};
 
 /// Longest wait for an answer.
 const TIMEOUT: Duration = Duration::from_secs(30);
-
-#[derive(Subcommand)]
-pub(super) enum ListCommand {
-    /// Add an entry; it holds from the next request on and survives a restart
-    Add(AddArguments),
-    /// Take an entry off
-    Remove(RemoveArguments),
-    /// Show every entry
-    List(Connection),
-    /// Take every entry of some sources off
-    Clear(upkeep::ClearArguments),
-    /// Add the entries of a file: all or none, unless told to keep going
-    Import(upkeep::ImportArguments),
-    /// Write every entry to standard output
-    Export(upkeep::ExportArguments),
-}
-
-#[derive(Args)]
-pub(super) struct AddArguments {
-    #[command(flatten)]
-    identifier: Identifier,
-    /// How long it holds: 30s, 10m, 12h, 7d [default: until it is removed]
-    #[arg(long, value_parser = seconds)]
-    ttl: Option<u64>,
-    /// Why, for people
-    #[arg(long)]
-    reason: Option<String>,
-    /// Where it holds: all, api:ID or group:NAME [default: all]
-    #[arg(long)]
-    scope: Option<String>,
-    #[command(flatten)]
-    connection: Connection,
-}
-
-#[derive(Args)]
-pub(super) struct RemoveArguments {
-    #[command(flatten)]
-    identifier: Identifier,
-    /// Only the entry of this scope [default: every scope]
-    #[arg(long)]
-    scope: Option<String>,
-    #[command(flatten)]
-    connection: Connection,
-}
-
-#[derive(Args)]
-struct Identifier {
-    /// ip, cookie, token, api_key or username
-    #[arg(value_name = "TYPE", value_parser = ["ip", "cookie", "token", "api_key", "username"])]
-    kind: String,
-    /// An address or network, NAME VALUE of a cookie, or a value; a credential id (k1:...) stands for any value
-    #[arg(value_name = "VALUE", required = true, num_args = 1..=2)]
-    value: Vec<String>,
-}
 
 #[derive(Args)]
 pub(super) struct Connection {
@@ -114,69 +60,6 @@ pub(super) enum Failure {
     Refused(String),
 }
 
-/// `ase deny ...` and `ase allow ...`.
-pub(super) fn change(list: &str, command: &ListCommand) -> u8 {
-    match command {
-        ListCommand::Add(arguments) => {
-            let body = arguments.identifier.to_json().map(|mut body| {
-                put(&mut body, "ttl_s", arguments.ttl.map(Value::from));
-                put(
-                    &mut body,
-                    "reason",
-                    arguments.reason.clone().map(Value::from),
-                );
-                put(&mut body, "scope", arguments.scope.clone().map(Value::from));
-                body
-            });
-            finish(
-                call(list, Method::POST, body, &arguments.connection),
-                &arguments.connection,
-                |answer| added(list, answer),
-            )
-        }
-        ListCommand::Remove(arguments) => {
-            let body = arguments.identifier.to_json().map(|mut body| {
-                put(&mut body, "scope", arguments.scope.clone().map(Value::from));
-                body
-            });
-            finish(
-                call(list, Method::DELETE, body, &arguments.connection),
-                &arguments.connection,
-                |answer| {
-                    format!(
-                        "{} removed from the {list} list",
-                        text(answer, "identifier")
-                    )
-                },
-            )
-        }
-        ListCommand::List(connection) => finish(
-            call(list, Method::GET, Ok(Map::new()), connection),
-            connection,
-            table,
-        ),
-        ListCommand::Clear(arguments) => upkeep::clear(list, arguments),
-        ListCommand::Import(arguments) => upkeep::import(list, arguments),
-        ListCommand::Export(arguments) => upkeep::export(list, arguments),
-    }
-}
-
-/// `ase status` and `ase counters`.
-pub(super) fn show(what: &str, connection: &Connection) -> u8 {
-    finish(
-        call(what, Method::GET, Ok(Map::new()), connection),
-        connection,
-        |answer| {
-            if what == "status" {
-                return status::page(answer);
-            }
-            let mut lines = Vec::new();
-            flatten("", answer, &mut lines);
-            lines.join("\n")
-        },
-    )
-}
-
 /// Prints an answer or a refusal; the exit code.
 pub(super) fn finish(
     answer: Result<Value, Failure>,
@@ -206,85 +89,9 @@ pub(super) fn finish(
     }
 }
 
-fn added(list: &str, answer: &Value) -> String {
-    let until = match answer.get("expires").and_then(Value::as_str) {
-        Some(expires) => format!("until {expires}"),
-        None => "until it is removed".to_owned(),
-    };
-    let mut line = format!(
-        "{} added to the {list} list {until}, scope {}",
-        shown(answer),
-        text(answer, "scope")
-    );
-    if let Some(note) = answer.get("note").and_then(Value::as_str) {
-        line = format!("{line}\n{note}");
-    }
-    line
-}
-
-fn table(answer: &Value) -> String {
-    let entries = answer.get("entries").and_then(Value::as_array);
-    let line = |entry: &Value| {
-        let expires = entry
-            .get("expires")
-            .and_then(Value::as_str)
-            .unwrap_or("never");
-        let columns = [
-            &shown(entry),
-            text(entry, "scope"),
-            text(entry, "source"),
-            expires,
-            text(entry, "reason"),
-        ];
-        columns.join("\t").trim_end().to_owned()
-    };
-    let lines: Vec<String> = entries.into_iter().flatten().map(line).collect();
-    lines.join("\n")
-}
-
-fn shown(entry: &Value) -> String {
-    format!("{} {}", text(entry, "type"), text(entry, "value"))
-}
-
 /// A text of an answer; empty when it has none.
 pub(super) fn text<'v>(value: &'v Value, key: &str) -> &'v str {
     value.get(key).and_then(Value::as_str).unwrap_or_default()
-}
-
-fn flatten(path: &str, value: &Value, lines: &mut Vec<String>) {
-    match value {
-        Value::Object(object) => {
-            for (key, value) in object {
-                let path = if path.is_empty() {
-                    key.clone()
-                } else {
-                    format!("{path} / {key}")
-                };
-                flatten(&path, value, lines);
-            }
-        }
-        Value::Array(elements) => {
-            lines.extend(elements.iter().map(|element| format!("{path}: {element}")))
-        }
-        Value::String(text) => lines.push(format!("{path}: {text}")),
-        Value::Null | Value::Bool(_) | Value::Number(_) => lines.push(format!("{path}: {value}")),
-    }
-}
-
-impl Identifier {
-    fn to_json(&self) -> Result<Map<String, Value>, Failure> {
-        let mut body = Map::new();
-        put(&mut body, "type", Some(self.kind.clone().into()));
-        match self.value.as_slice() {
-            [name, value] if self.kind == "cookie" => {
-                put(&mut body, "name", Some(name.clone().into()));
-                put(&mut body, "value", Some(value.clone().into()));
-            }
-            [value] => put(&mut body, "value", Some(value.clone().into())),
-            _ => return Err(Failure::Usage(format!("{} takes one value", self.kind))),
-        }
-        Ok(body)
-    }
 }
 
 pub(super) fn put(body: &mut Map<String, Value>, key: &str, value: Option<Value>) {
@@ -504,21 +311,4 @@ fn secret(given: Option<&str>, folder: &Path) -> Result<String, Failure> {
             path.display()
         ))),
     }
-}
-
-fn seconds(text: &str) -> Result<u64, String> {
-    let wrong = || format!("{text:?} is not a time: write a number and s, m, h or d");
-    let unit = text.chars().next_back().ok_or_else(wrong)?;
-    let factor = match unit {
-        's' => 1,
-        'm' => 60,
-        'h' => 3600,
-        'd' => 86_400,
-        _ => return Err(wrong()),
-    };
-    let number: u64 = text.trim_end_matches(unit).parse().map_err(|_| wrong())?;
-    number
-        .checked_mul(factor)
-        .filter(|seconds| *seconds > 0)
-        .ok_or_else(wrong)
 }
