@@ -3,6 +3,7 @@
 //! The registry and the lists are read from one snapshot per question, without a lock. Nothing here waits: what must be written
 //! goes to the access log's queue.
 
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -14,7 +15,7 @@ use ase_core::time::UnixMillis;
 use ase_core::transaction::{End, GatewayDecision, VerdictLabel};
 use ase_core::wire;
 
-use crate::access_log::AccessLog;
+use crate::access_log::{AccessLog, recall};
 use crate::config::Limits;
 use crate::correlation::{AbortCause, Aborted, Correlation, Finished, Opened};
 use crate::counters::{Counter, Counters};
@@ -50,7 +51,8 @@ pub struct Ase {
     real_time: RealTime,
     fingerprinter: Fingerprinter,
     correlation: Mutex<Correlation>,
-    seen: Mutex<Seen>,
+    /// Shared with what waits for the access log.
+    seen: Arc<Mutex<Seen>>,
 }
 
 /// What came with a call beside its body.
@@ -102,7 +104,7 @@ impl Ase {
                 limits.correlation_bytes,
                 limits.correlation_ttl,
             )),
-            seen: Mutex::new(Seen::new(limits.record_ids)),
+            seen: Arc::new(Mutex::new(Seen::new(limits.record_ids))),
             limits,
         }
     }
@@ -117,6 +119,17 @@ impl Ase {
     #[must_use]
     pub fn measured(self, telemetry: Arc<Telemetry>) -> Self {
         Self { telemetry, ..self }
+    }
+
+    /// The same, knowing the records at the end of this access log: a batch whose answer a crash has lost comes again. Blocks on the disk.
+    #[must_use]
+    pub fn recalling(self, access_log: &Path) -> Self {
+        let mut seen = lock(&self.seen);
+        recall::records(access_log, |gateway, id| {
+            seen.logged(self.fingerprinter.of_named(gateway, id.as_bytes()));
+        });
+        drop(seen);
+        self
     }
 
     /// Answers `POST /ase/request`. Only the answer to a client that is being listed waits, and not for long.

@@ -107,6 +107,8 @@ pub struct Limits {
     pub correlation_ttl: Duration,
     /// Most lines that wait for the access log's writer.
     pub access_log_queue: usize,
+    /// Most bytes that they have together.
+    pub access_log_queue_bytes: usize,
     /// Most record ids that are remembered to recognise a retry.
     pub record_ids: usize,
     /// How long a stop may take.
@@ -124,6 +126,7 @@ impl Default for Limits {
             correlation_bytes: 256 * MIB,
             correlation_ttl: Duration::from_secs(180),
             access_log_queue: 65_536,
+            access_log_queue_bytes: 128 * MIB,
             record_ids: 1_000_000,
             drain: Duration::from_secs(10),
             transport: TransportLimits::default(),
@@ -450,6 +453,12 @@ fn read_limits(fields: &mut Fields<'_, '_>) -> Limits {
         default.correlation_bytes,
     );
     let access_log_queue = count("access_log_queue", 1, 10_000_000, default.access_log_queue);
+    let access_log_queue_bytes = count(
+        "access_log_queue_bytes",
+        65_536,
+        64 * 1024 * MIB,
+        default.access_log_queue_bytes,
+    );
     let record_ids = count("record_ids", 2, 100_000_000, default.record_ids);
     let ttl = limits.integer(
         "correlation_ttl_s",
@@ -466,6 +475,7 @@ fn read_limits(fields: &mut Fields<'_, '_>) -> Limits {
         correlation_bytes,
         correlation_ttl: Duration::from_secs(ttl),
         access_log_queue,
+        access_log_queue_bytes,
         record_ids,
         drain: Duration::from_secs(drain),
         transport,

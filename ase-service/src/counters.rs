@@ -60,6 +60,8 @@ pub enum Counter {
     LogLinesWritten,
     /// An old-style exchange that was not logged because the queue was full.
     LogLinesDropped,
+    /// Of these, one for which there was no room in bytes.
+    LogLinesDroppedForBytes,
     /// A line that could not be written.
     LogLinesFailed,
     /// A file of the access log that made room for a new one.
@@ -183,6 +185,7 @@ const GROUPS: [(&str, &[Counter]); 8] = [
         &[
             Counter::LogLinesWritten,
             Counter::LogLinesDropped,
+            Counter::LogLinesDroppedForBytes,
             Counter::LogLinesFailed,
             Counter::LogFilesRotated,
             Counter::LogRotationsFailed,
@@ -327,6 +330,7 @@ impl Counter {
             Self::RecordsClamped => "records clamped".to_owned(),
             Self::LogLinesWritten => "lines written".to_owned(),
             Self::LogLinesDropped => "lines dropped".to_owned(),
+            Self::LogLinesDroppedForBytes => "lines dropped for bytes".to_owned(),
             Self::LogLinesFailed => "lines failed".to_owned(),
             Self::LogFilesRotated => "files rotated".to_owned(),
             Self::LogRotationsFailed => "rotations failed".to_owned(),
@@ -396,6 +400,7 @@ impl Counter {
             Self::LogArchiveFailures => 44,
             Self::StdoutLinesDropped => 45,
             Self::SyslogLinesDropped => 46,
+            Self::LogLinesDroppedForBytes => 47,
             Self::Detected(Detection::Decoy(Lure::InContext)) => 48,
             Self::Detected(Detection::Decoy(Lure::OutOfContext)) => 49,
             Self::Detected(Detection::Pattern(Pattern::Protocol)) => 50,

@@ -164,6 +164,7 @@ impl Daemon {
         let recording = (counters, log);
         let ase = Ase::new(shared, published, Arc::clone(&keys), recording, real_time);
         let ase = ase.lenient(settings.leniency).measured(telemetry);
+        let ase = ase.recalling(&settings.access_log);
         let ase = Arc::new(ase);
         let (stop, stopped) = watch::channel(false);
         let (stop_admin, admin_stopped) = watch::channel(false);
@@ -223,7 +224,7 @@ impl Daemon {
 
     /// Opens the access log again under its name.
     pub async fn reopen_log(&self) {
-        self.ase.log.reopen().await;
+        self.ase.log.reopen();
     }
 
     /// Reads certificate and key again; faulty ones are logged and change nothing.
@@ -358,6 +359,7 @@ fn open_log(settings: &Settings, counters: &Arc<Counters>) -> Result<AccessLog, 
     let destination = Destination {
         path: path.clone(),
         queue: settings.limits.access_log_queue,
+        queue_bytes: settings.limits.access_log_queue_bytes,
         rotation: settings.access_log_rotation.clone(),
         outputs: settings.access_log_outputs.clone(),
     };

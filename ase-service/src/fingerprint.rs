@@ -15,9 +15,28 @@ pub struct Fingerprint(u64, u64);
 #[derive(Debug, Default)]
 pub struct Fingerprinter(RandomState, RandomState);
 
-/// The fingerprints seen lately: at least the last `bound / 2`, at most `bound`.
+/// The records of lately: those that were logged, and those that the disk refused. Of each kind at least the last `bound / 2` are
+/// known, at most `bound`.
 #[derive(Debug)]
 pub struct Seen {
+    logged: Recent,
+    refused: Recent,
+}
+
+/// What is known of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Nothing.
+    New,
+    /// It was taken, and its line is in the log or on its way there.
+    Logged,
+    /// It was taken and carried out; the disk has refused its line.
+    Refused,
+}
+
+/// The fingerprints of lately.
+#[derive(Debug)]
+struct Recent {
     recent: HashSet<Fingerprint>,
     older: HashSet<Fingerprint>,
     half: usize,
@@ -27,15 +46,54 @@ impl Fingerprinter {
     /// The fingerprint of what `gateway` calls `name`.
     #[must_use]
     pub fn of(&self, gateway: &Gateway, name: &[u8]) -> Fingerprint {
-        let named = (gateway.as_str(), name);
+        self.of_named(gateway.as_str(), name)
+    }
+
+    /// The same for a gateway of which only the name is known.
+    #[must_use]
+    pub fn of_named(&self, gateway: &str, name: &[u8]) -> Fingerprint {
+        let named = (gateway, name);
         Fingerprint(self.0.hash_one(named), self.1.hash_one(named))
     }
 }
 
 impl Seen {
-    /// Remembers at most `bound` fingerprints.
+    /// Remembers at most `bound` fingerprints of each kind.
     #[must_use]
     pub fn new(bound: usize) -> Self {
+        Self {
+            logged: Recent::new(bound),
+            refused: Recent::new(bound),
+        }
+    }
+
+    /// What is known of it.
+    #[must_use]
+    pub fn standing(&self, fingerprint: &Fingerprint) -> Standing {
+        if self.logged.contains(fingerprint) {
+            Standing::Logged
+        } else if self.refused.contains(fingerprint) {
+            Standing::Refused
+        } else {
+            Standing::New
+        }
+    }
+
+    /// It is on its way into the log.
+    pub fn logged(&mut self, fingerprint: Fingerprint) {
+        self.refused.remove(&fingerprint);
+        self.logged.insert(fingerprint);
+    }
+
+    /// The disk has refused it.
+    pub fn refused(&mut self, fingerprint: Fingerprint) {
+        self.logged.remove(&fingerprint);
+        self.refused.insert(fingerprint);
+    }
+}
+
+impl Recent {
+    fn new(bound: usize) -> Self {
         Self {
             recent: HashSet::new(),
             older: HashSet::new(),
@@ -43,18 +101,21 @@ impl Seen {
         }
     }
 
-    /// Whether it has been seen lately.
-    #[must_use]
-    pub fn contains(&self, fingerprint: &Fingerprint) -> bool {
+    fn contains(&self, fingerprint: &Fingerprint) -> bool {
         self.recent.contains(fingerprint) || self.older.contains(fingerprint)
     }
 
-    /// Remembers it; the oldest half is forgotten when there are too many.
-    pub fn insert(&mut self, fingerprint: Fingerprint) {
+    /// The oldest half is forgotten when there are too many.
+    fn insert(&mut self, fingerprint: Fingerprint) {
         if self.recent.len() >= self.half {
             self.older = std::mem::take(&mut self.recent);
         }
         self.recent.insert(fingerprint);
+    }
+
+    fn remove(&mut self, fingerprint: &Fingerprint) {
+        self.recent.remove(fingerprint);
+        self.older.remove(fingerprint);
     }
 }
 
@@ -68,13 +129,25 @@ mod tests {
         let of = |number: u32| fingerprinter.of(&Gateway::Unchecked, &number.to_be_bytes());
         let mut seen = Seen::new(10);
         for number in 0..100 {
-            seen.insert(of(number));
-            assert!(seen.recent.len() + seen.older.len() <= 10);
+            seen.logged(of(number));
+            assert!(seen.logged.recent.len() + seen.logged.older.len() <= 10);
             for late in number.saturating_sub(4)..=number {
-                assert!(seen.contains(&of(late)));
+                assert_eq!(seen.standing(&of(late)), Standing::Logged);
             }
         }
-        assert!(!seen.contains(&of(0)));
+        assert_eq!(seen.standing(&of(0)), Standing::New);
+    }
+
+    #[test]
+    fn what_the_disk_refused_stands_apart_until_it_is_logged() {
+        let fingerprinter = Fingerprinter::default();
+        let mut seen = Seen::new(10);
+        let record = fingerprinter.of(&Gateway::Unchecked, b"1");
+        seen.logged(record);
+        seen.refused(record);
+        assert_eq!(seen.standing(&record), Standing::Refused);
+        seen.logged(record);
+        assert_eq!(seen.standing(&record), Standing::Logged);
     }
 
     #[test]
@@ -83,5 +156,6 @@ mod tests {
         let named = |name: &str| fingerprinter.of(&Gateway::Named(name.into()), b"1");
         assert_ne!(named("kong"), named("envoy"));
         assert_eq!(named("kong"), named("kong"));
+        assert_eq!(named("kong"), fingerprinter.of_named("kong", b"1"));
     }
 }

@@ -152,11 +152,13 @@ enum Done {
     Stopped,
 }
 
-/// Puts a compressed copy in place of a file; it keeps the time of the last line.
+/// Puts a compressed copy in place of a file; it keeps its permissions and the time of the last line.
 fn compress(path: &Path, stop: &AtomicBool) -> io::Result<Done> {
     let part = with_end(path, PART);
     let mut from = File::open(path)?;
-    let mut to = GzEncoder::new(File::create(&part)?, flate2::Compression::default());
+    let copy = File::create(&part)?;
+    copy.set_permissions(from.metadata()?.permissions())?;
+    let mut to = GzEncoder::new(copy, flate2::Compression::default());
     let mut chunk = vec![0; CHUNK];
     loop {
         if stop.load(Ordering::Relaxed) {

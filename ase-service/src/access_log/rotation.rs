@@ -3,8 +3,9 @@
 //! A rotated file is `<name>.2026-11-22T01-02-03.004Z`, with `.gz` behind it once it is compressed, in the folder of the log: names
 //! sort by time. Nothing else in that folder is ever touched.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -16,6 +17,9 @@ use crate::clock;
 pub(super) const COMPRESSED: &str = ".gz";
 /// The end of the name of a file that is being compressed.
 pub(super) const PART: &str = ".gz.part";
+
+/// Who may read a log that ASE has made: its owner and its group.
+const MODE: u32 = 0o640;
 
 /// When files are rotated and how long they are kept; `None` means no such bound.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,13 +71,28 @@ impl Rotation {
     }
 }
 
-/// Opens the log for appending. What a crash of the machine may have left of a line ends there.
+/// Opens the log for appending; one that is not there yet is made for its owner and its group, whatever the umask. What a crash of the machine may have left of a line ends there.
 pub(super) fn append_to(path: &Path) -> io::Result<File> {
-    let mut file = OpenOptions::new().create(true).append(true).open(path)?;
+    let mut file = match OpenOptions::new().append(true).open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => make(path, MODE)?,
+        opened => opened?,
+    };
     let data = file.metadata()?;
     if data.is_file() && data.len() > 0 && last_byte(path)? != b'\n' {
         file.write_all(b"\n")?;
     }
+    Ok(file)
+}
+
+/// Makes a file with these permissions, or opens the one of that name.
+fn make(path: &Path, mode: u32) -> io::Result<File> {
+    let file = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .mode(mode)
+        .open(path)?;
+    // The umask took some away.
+    file.set_permissions(Permissions::from_mode(mode))?;
     Ok(file)
 }
 
@@ -85,13 +104,11 @@ fn last_byte(path: &Path) -> io::Result<u8> {
     Ok(u8::from_be_bytes(byte))
 }
 
-/// Gives the file its rotated name and returns the new one under the old name. After an error everything is as it was.
+/// Gives the file its rotated name and returns the new one, with the same permissions, under the old name. After an error everything is as it was.
 pub(super) fn rotate(path: &Path, now: UnixMillis) -> io::Result<File> {
     let fresh_path = with_end(path, ".new");
-    let fresh = OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(&fresh_path)?;
+    let mode = std::fs::metadata(path).map_or(MODE, |data| data.permissions().mode());
+    let fresh = make(&fresh_path, mode & 0o777)?;
     let moved = free_name(path, now);
     if let Err(error) = std::fs::rename(path, &moved)
         // Somebody else has moved the file away: the name is free already.

@@ -1,4 +1,5 @@
-//! The thread that writes: as many lines as wait go to the disk in one write, which a rotation never splits.
+//! The thread that writes: as many lines as wait go to the disk in one write, which a rotation never splits. Of a write that the
+//! disk cuts off, whole pieces stay: a single line, or a batch.
 //!
 //! While the disk refuses lines they are counted and thrown away, and the file is opened again from time to time: space that
 //! returns, or a file system that is mounted anew, is used without a restart.
@@ -13,19 +14,24 @@ use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 use ase_core::time::UnixMillis;
+use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TryRecvError;
-use tokio::sync::{mpsc, oneshot};
 
 use super::archive::Archive;
+use super::backlog::Backlog;
 use super::complaint::Complaint;
 use super::outputs::Feeds;
 use super::rotation::{Rotation, append_to, rotate};
-use super::{Destination, Message};
+use super::{Coming, Destination, Entry, Kept, Message, Settle};
 use crate::clock;
 use crate::counters::{Counter, Counters};
 
-/// Most lines that go to the disk in one write.
-const LINES_PER_WRITE: usize = 1024;
+/// Most messages that go to the disk in one write.
+const MESSAGES_PER_WRITE: usize = 1024;
+/// A write is no longer than this and one message.
+const BYTES_PER_WRITE: usize = 1024 * 1024;
+/// A buffer that one long batch made larger than this is not kept.
+const KEPT_BUFFER_BYTES: usize = 4 * BYTES_PER_WRITE;
 /// Between two looks at the clock while no lines come, and between two attempts at what the disk refused.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
@@ -39,12 +45,21 @@ pub(super) struct Writer {
     archive: Option<Archive>,
     feeds: Feeds,
     counters: Arc<Counters>,
+    backlog: Arc<Backlog>,
     buffer: Vec<u8>,
-    lines: u64,
-    waiting: Vec<oneshot::Sender<()>>,
+    /// What the buffer consists of, in its order.
+    pieces: Vec<Piece>,
     trouble: Trouble,
     rotation_refused: Option<Instant>,
     complaint: Complaint,
+}
+
+/// What is written whole or not at all.
+struct Piece {
+    /// Where it ends in the buffer.
+    end: usize,
+    lines: u64,
+    settle: Option<Settle>,
 }
 
 /// Whether the disk takes lines.
@@ -61,10 +76,14 @@ enum Next {
 }
 
 impl Writer {
-    pub(super) fn open(destination: Destination, counters: &Arc<Counters>) -> io::Result<Self> {
+    pub(super) fn open(
+        destination: Destination,
+        (counters, backlog): (&Arc<Counters>, Arc<Backlog>),
+    ) -> io::Result<Self> {
         let Destination {
             path,
             queue: _,
+            queue_bytes: _,
             rotation,
             outputs,
         } = destination;
@@ -77,9 +96,9 @@ impl Writer {
             archive: None,
             feeds: Feeds::start(&outputs, counters)?,
             counters: Arc::clone(counters),
+            backlog,
             buffer: Vec::new(),
-            lines: 0,
-            waiting: Vec::new(),
+            pieces: Vec::new(),
             trouble: Trouble::None,
             rotation_refused: None,
             complaint: Complaint::default(),
@@ -88,7 +107,7 @@ impl Writer {
         Ok(writer)
     }
 
-    pub(super) fn run(mut self, mut queue: mpsc::Receiver<Message>) {
+    pub(super) fn run(mut self, mut queue: mpsc::UnboundedReceiver<Message>) {
         loop {
             match next(&mut queue) {
                 Next::Message(message) => self.take_waiting(message, &mut queue),
@@ -107,9 +126,12 @@ impl Writer {
         self.feeds.finish();
     }
 
-    fn take_waiting(&mut self, first: Message, queue: &mut mpsc::Receiver<Message>) {
+    fn take_waiting(&mut self, first: Message, queue: &mut mpsc::UnboundedReceiver<Message>) {
         self.take(first, queue);
-        for _ in 1..LINES_PER_WRITE {
+        for _ in 1..MESSAGES_PER_WRITE {
+            if self.buffer.len() >= BYTES_PER_WRITE {
+                break;
+            }
             match queue.try_recv() {
                 Ok(message) => self.take(message, queue),
                 Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
@@ -117,14 +139,13 @@ impl Writer {
         }
     }
 
-    fn take(&mut self, message: Message, queue: &mut mpsc::Receiver<Message>) {
+    fn take(&mut self, message: Message, queue: &mut mpsc::UnboundedReceiver<Message>) {
         match message {
             Message::Line(line) => {
-                self.buffer.extend_from_slice(line.as_bytes());
-                self.lines = self.lines.saturating_add(1);
-                self.feeds.offer(&line);
+                let coming = Coming::First;
+                self.piece(std::iter::once(Entry { line, coming }), None);
             }
-            Message::Written(waiting) => self.waiting.push(waiting),
+            Message::Batch(batch, settle) => self.piece(batch.into_iter(), Some(settle)),
             Message::Reopen => {
                 self.write();
                 self.reopen();
@@ -133,44 +154,61 @@ impl Writer {
         }
     }
 
+    fn piece(&mut self, entries: impl Iterator<Item = Entry>, settle: Option<Settle>) {
+        let start = self.buffer.len();
+        let mut lines = 0_usize;
+        for Entry { line, coming } in entries {
+            self.buffer.extend_from_slice(line.as_bytes());
+            lines = lines.saturating_add(1);
+            match coming {
+                Coming::First => self.feeds.offer(&line),
+                Coming::Again => {}
+            }
+        }
+        let end = self.buffer.len();
+        self.backlog.leave(lines, end.saturating_sub(start));
+        self.pieces.push(Piece {
+            end,
+            lines: u64::try_from(lines).unwrap_or(u64::MAX),
+            settle,
+        });
+    }
+
     fn write(&mut self) {
         self.rotate_when_due();
-        if !self.buffer.is_empty() {
+        let mut kept = self.buffer.len();
+        if kept > 0 {
             let before = self.file.metadata().map_or(0, |data| data.len());
             if before == 0 {
                 self.begun = clock::now();
             }
             match self.file.write_all(&self.buffer) {
-                Ok(()) => {
-                    self.counters.add(Counter::LogLinesWritten, self.lines);
-                    self.trouble = Trouble::None;
-                }
-                Err(error) => self.refused(before, &error),
+                Ok(()) => self.trouble = Trouble::None,
+                Err(error) => kept = self.refused(before, &error),
             }
-            self.buffer.clear();
-            self.lines = 0;
         }
-        for waiting in self.waiting.drain(..) {
-            // Whoever waited may have left.
-            let _left = waiting.send(());
+        self.buffer.clear();
+        self.buffer.shrink_to(KEPT_BUFFER_BYTES);
+        for Piece { end, lines, settle } in self.pieces.drain(..) {
+            let (counter, kept) = if end <= kept {
+                (Counter::LogLinesWritten, Kept::Whole)
+            } else {
+                (Counter::LogLinesFailed, Kept::Nothing)
+            };
+            self.counters.add(counter, lines);
+            if let Some(settle) = settle {
+                settle(kept);
+            }
         }
     }
 
-    /// Whole lines that the disk took stay; a part of one goes.
-    fn refused(&mut self, before: u64, error: &io::Error) {
+    /// Whole pieces that the disk took stay, the others go. Returns how much of the buffer stays.
+    fn refused(&mut self, before: u64, error: &io::Error) -> usize {
         let taken = self.file.metadata().map_or(0, |data| data.len());
         let taken = usize::try_from(taken.saturating_sub(before)).unwrap_or(0);
-        let taken = self.buffer.get(..taken).unwrap_or_default();
-        let whole = taken.iter().rposition(|byte| *byte == b'\n');
-        let whole = taken
-            .get(..whole.map_or(0, |at| at + 1))
-            .unwrap_or_default();
-        let lines = whole.iter().filter(|byte| **byte == b'\n').count();
-        let lines = u64::try_from(lines).unwrap_or(u64::MAX).min(self.lines);
-        let length = before.saturating_add(u64::try_from(whole.len()).unwrap_or(0));
-        self.counters.add(Counter::LogLinesWritten, lines);
-        let failed = self.lines.saturating_sub(lines);
-        self.counters.add(Counter::LogLinesFailed, failed);
+        let ends = self.pieces.iter().map(|piece| piece.end);
+        let kept = ends.take_while(|end| *end <= taken).last().unwrap_or(0);
+        let length = before.saturating_add(u64::try_from(kept).unwrap_or(0));
         self.trouble = match self.trouble {
             Trouble::None => Trouble::Since(Instant::now()),
             Trouble::Since(opened) => Trouble::Since(opened),
@@ -181,6 +219,7 @@ impl Writer {
         {
             self.report(&error);
         }
+        kept
     }
 
     /// Opens the file again when the disk has refused lines a while ago.
@@ -247,13 +286,13 @@ impl Writer {
     }
 
     fn report(&mut self, error: &io::Error) {
-        let what = "the access log cannot be written: lines are lost, verdicts go on";
+        let what = "the access log cannot be written: single lines are lost, batches are sent away, verdicts go on";
         self.complaint.about(&self.path, what, error);
     }
 }
 
 /// The next message, or nothing for a while. The channel itself can only wait without end from a thread.
-fn next(queue: &mut mpsc::Receiver<Message>) -> Next {
+fn next(queue: &mut mpsc::UnboundedReceiver<Message>) -> Next {
     let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
     let mut context = Context::from_waker(&waker);
     let deadline = Instant::now() + LOOK_EVERY;

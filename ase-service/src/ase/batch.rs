@@ -1,10 +1,12 @@
 //! A batch of finished transactions: every line is dealt with, or none is taken.
 //!
 //! Room in the access log's queue is reserved for all new records before one is taken, and a record is remembered in the same
-//! step, so a gateway may send a batch again as often as it likes. The effects of a decision come from the record only where no
-//! question asked for it before.
+//! step, so a gateway may send a batch again as often as it likes. What is acknowledged is in the access log; a batch that the disk
+//! refuses comes again, and then only its lines count. The effects of a decision come from the record only where no question asked
+//! for it before.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ase_core::json;
@@ -13,13 +15,15 @@ use ase_core::time::UnixMillis;
 use ase_core::transaction::wire::read_record;
 use ase_core::transaction::{FailureClass, GatewayDecision, Mode, Transaction, VerdictLabel};
 use ase_core::wire;
+use bytes::Bytes;
+use tokio::sync::oneshot;
 
 use super::answer::Answer;
 use super::{Ase, Call, lock};
-use crate::access_log::NoRoom;
+use crate::access_log::{Coming, Entry, Kept, NoRoom};
 use crate::counters::Counter;
 use crate::exchange::{Ending, Line, ReportMode, RequestFacts, RequestHalf, Started};
-use crate::fingerprint::Fingerprint;
+use crate::fingerprint::{Fingerprint, Standing};
 use crate::real_time::Deed;
 
 /// A gateway's time further back than this is not believed: longer than a gateway retries a batch.
@@ -32,6 +36,8 @@ const MAX_NAMED_LINES: usize = 100;
 const MAX_FAULT_BYTES: usize = 200;
 /// Most lines of one batch that are looked at; a gateway closes a batch long before.
 const MAX_LINES: usize = 200_000;
+/// Longest wait of a batch for the disk; a gateway waits 5 s for the answer by default.
+const DISK_PATIENCE: Duration = Duration::from_secs(2);
 
 /// The lines of one batch, read.
 #[derive(Default)]
@@ -52,45 +58,89 @@ struct Record {
     deed: Option<Deed>,
 }
 
+/// What has become of a batch so far.
+enum Taken {
+    /// An answer that waits for nothing.
+    Answered(Answer),
+    /// The report for the gateway, if the disk takes the lines.
+    Waiting(Vec<u8>, Outstanding),
+}
+
+/// What the disk has not taken yet.
+struct Outstanding {
+    /// Told of the lines of this batch, after those of all batches before it.
+    kept: oneshot::Receiver<Kept>,
+    /// Records of batches before this one.
+    duplicates: Vec<Fingerprint>,
+}
+
 impl Ase {
-    /// Answers `POST /ase/batch`.
-    pub fn batch(&self, call: &Call, body: &[u8]) -> Answer {
+    /// Answers `POST /ase/batch`. A large one keeps a core busy for a while, so it is read where no question waits behind it. What is
+    /// acknowledged survives the end of this process; a gateway that is told to come again sends the same ids, so nothing is doubled.
+    pub async fn batch(self: &Arc<Self>, call: &Call, body: Bytes) -> Answer {
+        let (ase, call) = (Arc::clone(self), call.clone());
+        let taken = tokio::task::spawn_blocking(move || ase.take_batch(&call, &body)).await;
+        let (report, outstanding) = match taken {
+            Ok(Taken::Answered(answer)) => return answer,
+            Ok(Taken::Waiting(report, outstanding)) => (report, outstanding),
+            Err(error) => {
+                tracing::error!(%error, "a batch could not be read to its end");
+                return self.overloaded();
+            }
+        };
+        match tokio::time::timeout(DISK_PATIENCE, outstanding.kept).await {
+            Ok(Ok(Kept::Whole)) if self.are_logged(&outstanding.duplicates) => {
+                Answer::Batch(report)
+            }
+            Ok(Ok(Kept::Whole | Kept::Nothing) | Err(_)) | Err(_) => self.overloaded(),
+        }
+    }
+
+    fn take_batch(&self, call: &Call, body: &[u8]) -> Taken {
         if self.log.free() == 0 {
-            return self.overloaded();
+            return Taken::Answered(self.overloaded());
         }
         if body.trim_ascii().is_empty() {
             self.counters.count(Counter::BatchesRefused);
-            return Answer::malformed(&[RequestFault::BodyAbsent]);
+            return Taken::Answered(Answer::malformed(&[RequestFault::BodyAbsent]));
         }
         if body.split(|&byte| byte == b'\n').nth(MAX_LINES).is_some() {
             self.counters.count(Counter::BatchesRefused);
-            return Answer::TooLarge;
+            return Taken::Answered(Answer::TooLarge);
         }
-        let batch = self.read(call, body);
-        let (accepted, duplicates) = match self.take(batch.records, call.now) {
-            Ok(taken) => taken,
-            Err(NoRoom::Full) => return self.overloaded(),
+        let Batch {
+            records,
+            rejected,
+            named,
+            incomplete,
+            clamped,
+        } = self.read(call, body);
+        let total = records.len();
+        let outstanding = match self.take(records, call.now) {
+            Ok(outstanding) => outstanding,
+            Err(NoRoom::Full(_)) => return Taken::Answered(self.overloaded()),
             Err(NoRoom::Never) => {
                 self.counters.count(Counter::BatchesRefused);
-                return Answer::TooLarge;
+                return Taken::Answered(Answer::TooLarge);
             }
         };
         let wide = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
+        let duplicates = outstanding.duplicates.len();
+        let accepted = total.saturating_sub(duplicates);
         self.counters.count(Counter::BatchesAccepted);
         self.counters.add(Counter::RecordsAccepted, wide(accepted));
         self.counters
             .add(Counter::RecordsDuplicate, wide(duplicates));
-        self.counters.add(Counter::RecordsRejected, batch.rejected);
-        self.counters
-            .add(Counter::RecordsIncomplete, batch.incomplete);
-        self.counters.add(Counter::RecordsClamped, batch.clamped);
+        self.counters.add(Counter::RecordsRejected, rejected);
+        self.counters.add(Counter::RecordsIncomplete, incomplete);
+        self.counters.add(Counter::RecordsClamped, clamped);
         let mut report = Vec::new();
         json::object(&mut report, |o| {
             o.number("accepted", wide(accepted));
             o.number("duplicates", wide(duplicates));
-            o.number("rejected_count", batch.rejected);
+            o.number("rejected_count", rejected);
             o.array("rejected", |a| {
-                for (line, fault) in &batch.named {
+                for (line, fault) in &named {
                     a.object(|r| {
                         r.number("line", wide(*line));
                         r.text("fault", fault.as_bytes());
@@ -98,7 +148,15 @@ impl Ase {
                 }
             });
         });
-        Answer::Batch(report)
+        Taken::Waiting(report, outstanding)
+    }
+
+    /// Whether the lines of these records, which came with other batches, are on the disk as far as it was asked.
+    fn are_logged(&self, records: &[Fingerprint]) -> bool {
+        let seen = lock(&self.seen);
+        records
+            .iter()
+            .all(|id| seen.standing(id) != Standing::Refused)
     }
 
     fn overloaded(&self) -> Answer {
@@ -183,27 +241,59 @@ impl Ase {
         (line, deed)
     }
 
-    /// Queues every record that is new, carries out its effects, and says how many were new and how many were not.
-    fn take(&self, records: Vec<Record>, now: UnixMillis) -> Result<(usize, usize), NoRoom> {
-        let total = records.len();
+    /// Queues every record that the log does not have, carries out the effects of those that are new, and says which are neither.
+    fn take(&self, records: Vec<Record>, now: UnixMillis) -> Result<Outstanding, NoRoom> {
         let mut seen = lock(&self.seen);
-        let mut of_batch = HashSet::with_capacity(total);
-        let new: Vec<_> = records
-            .into_iter()
-            .filter(|Record { id, .. }| !seen.contains(id) && of_batch.insert(*id))
-            .collect();
-        let accepted = new.len();
-        let mut room = self.log.reserve(accepted)?;
-        let snapshot = self.snapshot.load();
-        for Record { id, line, deed } in new {
-            seen.insert(id);
-            room.log(line);
-            if let Some(deed) = deed {
-                // Nobody waits: the request was answered long ago.
-                drop(self.real_time.carry_out(&deed, &snapshot, now));
+        let mut of_batch = HashSet::with_capacity(records.len());
+        let (mut ids, mut entries, mut deeds) = (Vec::new(), Vec::new(), Vec::new());
+        let mut duplicates = Vec::new();
+        let mut bytes = 0_usize;
+        for Record { id, line, deed } in records {
+            let coming = match seen.standing(&id) {
+                _ if !of_batch.insert(id) => None,
+                Standing::New => Some(Coming::First),
+                Standing::Refused => Some(Coming::Again),
+                Standing::Logged => None,
+            };
+            let Some(coming) = coming else {
+                duplicates.push(id);
+                continue;
+            };
+            bytes = bytes.saturating_add(line.as_bytes().len());
+            match coming {
+                Coming::First => deeds.extend(deed),
+                Coming::Again => {}
             }
+            ids.push(id);
+            entries.push(Entry { line, coming });
         }
-        Ok((accepted, total.saturating_sub(accepted)))
+        let room = self.log.reserve(entries.len(), bytes)?;
+        for id in &ids {
+            seen.logged(*id);
+        }
+        let (told, kept) = oneshot::channel();
+        let memory = Arc::clone(&self.seen);
+        // Under the lock, so that a batch with the same records is told after this one.
+        room.log(entries, move |kept| {
+            match kept {
+                Kept::Whole => {}
+                Kept::Nothing => {
+                    let mut seen = lock(&memory);
+                    for id in ids {
+                        seen.refused(id);
+                    }
+                }
+            }
+            // Whoever asked may have been answered before.
+            let _left = told.send(kept);
+        });
+        drop(seen);
+        let snapshot = self.snapshot.load();
+        for deed in deeds {
+            // Nobody waits: the request was answered long ago.
+            drop(self.real_time.carry_out(&deed, &snapshot, now));
+        }
+        Ok(Outstanding { kept, duplicates })
     }
 }
 

@@ -23,9 +23,6 @@ use crate::clock;
 use crate::counters::{Counter, PortEvent};
 use crate::telemetry::trace::{Ended, Operation, Parent};
 
-/// Longest wait of a batch for the disk; a gateway waits 5 s for the answer by default.
-const DISK_PATIENCE: Duration = Duration::from_secs(2);
-
 /// What a body may be used for.
 #[derive(Clone, Copy)]
 enum Target {
@@ -136,7 +133,7 @@ async fn take(caller: &Caller, request: Request<Incoming>, target: Target) -> An
             Answer::Malformed("\na batch does not come from a browser".to_owned())
         }
         Target::Batch => {
-            let answer = take_batch(ase, call.clone(), body).await;
+            let answer = ase.batch(&call, body).await;
             let took = began.elapsed();
             ase.telemetry.batch_time.record(took);
             trace(ase, parent, &call, Operation::Batch, took);
@@ -155,31 +152,6 @@ fn trace(ase: &Ase, parent: Option<Parent>, call: &Call, operation: Operation, t
             took,
         };
         tracer.ended(parent, &ended);
-    }
-}
-
-/// A large batch keeps a core busy for a while; questions must not wait behind it.
-async fn take_batch(ase: &Arc<Ase>, call: Call, body: Bytes) -> Answer {
-    let taker = Arc::clone(ase);
-    match tokio::task::spawn_blocking(move || taker.batch(&call, &body)).await {
-        Ok(Answer::Batch(report)) => acknowledged(ase, report).await,
-        Ok(refused) => refused,
-        Err(error) => {
-            tracing::error!(%error, "a batch could not be read to its end");
-            Answer::Overloaded
-        }
-    }
-}
-
-/// What is acknowledged survives the end of this process. A gateway that is told to come again sends the same ids, so
-/// nothing is doubled.
-async fn acknowledged(ase: &Ase, report: Vec<u8>) -> Answer {
-    match tokio::time::timeout(DISK_PATIENCE, ase.log.written()).await {
-        Ok(()) => Answer::Batch(report),
-        Err(_) => {
-            ase.counters.count(Counter::BatchesOverloaded);
-            Answer::Overloaded
-        }
     }
 }
 

@@ -197,11 +197,25 @@ fn sizes(page: &mut Page, ase: &Ase) {
 
 fn access_log_gauges(page: &mut Page, ase: &Ase, access_log: &Path) {
     let help = "Lines that wait for the access log's writer.";
-    let waiting = ase.log.waiting();
+    let (waiting, waiting_bytes) = ase.log.waiting();
     page.single("ase_access_log_queue_lines", Kind::Gauge, help, waiting);
     let help = "Most lines that may wait; one more is dropped, or its batch is answered 503.";
-    let capacity = ase.log.capacity();
+    let (capacity, capacity_bytes) = ase.log.capacity();
     page.single("ase_access_log_queue_capacity", Kind::Gauge, help, capacity);
+    let help = "Bytes of the lines that wait.";
+    page.single(
+        "ase_access_log_queue_bytes",
+        Kind::Gauge,
+        help,
+        waiting_bytes,
+    );
+    let help = "Most bytes that may wait.";
+    page.single(
+        "ase_access_log_queue_capacity_bytes",
+        Kind::Gauge,
+        help,
+        capacity_bytes,
+    );
     if let Some(free) = process::free_bytes(access_log) {
         let help = "Bytes that ASE may still write where the access log is.";
         page.single("ase_access_log_free_bytes", Kind::Gauge, help, free);

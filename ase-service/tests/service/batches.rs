@@ -140,6 +140,28 @@ fn an_empty_batch_and_one_over_the_limit_are_refused() {
 }
 
 #[test]
+fn a_batch_of_more_bytes_than_the_queue_holds_is_refused_for_good() {
+    let ase = Ase::with("[limits]\naccess_log_queue_bytes = 65536\n");
+    let batch: String = (0..300)
+        .map(|id| record(&format!("r-{id}"), "192.0.2.1", "/shop").to_string() + "\n")
+        .collect();
+    let reply = ase.post("/ase/batch", &[], &batch);
+    assert_eq!((reply.status, reply.verdict()), (413, "rejected"));
+    let first: String = batch
+        .lines()
+        .take(50)
+        .map(|l| l.to_owned() + "\n")
+        .collect();
+    assert_eq!(ase.post("/ase/batch", &[], first).status, 200);
+    let metrics = ase.look("/metrics").body;
+    assert!(
+        metrics.contains("\nase_access_log_queue_bytes 0\n"),
+        "{metrics}"
+    );
+    assert_eq!(ase.stop().len(), 50);
+}
+
+#[test]
 fn the_same_batch_sent_many_times_at_once_is_logged_once() {
     let ase = Ase::start();
     let batch: String = (0..200)

@@ -1,15 +1,20 @@
 //! The real binary: its start, its signals, its death.
 
+use std::collections::BTreeSet;
 use std::fs::OpenOptions;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::Path;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use crate::harness::{Connection, DEADLINE, lines, prepared, question, record, wait_for};
+use crate::rotation::{files, ids};
+
+pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_ase");
 
 /// What a pipe of Linux holds.
 const PIPE_BYTES: usize = 65_536;
@@ -28,12 +33,15 @@ impl Drop for Process {
 }
 
 pub(crate) fn serve(folder: &Path) -> Process {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_ase"));
-    command
+    served(&mut Command::new(BINARY), folder)
+}
+
+/// The same by a command that runs its arguments.
+pub(crate) fn served(command: &mut Command, folder: &Path) -> Process {
+    let mut child = command
         .arg("serve")
         .arg("--config")
-        .arg(folder.join("ase.toml"));
-    let mut child = command
+        .arg(folder.join("ase.toml"))
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
@@ -181,6 +189,87 @@ fn a_batch_that_was_acknowledged_is_in_the_log_after_kill_9() {
             200,
             "round {round}"
         );
+    }
+}
+
+/// The gateway cannot know whether its batch was taken: it sends it again.
+#[test]
+fn a_batch_whose_answer_a_kill_9_has_lost_is_logged_once() {
+    let rotation = "[access_log_rotation]\nmax_bytes = 65536\ncompression = \"none\"\n";
+    let folder = prepared(rotation);
+    for round in 0..10_u64 {
+        let mut process = serve(folder.path());
+        let batch: String = (0..200)
+            .map(|number| {
+                record(&format!("{round}-{number}"), "192.0.2.1", "/shop").to_string() + "\n"
+            })
+            .collect();
+        let head = format!(
+            "POST /ase/batch HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n",
+            batch.len()
+        );
+        let mut connection = Connection::to(process.data);
+        connection.send((head + &batch).as_bytes());
+        // While the batch is read or written, or when it is on the disk.
+        if round % 2 == 0 {
+            std::thread::sleep(Duration::from_millis(2 * round));
+        } else {
+            wait_for("the batch in the log", || {
+                let log = std::fs::read(folder.path().join("access.jsonl")).ok()?;
+                let first = format!("\"{round}-0\"");
+                log.windows(first.len())
+                    .any(|part| part == first.as_bytes())
+                    .then_some(())
+            });
+        }
+        signal(process.child.id(), "-KILL");
+        assert_eq!(ended(&mut process), None);
+        let process = serve(folder.path());
+        let reply = Connection::to(process.data).call("POST", "/ase/batch", &[], batch.as_bytes());
+        assert_eq!(reply.status, 200);
+        let ids = ids(folder.path());
+        let ids: Vec<_> = ids
+            .iter()
+            .filter(|id| id.starts_with(&format!("{round}-")))
+            .collect();
+        let distinct: BTreeSet<_> = ids.iter().collect();
+        assert_eq!((ids.len(), distinct.len()), (200, 200), "round {round}");
+    }
+}
+
+#[test]
+fn the_log_is_for_its_owner_and_group_whatever_the_umask() {
+    for mask in ["000", "077"] {
+        let folder = prepared("[access_log_rotation]\nmax_bytes = 4096\n");
+        let script = format!("umask {mask}; exec \"$0\" \"$@\"");
+        let process = served(
+            Command::new("sh").args(["-c", &script, BINARY]),
+            folder.path(),
+        );
+        for round in 0..3 {
+            let batch: String = (0..20)
+                .map(|number| {
+                    record(&format!("{round}-{number}"), "192.0.2.1", "/shop").to_string() + "\n"
+                })
+                .collect();
+            let sent =
+                Connection::to(process.data).call("POST", "/ase/batch", &[], batch.as_bytes());
+            assert_eq!(sent.status, 200);
+        }
+        let packed = |files: &[PathBuf]| {
+            files
+                .iter()
+                .filter(|file| file.extension().is_some_and(|end| end == "gz"))
+                .count()
+        };
+        wait_for("two compressed files", || {
+            let files = files(folder.path());
+            (packed(&files) == 2).then_some(())
+        });
+        for file in files(folder.path()) {
+            let mode = std::fs::metadata(&file).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o640, "{} with {mask}", file.display());
+        }
     }
 }
 

@@ -16,7 +16,7 @@ use crate::processes::{serve, signal};
 const STAMP: &str = "2026-01-02T03-04-05.006Z";
 
 /// Every file of the log, oldest first, the current one last.
-fn files(folder: &Path) -> Vec<PathBuf> {
+pub(crate) fn files(folder: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder).unwrap();
     let mut files: Vec<PathBuf> = entries
         .map(|entry| entry.unwrap().path())
@@ -43,7 +43,7 @@ fn text(path: &Path) -> String {
 }
 
 /// The ids of all whole lines of all files; panics on anything that is not a line.
-fn ids(folder: &Path) -> Vec<String> {
+pub(crate) fn ids(folder: &Path) -> Vec<String> {
     let mut ids = Vec::new();
     for file in files(folder) {
         let text = text(&file);
@@ -231,25 +231,39 @@ fn a_full_disk_costs_lines_and_no_verdicts_and_is_used_again_when_it_has_room() 
             .contains("\nase_access_log_lines_failed_total 3\n")
             .then_some(())
     });
+    // What is acknowledged is on the disk.
+    for _ in 0..2 {
+        let refused = ase.post("/ase/batch", &[], batch("again", 2));
+        assert_eq!((refused.status, refused.verdict()), (503, "overloaded"));
+        assert!(refused.header("retry-after").is_some());
+    }
     let folder = ase.folder.path();
     std::fs::remove_file(&log).unwrap();
     std::fs::write(&log, "").unwrap();
     // Nothing is told to the daemon.
-    wait_for("a line on the disk", || {
-        assert_eq!(ase.post("/ase/batch", &[], batch("again", 1)).status, 200);
-        ase.post(
-            "/ase/request",
-            &[],
-            question("192.0.2.1", "/shop").to_string(),
-        );
-        (!text(&folder.join("access.jsonl")).is_empty()).then_some(())
+    wait_for("the disk to be used again", || {
+        let reply = ase.post("/ase/batch", &[], batch("again", 2));
+        (reply.status == 200).then_some(())
     });
-    assert!(ase.stop().iter().all(|line| line["method"] == "GET"));
+    assert_eq!(ids(folder), ["again-0", "again-1"]);
+    let metrics = ase.look("/metrics").body;
+    // The three questions and both records, each once however often it came.
+    let counted: u64 = metrics
+        .lines()
+        .filter_map(|line| {
+            line.strip_prefix("ase_exchanges_total{")?
+                .rsplit(' ')
+                .next()
+        })
+        .map(|count| count.parse::<u64>().unwrap())
+        .sum();
+    assert_eq!(counted, 5, "{metrics}");
+    assert_eq!(ase.stop().len(), 2);
 }
 
 /// The file may not grow beyond 512 blocks: a write is cut in the middle of a line.
 #[test]
-fn a_disk_that_takes_half_a_write_keeps_whole_lines() {
+fn a_disk_that_takes_half_a_batch_keeps_none_of_it() {
     let folder = prepared("");
     let script = "trap '' XFSZ; ulimit -f 512; exec \"$0\" serve --config \"$1\"";
     let mut child = Command::new("sh")
@@ -264,13 +278,20 @@ fn a_disk_that_takes_half_a_write_keeps_whole_lines() {
     output.read_line(&mut line).unwrap();
     let ready: Value = serde_json::from_str(&line).unwrap();
     let data = ready["data"].as_str().unwrap().parse().unwrap();
-    let sent = batch("cut", 2000);
-    let reply = Connection::to(data).call("POST", "/ase/batch", &[], sent.as_bytes());
-    assert_eq!(reply.status, 200);
+    let send = |name: &str, records| {
+        let sent = batch(name, records);
+        Connection::to(data)
+            .call("POST", "/ase/batch", &[], sent.as_bytes())
+            .status
+    };
+    assert_eq!(send("before", 100), 200);
+    assert_eq!(send("cut", 2000), 503);
+    assert_eq!(send("after", 100), 200);
     signal(child.id(), "-TERM");
     child.wait().unwrap();
-    let kept = ids(folder.path()).len();
-    assert!((100..2000).contains(&kept), "{kept}");
+    let kept = ids(folder.path());
+    assert_eq!(kept.len(), 200);
+    assert!(!kept.iter().any(|id| id.starts_with("cut")), "{kept:?}");
 }
 
 #[test]
