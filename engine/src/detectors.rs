@@ -1,0 +1,147 @@
+//! Layer one: what one client does, judged by thresholds from the first second on.
+//!
+//! [`learn`] writes what a transaction shows into a client's record; [`judge`] asks every detector whether that is an attack.
+
+use crate::catalogue::{Attack, Variable};
+use crate::client::Client;
+use crate::detection::{Measured, Threshold};
+use crate::lessons::Thresholds;
+use crate::signs::Signs;
+
+pub(crate) mod activity;
+pub(crate) mod enumeration;
+pub(crate) mod login;
+pub(crate) mod probing;
+pub(crate) mod theft;
+pub(crate) mod volume;
+
+/// What is known besides the client's own record.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Context {
+    /// The route answers well to others.
+    pub(crate) known_route: bool,
+    /// The route answers well to several: it belongs to the API.
+    pub(crate) common_route: bool,
+    /// The record is that of a credential, and not of an address.
+    pub(crate) credential: bool,
+}
+
+/// An attack with what was measured.
+#[derive(Clone, Debug)]
+pub(crate) struct Suspicion {
+    pub(crate) attack: Attack,
+    pub(crate) values: Values,
+}
+
+/// The values of an attack's variables, A first.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Values([f32; 6]);
+
+/// Compares the values of one attack with its thresholds.
+#[derive(Debug)]
+pub(crate) struct Measure<'t> {
+    attack: Attack,
+    values: Values,
+    thresholds: &'t Thresholds<'t>,
+}
+
+/// Writes into a record what a transaction shows.
+pub(crate) fn learn(client: &mut Client, signs: &Signs, context: Context) {
+    probing::learn(client, signs, context);
+    login::learn(client, signs);
+    enumeration::learn(client, signs);
+    volume::learn(client, signs);
+    activity::learn(client, signs);
+}
+
+/// What attack the record shows, if any; the most telling one first.
+pub(crate) fn judge(
+    client: &Client,
+    signs: &Signs,
+    context: Context,
+    thresholds: &Thresholds<'_>,
+) -> Option<Suspicion> {
+    activity::broken_rules(client, thresholds)
+        .or_else(|| login::judge(client, signs, thresholds))
+        .or_else(|| probing::judge(client, thresholds))
+        .or_else(|| enumeration::judge(client, signs, thresholds))
+        .or_else(|| volume::judge(client, thresholds))
+        .or_else(|| activity::judge(client, thresholds))
+        .or_else(|| theft::judge(client, context, thresholds))
+}
+
+impl Values {
+    pub(crate) fn of(values: &[f32]) -> Self {
+        let mut all = [0.0; 6];
+        for (to, from) in all.iter_mut().zip(values) {
+            *to = *from;
+        }
+        Self(all)
+    }
+
+    pub(crate) fn get(&self, variable: Variable) -> f32 {
+        self.0.get(variable as usize).copied().unwrap_or(0.0)
+    }
+}
+
+impl<'t> Measure<'t> {
+    pub(crate) fn of(attack: Attack, values: &[f32], thresholds: &'t Thresholds<'t>) -> Self {
+        Self {
+            attack,
+            values: Values::of(values),
+            thresholds,
+        }
+    }
+
+    /// Whether a variable has reached its normal threshold.
+    pub(crate) fn normal(&self, variable: Variable) -> bool {
+        let limit = self.thresholds.limit(self.attack, variable);
+        limit.is_some_and(|limit| self.values.get(variable) >= limit.tn)
+    }
+
+    /// Whether a variable has reached its extreme threshold.
+    pub(crate) fn extreme(&self, variable: Variable) -> bool {
+        let limit = self.thresholds.limit(self.attack, variable);
+        limit
+            .and_then(|limit| limit.tx)
+            .is_some_and(|tx| self.values.get(variable) >= tx)
+    }
+
+    pub(crate) fn suspicion_if(self, is_attack: bool) -> Option<Suspicion> {
+        is_attack.then_some(Suspicion {
+            attack: self.attack,
+            values: self.values,
+        })
+    }
+}
+
+/// The variables of an attack for a report.
+pub(crate) fn measured(
+    attack: Attack,
+    values: &Values,
+    thresholds: &Thresholds<'_>,
+) -> Vec<Measured> {
+    let specs = attack.variables().iter().zip(Variable::ALL);
+    specs
+        .filter_map(|(spec, variable)| {
+            let limit = thresholds.limit(attack, variable)?;
+            let value = values.get(variable);
+            let above = |threshold: f32| value >= threshold;
+            // Where the extreme threshold is the lower one, it counts beside another variable's extreme.
+            let extreme = limit.tx.is_some_and(|tx| tx >= limit.tn && above(tx));
+            let reached = match (extreme, above(limit.tn)) {
+                (true, _) => Threshold::Extreme,
+                (false, true) => Threshold::Normal,
+                (false, false) => Threshold::Below,
+            };
+            Some(Measured {
+                variable,
+                meaning: spec.meaning,
+                value,
+                tn: limit.tn,
+                tx: limit.tx,
+                reached,
+            })
+        })
+        .collect()
+}

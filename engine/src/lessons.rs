@@ -1,0 +1,149 @@
+//! What operators have taught: this client, this route or this threshold is no attack. And the thresholds that follow from it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ase_core::identifier_list::ListedIdentifier;
+
+use crate::catalogue::{Attack, Variable};
+use crate::detectors::Values;
+use crate::settings::{Limit, Settings};
+use crate::signs::ApiIndex;
+
+/// How much above what was measured a taught threshold lies.
+const ROOM: f32 = 1.25;
+
+/// What a wrong detection teaches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Lesson {
+    /// Nothing: only this once.
+    Once,
+    /// This client does so by right.
+    Client,
+    /// Requests of this route are no sign of this attack.
+    Route,
+    /// Such values are usual for this API: its thresholds rise above them.
+    Threshold,
+}
+
+/// What was undone. The host takes the identifier off its list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Undone {
+    /// Who was wrongly listed.
+    pub identifier: ListedIdentifier,
+    /// For what.
+    pub attack: Attack,
+}
+
+/// Everything taught.
+#[derive(Clone, Debug)]
+pub(crate) struct Lessons {
+    capacity: usize,
+    pub(crate) clients: BTreeSet<(ListedIdentifier, Attack)>,
+    pub(crate) routes: BTreeSet<(u64, Attack)>,
+    pub(crate) raised: BTreeMap<(ApiIndex, Attack, Variable), f32>,
+}
+
+/// The thresholds that count for one API.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Thresholds<'t> {
+    table: &'t LimitTable,
+    raised: &'t BTreeMap<(ApiIndex, Attack, Variable), f32>,
+    api: ApiIndex,
+}
+
+/// The thresholds of the settings, by attack and variable.
+#[derive(Clone, Debug)]
+pub(crate) struct LimitTable(Vec<[Option<Limit>; 6]>);
+
+impl Lessons {
+    pub(crate) fn new(capacity: u32) -> Self {
+        Self {
+            capacity: capacity as usize,
+            clients: BTreeSet::new(),
+            routes: BTreeSet::new(),
+            raised: BTreeMap::new(),
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.clients.len() + self.routes.len() + self.raised.len()
+    }
+
+    /// Whether there is room for one more.
+    pub(crate) fn has_room(&self) -> bool {
+        self.len() < self.capacity
+    }
+
+    pub(crate) fn thresholds<'t>(&'t self, table: &'t LimitTable, api: ApiIndex) -> Thresholds<'t> {
+        Thresholds {
+            table,
+            raised: &self.raised,
+            api,
+        }
+    }
+
+    /// Raises the thresholds of an attack for an API above what was measured.
+    pub(crate) fn raise(&mut self, api: ApiIndex, attack: Attack, values: &Values) {
+        for (_, variable) in attack.variables().iter().zip(Variable::ALL) {
+            let above = values.get(variable) * ROOM;
+            let raised = self.raised.entry((api, attack, variable)).or_default();
+            *raised = raised.max(above);
+        }
+    }
+
+    /// Whether this was taught to be no attack.
+    pub(crate) fn exempt(&self, identifier: &ListedIdentifier, route: u64, attack: Attack) -> bool {
+        self.clients.contains(&(*identifier, attack)) || self.routes.contains(&(route, attack))
+    }
+}
+
+impl Thresholds<'_> {
+    pub(crate) fn limit(&self, attack: Attack, variable: Variable) -> Option<Limit> {
+        let row = self.table.0.get(attack as usize)?;
+        let limit = row.get(variable as usize).copied().flatten()?;
+        if self.raised.is_empty() {
+            return Some(limit);
+        }
+        let Some(raised) = self.raised.get(&(self.api, attack, variable)) else {
+            return Some(limit);
+        };
+        Some(Limit {
+            tn: limit.tn.max(*raised),
+            tx: limit.tx.map(|tx| tx.max(*raised)),
+        })
+    }
+}
+
+impl LimitTable {
+    pub(crate) fn of(settings: &Settings) -> Self {
+        let row = |attack| Variable::ALL.map(|variable| settings.limit(attack, variable));
+        Self(Attack::ALL.into_iter().map(row).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_taught_threshold_lies_above_what_was_measured_and_counts_for_its_api_only() {
+        let table = LimitTable::of(&Settings::default());
+        let mut lessons = Lessons::new(10);
+        lessons.raise(
+            ApiIndex(1),
+            Attack::Probing,
+            &Values::of(&[40.0, 10.0, 0.0]),
+        );
+        let of = |api| {
+            lessons
+                .thresholds(&table, ApiIndex(api))
+                .limit(Attack::Probing, Variable::A)
+        };
+        assert_eq!(of(1).map(|limit| limit.tn), Some(50.0));
+        assert_eq!(of(2).map(|limit| limit.tn), Some(8.0));
+        let share = lessons
+            .thresholds(&table, ApiIndex(1))
+            .limit(Attack::Probing, Variable::B);
+        assert_eq!(share.map(|limit| limit.tn), Some(50.0));
+    }
+}

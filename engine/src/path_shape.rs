@@ -1,0 +1,209 @@
+//! The shape of a path: its route once ids, UUIDs and hashes are taken out, and the object that it names.
+//!
+//! By the look of the segments alone, so that the first request of a route has the same shape as the thousandth.
+
+use ase_core::path::NormalPath;
+
+use crate::hash::Hasher;
+
+/// Longest run of digits that is taken for a number.
+const MAX_DIGITS: usize = 18;
+const HEX_ID: usize = 12;
+const RANDOM_ID: usize = 20;
+
+/// A path as detectors see it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Shape<'a> {
+    /// The path without its ids.
+    pub(crate) route: u64,
+    /// The whole path.
+    pub(crate) whole: u64,
+    /// The last id in it.
+    pub(crate) object: Option<Object>,
+    /// The last segment; empty for the root.
+    pub(crate) last: &'a [u8],
+}
+
+/// One of the objects that a route serves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Object {
+    /// The route and the place of the id in it.
+    pub(crate) route: u32,
+    /// The id.
+    pub(crate) id: u64,
+    /// Whether ids of this sort can be counted through.
+    pub(crate) sort: ObjectSort,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ObjectSort {
+    /// A number.
+    Number,
+    /// Anything else.
+    Opaque,
+}
+
+/// What a segment is by its look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Segment {
+    /// A part of the route.
+    Word,
+    /// A number.
+    Number(u64),
+    /// A UUID, a hash, an address, a random text.
+    Opaque,
+}
+
+impl<'a> Shape<'a> {
+    pub(crate) fn of(path: &'a NormalPath, hasher: Hasher) -> Self {
+        let mut shape = Self {
+            route: 1,
+            whole: 1,
+            object: None,
+            last: &[],
+        };
+        for segment in path.segments() {
+            let hash = hasher.bytes(segment);
+            shape.whole = hasher.pair(shape.whole, hash);
+            shape.last = segment;
+            let (id, sort) = match segment_kind(segment) {
+                Segment::Word => {
+                    shape.route = hasher.pair(shape.route, hash);
+                    continue;
+                }
+                Segment::Number(number) => (number, ObjectSort::Number),
+                Segment::Opaque => (hash, ObjectSort::Opaque),
+            };
+            shape.route = hasher.pair(shape.route, 2);
+            let route = (shape.route >> 32) as u32;
+            shape.object = Some(Object { route, id, sort });
+        }
+        shape
+    }
+}
+
+/// What a segment is by its look.
+pub(crate) fn segment_kind(segment: &[u8]) -> Segment {
+    let mut digits = 0_usize;
+    let mut hex = 0_usize;
+    let mut letters = 0_usize;
+    let mut others = 0_usize;
+    for byte in segment {
+        match byte {
+            b'0'..=b'9' => (digits, hex) = (digits + 1, hex + 1),
+            b'a'..=b'f' | b'A'..=b'F' => (letters, hex) = (letters + 1, hex + 1),
+            b'g'..=b'z' | b'G'..=b'Z' => letters += 1,
+            b'-' | b'_' => {}
+            b'@' => return Segment::Opaque,
+            _ => others += 1,
+        }
+    }
+    let length = segment.len();
+    if digits == length && digits > 0 {
+        return number(segment);
+    }
+    let only_hex = others == 0 && hex == digits + letters && digits > 0;
+    let random = others == 0 && length >= RANDOM_ID && digits * 5 >= length;
+    if only_hex && hex >= HEX_ID || random {
+        return Segment::Opaque;
+    }
+    Segment::Word
+}
+
+fn number(digits: &[u8]) -> Segment {
+    if digits.len() > MAX_DIGITS {
+        return Segment::Opaque;
+    }
+    Segment::Number(digits.iter().fold(0, |sum, digit| {
+        sum * 10 + u64::from(digit.wrapping_sub(b'0'))
+    }))
+}
+
+/// The object that a query names by a parameter like `id=7`: the first one of such a name.
+pub(crate) fn object_of_query(query: &[u8], route: u64, hasher: Hasher) -> Option<Object> {
+    for pair in query.split(|byte| *byte == b'&') {
+        let Some(cut) = pair.iter().position(|byte| *byte == b'=') else {
+            continue;
+        };
+        let (name, value) = (pair.get(..cut)?, pair.get(cut + 1..)?);
+        if value.is_empty() || !names_an_object(name) {
+            continue;
+        }
+        let (id, sort) = match segment_kind(value) {
+            Segment::Number(number) => (number, ObjectSort::Number),
+            Segment::Word | Segment::Opaque => (hasher.bytes(value), ObjectSort::Opaque),
+        };
+        let route = (hasher.pair(route, hasher.bytes(name)) >> 32) as u32;
+        return Some(Object { route, id, sort });
+    }
+    None
+}
+
+/// `id`, `user_id`, `userId`, `uid`, `account`, ...; not what pages and limits are called.
+fn names_an_object(name: &[u8]) -> bool {
+    const NAMES: [&[u8]; 10] = [
+        b"user",
+        b"account",
+        b"order",
+        b"invoice",
+        b"item",
+        b"doc",
+        b"document",
+        b"file",
+        b"number",
+        b"no",
+    ];
+    let ends_in_id = name.len() >= 2
+        && name
+            .get(name.len() - 2..)
+            .is_some_and(|end| end.eq_ignore_ascii_case(b"id"));
+    ends_in_id || NAMES.iter().any(|known| name.eq_ignore_ascii_case(known))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn route(path: &str) -> u64 {
+        Shape::of(&NormalPath::from_url(path), Hasher::new(3)).route
+    }
+
+    #[test]
+    fn ids_uuids_and_hashes_collapse_and_words_do_not() {
+        let one = route("/users/1/orders");
+        for id in [
+            "999999",
+            "123e4567-e89b-12d3-a456-426614174000",
+            "d41d8cd98f00b204e9800998ecf8427e",
+            "someone@example.com",
+            "01HZX3V5J8K2M4N6P7Q8R9S0T1",
+        ] {
+            assert_eq!(route(&format!("/users/{id}/orders")), one, "{id}");
+        }
+        for word in [
+            "me",
+            "v2",
+            "orders-of-today",
+            "deadbeef",
+            "readme.md",
+            "facade",
+        ] {
+            assert_ne!(route(&format!("/users/{word}/orders")), one, "{word}");
+        }
+    }
+
+    #[test]
+    fn the_last_id_is_the_object_whatever_follows() {
+        let path = NormalPath::from_url("/shops/12/orders/34/lines");
+        let object = Shape::of(&path, Hasher::new(3)).object.unwrap();
+        assert_eq!((object.id, object.sort), (34, ObjectSort::Number));
+    }
+
+    #[test]
+    fn a_query_names_an_object_by_a_parameter_like_an_id_and_not_by_a_page() {
+        let object = |query: &str| object_of_query(query.as_bytes(), 5, Hasher::new(3));
+        assert_eq!(object("x=1&userId=77").map(|object| object.id), Some(77));
+        assert_eq!(object("page=3&limit=20&_=170000"), None);
+        assert_eq!(object("id="), None);
+    }
+}
