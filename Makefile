@@ -26,6 +26,7 @@ DESTDIR ?=               ## install: a folder that stands for /
 PREFIX ?= /usr/local     ## install: where programs and manuals go
 SYSCONFDIR ?= /etc       ## install: where ase/ase.toml goes, unless there is one
 FUZZ_SECONDS ?= 60       ## fuzz: how long each target runs
+EVALUATE_ARGS ?=         ## evaluate: more arguments, such as --only ffuf (see docs/evaluation.md)
 
 # Comments after a value leave spaces at its end.
 override ENVOY := $(strip $(ENVOY))
@@ -146,6 +147,12 @@ contract: ase ## the golden exchanges of known gateway policies (tests/fixtures/
 .PHONY: outage
 outage: $(ENVOY_NEEDS) filter ase ## a minute at 500 requests a second while ASE is killed, restarted, frozen and continued
 	$(TEST_ENVIRONMENT) ASE_OUTAGE_SECONDS=60 ASE_OUTAGE_RATE=500 cargo test --locked -p system-tests --test outage $(TEST_ARGS) -- --nocapture
+
+# Python finds its own tests beside the harness; they need no tool and no Envoy.
+.PHONY: evaluate
+evaluate: $(ENVOY_NEEDS) filter ase ## real attack tools and ordinary users against Envoy and ASE: who is blocked, and how soon
+	@$(PYTHON) -m unittest discover --quiet --start-directory tests/evaluate
+	@exec $(PYTHON) tests/evaluate/run.py --envoy '$(ENVOY_BINARY)' --ase '$(ASE)' --filter '$(FILTER_WASM)' --out '$(TARGET_DIR)/evaluate' $(EVALUATE_ARGS)
 
 .PHONY: lint
 lint: fmt-check clippy doc deny ## formatting, clippy for both targets, documentation, dependencies
