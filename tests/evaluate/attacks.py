@@ -22,6 +22,7 @@ from visitor import BROWSERS
 HERE = pathlib.Path(__file__).resolve().parent
 SETTINGS = ("fast", "slow", "cookie", "forged")
 SLOW_SECONDS = 5.0
+SPREAD_OVER = 40
 REFUSALS_TO_END = {"slow": 2}
 REFUSALS_TO_END_FAST = 12
 CONFIRMATIONS = 4
@@ -39,10 +40,15 @@ class Case(NamedTuple):
     tool: str
     what: str
     setting: str
-    source: str
+    sources: tuple
     account: str | None
     command: tuple
     paced: bool
+
+    @property
+    def is_bar(self):
+        """Whether the run fails when this attacker is missed. One that is spread over many addresses is reported only."""
+        return self.setting != "spread"
 
     @property
     def label(self):
@@ -64,16 +70,19 @@ def cases(office):
     found = []
     for entry in document["case"]:
         for setting in entry.get("settings", SETTINGS):
-            source = office if entry.get("account") == "insider" else f"127.{101 + len(found)}.5.9"
-            found.append(case(entry, setting, source, len(found)))
+            network = f"127.{101 + len(found)}"
+            sources = (office,) if entry.get("account") == "insider" else (f"{network}.5.9",)
+            if setting == "spread":
+                sources = tuple(f"{network}.{n}.{n * 3 % 250 + 1}" for n in range(1, SPREAD_OVER + 1))
+            found.append(case(entry, setting, sources, len(found)))
     return found
 
 
-def case(entry, setting, source, number):
+def case(entry, setting, sources, number):
     pace = entry["slow" if setting == "slow" else "fast"]
     words = [word for part in entry["command"] for word in (pace if part == "{pace}" else [part])]
     account = {"own": f"mallory{number}", "insider": "insider"}.get(entry.get("account"))
-    return Case(entry["name"], entry["tool"], entry["what"], setting, source, account,
+    return Case(entry["name"], entry["tool"], entry["what"], setting, sources, account,
                 tuple(words), setting == "slow" and entry.get("paced", False))
 
 
@@ -94,7 +103,7 @@ class Attackers:
         scratch.mkdir()
         journal = Journal(self.clock)
         pace = SLOW_SECONDS if case.paced else 0.0
-        async with Relay(self.gateway_port, case.source, journal, self.disguise(case), pace) as relay:
+        async with Relay(self.gateway_port, case.sources, journal, self.disguise(case), pace) as relay:
             note = await self.attack(case, relay, scratch, seconds)
         confirmations = await self.confirm(case, journal) if journal.first_refusal() else []
         journal.write(scratch / "exchanges.jsonl")
@@ -142,14 +151,14 @@ class Attackers:
     async def confirm(self, case, journal):
         """Some harmless requests in the attacker's name: who is blocked is refused whatever he asks for."""
         noted = []
-        for _ in range(CONFIRMATIONS):
+        for turn in range(CONFIRMATIONS):
             headers = [(b"host", b"shop.example"), (b"connection", b"close")]
             if case.account:
                 headers.append((b"authorization", f"Bearer {self.tokens[case.account]}".encode()))
             request = self.disguise(case).put_on(messages.Head(b"GET /api/v1/me HTTP/1.1", headers))
             sent_at = self.clock()
             try:
-                reader, writer = await messages.connect(self.gateway_port, case.source)
+                reader, writer = await messages.connect(self.gateway_port, case.sources[turn % len(case.sources)])
                 writer.write(request.text())
                 answer, _ = await messages.read_answer(reader, b"GET")
                 writer.close()

@@ -1,11 +1,12 @@
 """Between one tool and the gateway: gives the tool a client address of its own, and writes down what it sent and got.
 
-Tools cannot choose their source address. Each gets a relay on a port of its own; the relay connects to the gateway from the tool's 127.x address, so that
-the gateway sees a real peer and no header has to be believed. Requests pass byte for byte, but for headers that the case sets (a random cookie, a forged
+Tools cannot choose their source address. Each gets a relay on a port of its own; the relay connects to the gateway from the tool's 127.x address (or from
+many in turn, for an attack that is spread), so that the gateway sees a real peer and no header has to be believed. Requests pass byte for byte, but for headers that the case sets (a random cookie, a forged
 token) and for the pace that it asks of tools which have none of their own.
 """
 
 import asyncio
+import itertools
 
 import messages
 
@@ -23,10 +24,11 @@ class Disguise:
 
 
 class Relay:
-    """One listener, one client address, one journal."""
+    """One listener, one journal, and the client addresses that its requests come from in turn: one, unless the case is spread."""
 
-    def __init__(self, gateway_port, source, journal, disguise, pace_seconds=0.0):
-        self.gateway_port, self.source, self.journal = gateway_port, source, journal
+    def __init__(self, gateway_port, sources, journal, disguise, pace_seconds=0.0):
+        self.gateway_port, self.sources, self.journal = gateway_port, itertools.cycle(sources), journal
+        self.one_source = len(sources) == 1
         self.disguise, self.pace = disguise, pace_seconds
         self.refusals_in_a_row = 0
         self.turn = asyncio.Lock()
@@ -112,12 +114,12 @@ class Gateway:
 
     async def try_once(self, request, method):
         if self.streams is None:
-            self.streams = await messages.connect(self.relay.gateway_port, self.relay.source)
+            self.streams = await messages.connect(self.relay.gateway_port, next(self.relay.sources))
         reader, writer = self.streams
         writer.write(request)
         await writer.drain()
         answer, body = await messages.read_answer(reader, method)
-        if answer.says(b"connection", b"close"):
+        if answer.says(b"connection", b"close") or not self.relay.one_source:
             self.close()
         return answer, body
 

@@ -15,7 +15,7 @@ class Report:
 
     def faults(self):
         """Why the run is no success, one line each."""
-        missed = [f"not blocked: {result.case.label}" for result in self.results if not result.outcome.blocked]
+        missed = [f"not blocked: {result.case.label}" for result in self.results if result.case.is_bar and not result.outcome.blocked]
         wronged = [f"wrongly blocked: {person.name} ({person.what})" for person, visitor in self.visitors if visitor.journal.refusals()]
         return missed + wronged + self.timing_faults()
 
@@ -34,8 +34,13 @@ class Report:
             yield (
                 result.case.name, result.case.setting, result.case.tool, outcome.sent, outcome.before_refusal, outcome.after_refusal,
                 "-" if outcome.seconds is None else f"{outcome.seconds:.1f}", "yes" if outcome.blocked else "NO",
-                self.reasons.get(result.case.source, "-"), result.note,
+                self.listed_as(result.case), result.note,
             )
+
+    def listed_as(self, case):
+        listed = [source for source in case.sources if source in self.reasons]
+        many = f"{len(listed)} of {len(case.sources)} addresses, " if len(case.sources) > 1 and listed else ""
+        return many + self.reasons[listed[0]] if listed else "-"
 
     def user_rows(self):
         for person, visitor in self.visitors:
@@ -53,9 +58,10 @@ class Report:
                 f"({timing.early} refused early, {timing.never} never)")
 
     def summary(self):
-        blocked = sum(result.outcome.blocked for result in self.results)
+        judged = [result for result in self.results if result.case.is_bar]
+        blocked = sum(result.outcome.blocked for result in judged)
         wronged = sum(1 for _, visitor in self.visitors if visitor.journal.refusals())
-        lines = [f"{blocked} of {len(self.results)} attackers blocked, {wronged} of {len(self.visitors)} ordinary users wrongly blocked", self.timing_line()]
+        lines = [f"{blocked} of {len(judged)} attackers blocked, {wronged} of {len(self.visitors)} ordinary users wrongly blocked", self.timing_line()]
         if self.missing:
             lines.append(f"INCOMPLETE, not installed: {', '.join(self.missing)} (Debian: apt-get install {' '.join(self.missing)})")
         return lines
@@ -72,7 +78,7 @@ class Report:
         timing = self.timing and {"crossing": self.timing.crossing, "p50_s": self.timing.quantile(0.5), "p99_s": self.timing.quantile(0.99),
                                   "clients": len(self.timing.seconds), "early": self.timing.early, "never": self.timing.never}
         value = {
-            "attackers": [dict(zip(ATTACKER_COLUMNS, row)) | {"command": result.case.command, "source": result.case.source}
+            "attackers": [dict(zip(ATTACKER_COLUMNS, row)) | {"command": result.case.command, "sources": result.case.sources}
                           for row, result in zip(self.attacker_rows(), self.results)],
             "ordinary_users": [dict(zip(USER_COLUMNS, row)) | {"source": person.source}
                                for row, (person, _) in zip(self.user_rows(), self.visitors)],

@@ -97,7 +97,7 @@ class Run:
 
         async def one(case, seconds):
             if self.arguments.deny == case.setting:
-                await asyncio.to_thread(stack.command, "deny", "add", "ip", case.source)
+                await asyncio.to_thread(stack.command, "deny", "add", "ip", *case.sources)
             result = await attackers.run(case, seconds)
             progress(self.clock, f"{case.label}: {'blocked' if result.outcome.blocked else 'NOT blocked'}, {result.note}")
             return result
@@ -109,9 +109,9 @@ class Run:
         tokens = {}
         for case in self.cases:
             if case.account == "insider":
-                tokens[case.account] = await self.settle_insider(port, over, case.source)
+                tokens[case.account] = await self.settle_insider(port, over, case.sources[0])
             elif case.account:
-                visitor = Visitor(port, case.account, case.source, self.random, self.clock, over)
+                visitor = Visitor(port, case.account, case.sources[0], self.random, self.clock, over)
                 await visitor.log_in_by_api(self.passwords[case.account])
                 tokens[case.account] = bearer(visitor)
                 visitor.leave()
@@ -167,7 +167,7 @@ def parse_arguments():
     parser.add_argument("--timed-clients", type=int, default=200, help="how many throwaway clients the time to block is measured on; 0: not measured")
     parser.add_argument("--only", action="append", default=[], metavar="PART", help="only cases whose 'name [setting]' contains this; may be repeated")
     parser.add_argument("--no-users", action="store_true", help="without ordinary users, to look at one attacker alone")
-    parser.add_argument("--deny", choices=attacks.SETTINGS, help="put the attackers of this setting on the deny list: the harness's own proof")
+    parser.add_argument("--deny", choices=(*attacks.SETTINGS, "spread"), help="put the attackers of this setting on the deny list: the harness's own proof")
     parser.add_argument("--seed", type=int, default=1)
     return parser.parse_args()
 

@@ -1,6 +1,8 @@
 """What the harness itself must hold: who counts as blocked, what a relay passes on, what the report calls a fault. No tool, no Envoy, under a second."""
 
 import asyncio
+import random
+import time
 import unittest
 
 import attacks
@@ -29,7 +31,9 @@ class WhoIsBlocked(unittest.TestCase):
     """Journal.outcome."""
 
     def test_the_sites_own_403_is_no_refusal(self):
-        self.assertFalse(journal(exchange(0, *MISSED)).outcome([]).blocked)
+        seen = journal(exchange(0, *MISSED))
+        self.assertEqual(seen.refusals(), 0)
+        self.assertFalse(seen.outcome([exchange(1, *MISSED)]).blocked)
 
     def test_who_was_refused_and_stays_refused_is_blocked(self):
         seen = journal(exchange(0, *PASSED), exchange(1, *PASSED), exchange(2, *REFUSED))
@@ -71,9 +75,9 @@ class WhatARelayDoes(unittest.IsolatedAsyncioTestCase):
         except messages.Broken:
             writer.close()
 
-    async def send(self, disguise, *requests):
+    async def send(self, disguise, *requests, sources=("127.9.8.7",)):
         noted = Journal(lambda: 0.0)
-        async with Relay(self.port, "127.9.8.7", noted, disguise) as relay:
+        async with Relay(self.port, sources, noted, disguise) as relay:
             reader, writer = await asyncio.open_connection("127.0.0.1", relay.port)
             for request in requests:
                 writer.write(request)
@@ -94,10 +98,47 @@ class WhatARelayDoes(unittest.IsolatedAsyncioTestCase):
         await self.send(Disguise(((b"cookie", lambda: next(values)),)), request, request)
         self.assertEqual([text for _, text in self.seen], [b"GET / HTTP/1.1\r\ncookie: one\r\n\r\n", b"GET / HTTP/1.1\r\ncookie: two\r\n\r\n"])
 
+    async def test_a_spread_attack_comes_from_another_address_each_time(self):
+        request = b"GET / HTTP/1.1\r\n\r\n"
+        await self.send(Disguise(), request, request, request, sources=("127.9.8.1", "127.9.8.2"))
+        self.assertEqual([peer for peer, _ in self.seen], ["127.9.8.1", "127.9.8.2", "127.9.8.1"])
+
     async def test_a_403_without_the_sites_mark_is_a_refusal(self):
         self.answer = b"HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n"
         noted = await self.send(Disguise(), b"GET / HTTP/1.1\r\n\r\n")
         self.assertEqual(noted.refusals(), 1)
+
+
+class HowTheStopwatchRuns(unittest.IsolatedAsyncioTestCase):
+    """Stopwatch, in front of a gateway that refuses a client a known time after his fourth hidden file."""
+
+    DELAY = 0.12
+
+    async def asyncSetUp(self):
+        self.hidden = {}
+        self.gateway = await asyncio.start_server(self.serve, "127.0.0.1", 0)
+
+    async def asyncTearDown(self):
+        self.gateway.close()
+
+    async def serve(self, reader, writer):
+        asked = self.hidden.setdefault(writer.get_extra_info("peername")[0], [])
+        try:
+            while True:
+                head = await messages.read_head(reader)
+                refused = len(asked) >= 4 and time.monotonic() - asked[3] > self.DELAY
+                if b"/health" not in head.start:
+                    asked.append(time.monotonic())
+                writer.write(b"HTTP/1.1 403 No\r\ncontent-length: 0\r\n\r\n" if refused else b"HTTP/1.1 404 No\r\nx-site: 1\r\ncontent-length: 0\r\n\r\n")
+        except messages.Broken:
+            writer.close()
+
+    async def test_it_learns_the_crossing_request_and_times_from_there_to_the_refusal(self):
+        port = self.gateway.sockets[0].getsockname()[1]
+        stopwatch = time_to_block.Stopwatch(port, random.Random(1), time.monotonic, asyncio.Event(), pace_seconds=0.2)
+        timing = await stopwatch.measure(4)
+        self.assertEqual((timing.crossing, len(timing.seconds), timing.early, timing.never), (4, 4, 0, 0))
+        self.assertTrue(all(self.DELAY < seconds < self.DELAY + 0.3 for seconds in timing.seconds), timing.seconds)
 
 
 class WhatTheReportSays(unittest.TestCase):
@@ -125,7 +166,7 @@ class WhatTheCasesAre(unittest.TestCase):
     """attacks.toml."""
 
     def test_every_case_has_a_network_of_its_own_but_for_the_insider(self):
-        sources = [case.source for case in attacks.cases(people.OFFICE) if case.account != "insider"]
+        sources = [source for case in attacks.cases(people.OFFICE) if case.account != "insider" for source in case.sources]
         taken = {person.source for person in people.CROWD}
         self.assertEqual(len(sources), len(set(sources)))
         self.assertFalse(taken & set(sources))

@@ -38,8 +38,8 @@ class Timing(NamedTuple):
 class Stopwatch:
     """Times throwaway clients against one gateway."""
 
-    def __init__(self, gateway_port, random, clock, over):
-        self.gateway_port, self.random, self.clock, self.over = gateway_port, random, clock, over
+    def __init__(self, gateway_port, random, clock, over, pace_seconds=PACE_SECONDS):
+        self.gateway_port, self.random, self.clock, self.over, self.pace = gateway_port, random, clock, over, pace_seconds
         self.used = 0
 
     def newcomer(self):
@@ -49,7 +49,7 @@ class Stopwatch:
         return Visitor(self.gateway_port, f"throwaway {number}", source, self.random, self.clock, self.over)
 
     async def measure(self, clients):
-        learned = [await self.learn() for _ in range(LEARNERS)]
+        learned = await asyncio.gather(*(self.learn() for _ in range(LEARNERS)))
         known = [count for count in learned if count is not None]
         if not known:
             return Timing(None, (), 0, len(learned))
@@ -65,14 +65,14 @@ class Stopwatch:
             for count, name in enumerate(HIDDEN):
                 if self.refused(await client.get(f"/{name}")):
                     return count
-                await asyncio.sleep(PACE_SECONDS)
+                await asyncio.sleep(self.pace)
             return None
         finally:
             client.leave()
 
     async def through(self, gate, crossing):
         async with gate:
-            await asyncio.sleep(self.random.random() * PACE_SECONDS)
+            await asyncio.sleep(self.random.random() * self.pace)
             client = self.newcomer()
             try:
                 return await self.time(client, crossing)
@@ -85,7 +85,7 @@ class Stopwatch:
         for name in HIDDEN[:crossing - 1]:
             if self.refused(await client.get(f"/{name}")):
                 return "early"
-            await asyncio.sleep(PACE_SECONDS)
+            await asyncio.sleep(self.pace)
         crossed_at = self.clock()
         if self.refused(await client.get(f"/{HIDDEN[crossing - 1]}")):
             return "early"
