@@ -56,10 +56,10 @@ class Case(NamedTuple):
 
 
 class Result(NamedTuple):
-    """What became of a case. Without a tool there is no journal."""
+    """What became of a case."""
 
     case: Case
-    journal: Journal | None
+    journal: Journal
     outcome: object
     note: str
 
@@ -86,8 +86,9 @@ def case(entry, setting, sources, number):
                 tuple(words), setting == "slow" and entry.get("paced", False))
 
 
-def missing_tools(wanted):
-    return sorted({case.tool for case in wanted if shutil.which(case.tool, path=TOOL_PATH) is None})
+def lacking_tools(wanted):
+    """The cases whose tool is not installed."""
+    return [case for case in wanted if shutil.which(case.tool, path=TOOL_PATH) is None]
 
 
 class Attackers:

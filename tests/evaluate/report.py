@@ -10,8 +10,9 @@ BAR_P99_SECONDS = 0.2
 class Report:
     """Holds results and judges them."""
 
-    def __init__(self, results, visitors, timing, missing, reasons):
-        self.results, self.visitors, self.timing, self.missing, self.reasons = results, visitors, timing, missing, reasons
+    def __init__(self, results, visitors, timing, lacking, reasons):
+        self.results, self.visitors, self.timing, self.lacking, self.reasons = results, visitors, timing, lacking, reasons
+        self.missing = sorted({case.tool for case in lacking})
 
     def faults(self):
         """Why the run is no success, one line each."""
@@ -36,6 +37,9 @@ class Report:
                 "-" if outcome.seconds is None else f"{outcome.seconds:.1f}", "yes" if outcome.blocked else "NO",
                 self.listed_as(result.case), result.note,
             )
+
+        for case in self.lacking:
+            yield case.name, case.setting, case.tool, "-", "-", "-", "-", "MISSING", "-", "the tool is not installed"
 
     def listed_as(self, case):
         listed = [source for source in case.sources if source in self.reasons]
@@ -78,8 +82,8 @@ class Report:
         timing = self.timing and {"crossing": self.timing.crossing, "p50_s": self.timing.quantile(0.5), "p99_s": self.timing.quantile(0.99),
                                   "clients": len(self.timing.seconds), "early": self.timing.early, "never": self.timing.never}
         value = {
-            "attackers": [dict(zip(ATTACKER_COLUMNS, row)) | {"command": result.case.command, "sources": result.case.sources}
-                          for row, result in zip(self.attacker_rows(), self.results)],
+            "attackers": [dict(zip(ATTACKER_COLUMNS, row)) | {"command": case.command, "sources": case.sources}
+                          for row, case in zip(self.attacker_rows(), [result.case for result in self.results] + self.lacking)],
             "ordinary_users": [dict(zip(USER_COLUMNS, row)) | {"source": person.source}
                                for row, (person, _) in zip(self.user_rows(), self.visitors)],
             "time_to_block": timing, "missing_tools": self.missing, "faults": self.faults(),

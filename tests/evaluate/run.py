@@ -36,8 +36,8 @@ class Run:
         self.arguments, self.folder = arguments, folder
         self.random = random.Random(arguments.seed)
         self.cases = [case for case in attacks.cases(people.OFFICE) if all(part in case.label for part in arguments.only)]
-        self.missing = attacks.missing_tools(self.cases)
-        self.cases = [case for case in self.cases if case.tool not in self.missing]
+        self.lacking = attacks.lacking_tools(self.cases)
+        self.cases = [case for case in self.cases if case not in self.lacking]
         self.passwords = self.make_accounts()
         began = time.monotonic()
         self.clock = lambda: time.monotonic() - began
@@ -70,7 +70,7 @@ class Run:
         users.mkdir()
         for person, visitor in visitors:
             visitor.journal.write(users / f"{person.name}.jsonl")
-        return Report(results, visitors, timing, self.missing, reasons(stack))
+        return Report(results, visitors, timing, self.lacking, reasons(stack))
 
     async def attack_and_time(self, stack, port, over):
         tokens = await self.log_attackers_in(port, over)

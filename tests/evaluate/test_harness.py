@@ -1,6 +1,7 @@
 """What the harness itself must hold: who counts as blocked, what a relay passes on, what the report calls a fault. No tool, no Envoy, under a second."""
 
 import asyncio
+import json
 import random
 import time
 import unittest
@@ -155,6 +156,13 @@ class WhatTheReportSays(unittest.TestCase):
         visitor = type("Refused", (), {"journal": journal(exchange(0, *REFUSED))})
         report = Report([blocked, missed], [(person, visitor)], None, [], {})
         self.assertEqual(report.faults(), ["not blocked: sqlmap, search [fast]", f"wrongly blocked: anna ({person.what})"])
+
+    def test_a_missing_tool_is_named_in_the_table_and_with_how_to_install_it(self):
+        case = next(case for case in attacks.cases(people.OFFICE) if case.tool == "wapiti")
+        report = Report([], [], None, [case], {})
+        self.assertIn("INCOMPLETE, not installed: wapiti (Debian: apt-get install wapiti)", report.text())
+        self.assertRegex(report.text(), r"wapiti +fast .*MISSING")
+        self.assertEqual(len(json.loads(report.json())["attackers"]), 1)
 
     def test_a_time_to_block_over_the_bar_is_a_fault(self):
         timing = time_to_block.Timing(4, (0.05,) * 98 + (0.3, 0.4), 0, 0)
