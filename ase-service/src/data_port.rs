@@ -17,6 +17,7 @@ use crate::ase::{Ase, Delivery};
 use crate::config::KeepAlive;
 use crate::config::transport::{TransportLimits, UnixListen};
 use crate::counters::{Counter, PortEvent};
+use crate::telemetry::connections;
 use crate::tls::Tls;
 
 mod activity;
@@ -70,6 +71,12 @@ enum Newcomer {
     Tcp(TcpStream),
     Tls(TcpStream, Arc<Tls>),
     Unix(UnixStream),
+}
+
+/// A connection that shows in the metrics until it is dropped.
+struct Shown {
+    port: Arc<Port>,
+    by: connections::Listener,
 }
 
 impl Port {
@@ -210,11 +217,37 @@ pub async fn serve(
     }
 }
 
+impl Newcomer {
+    fn listener(&self) -> connections::Listener {
+        match self {
+            Self::Tcp(_) => connections::Listener::Plain,
+            Self::Tls(..) => connections::Listener::Tls,
+            Self::Unix(_) => connections::Listener::Unix,
+        }
+    }
+}
+
+impl Shown {
+    fn new(port: &Arc<Port>, newcomer: &Newcomer) -> Self {
+        let (port, by) = (Arc::clone(port), newcomer.listener());
+        port.ase.telemetry.connections.opened(by);
+        Self { port, by }
+    }
+}
+
+impl Drop for Shown {
+    fn drop(&mut self) {
+        self.port.ase.telemetry.connections.closed(self.by);
+    }
+}
+
 fn welcome(port: &Arc<Port>, newcomer: Newcomer, stop: &watch::Receiver<bool>) {
     if let Some(room) = port.room.for_connection() {
         let (port, stop) = (Arc::clone(port), stop.clone());
+        let shown = Shown::new(&port, &newcomer);
         tokio::spawn(async move {
             connection::serve(port, newcomer, stop).await;
+            drop(shown);
             drop(room);
         });
         return;

@@ -11,6 +11,7 @@ use ase_core::transaction::VerdictLabel;
 use crate::config::otel::OtelSettings;
 use crate::health::Health;
 
+pub mod connections;
 pub mod exchanges;
 pub mod exposition;
 pub mod histogram;
@@ -23,6 +24,7 @@ pub mod sideband_stats;
 pub mod tally;
 pub mod trace;
 
+use connections::Connections;
 use histogram::Histogram;
 use list_sizes::ListSizes;
 use tally::Tally;
@@ -33,6 +35,8 @@ use trace::Tracer;
 pub struct Telemetry {
     /// Whether ASE should be asked.
     pub health: Health,
+    /// Connections that gateways have open.
+    pub connections: Connections,
     /// How long a question took, from its whole body to its answer.
     pub question_time: Histogram,
     /// How long a batch took, from its whole body to its answer; the wait for the disk included.

@@ -71,7 +71,8 @@ impl Rotation {
     }
 }
 
-/// Opens the log for appending; one that is not there yet is made for its owner and its group, whatever the umask. What a crash of the machine may have left of a line ends there.
+/// Opens the log for appending; one that is not there yet is made for its owner and its group, whatever the umask. What a crash of
+/// the machine may have left of a line ends there.
 pub(super) fn append_to(path: &Path) -> io::Result<File> {
     let mut file = match OpenOptions::new().append(true).open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => make(path, MODE)?,

@@ -86,6 +86,7 @@ pub fn page(ase: &Ase, access_log: &Path, started: UnixMillis) -> String {
     verdicts_by_api(&mut page, ase);
     exchanges(&mut page, ase);
     latencies(&mut page, ase);
+    connections(&mut page, ase);
     sizes(&mut page, ase);
     access_log_gauges(&mut page, ase, access_log);
     spans(&mut page, ase);
@@ -174,6 +175,17 @@ fn latencies(page: &mut Page, ase: &Ase) {
     let help = "From the whole body of a batch to its answer, the wait for the disk included.";
     page.family("ase_batch_seconds", Kind::Histogram, help)
         .histogram(&ase.telemetry.batch_time.read());
+}
+
+fn connections(page: &mut Page, ase: &Ase) {
+    let help = "Open connections to the data port.";
+    let mut family = page.family("ase_data_port_connections", Kind::Gauge, help);
+    for (listener, open) in ase.telemetry.connections.read() {
+        family.sample(&[("listener", listener)], open);
+    }
+    let help = "Most connections that may be open, over all listeners.";
+    let most = ase.limits.transport.connections;
+    page.single("ase_data_port_connections_limit", Kind::Gauge, help, most);
 }
 
 fn sizes(page: &mut Page, ase: &Ase) {

@@ -9,6 +9,7 @@
 mod batches;
 mod correlation;
 mod definitions;
+mod exhaustion;
 mod harness;
 mod leniency;
 mod lenient;

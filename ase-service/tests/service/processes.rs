@@ -22,6 +22,7 @@ const PIPE_BYTES: usize = 65_536;
 pub(crate) struct Process {
     pub(crate) child: Child,
     pub(crate) data: SocketAddr,
+    pub(crate) data_tls: Option<SocketAddr>,
     pub(crate) admin: SocketAddr,
 }
 
@@ -56,6 +57,7 @@ pub(crate) fn served(command: &mut Command, folder: &Path) -> Process {
     assert_eq!(written.trim(), line.trim());
     Process {
         data: address("data"),
+        data_tls: ready["data_tls"].as_str().map(|text| text.parse().unwrap()),
         admin: address("admin"),
         child,
     }

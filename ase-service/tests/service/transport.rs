@@ -30,19 +30,19 @@ const TLS: &str = "data_tls = {listen = \"127.0.0.1:0\", cert = \"cert.pem\", ke
 const MUTUAL: &str = "data_tls = {listen = \"127.0.0.1:0\", cert = \"cert.pem\", key = \"key.pem\", client_ca = \"ca.pem\"}\n";
 
 /// An authority that lives as long as its test.
-struct Authority {
+pub(crate) struct Authority {
     issuer: Issuer<'static, KeyPair>,
     pem: String,
 }
 
 /// A certificate and its key.
-struct Pair {
-    cert: String,
-    key: String,
+pub(crate) struct Pair {
+    pub(crate) cert: String,
+    pub(crate) key: String,
 }
 
 impl Authority {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().unwrap();
@@ -53,7 +53,7 @@ impl Authority {
         }
     }
 
-    fn pair(&self) -> Pair {
+    pub(crate) fn pair(&self) -> Pair {
         let params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
         let key = KeyPair::generate().unwrap();
         let cert = params.signed_by(&key, &self.issuer).unwrap().pem();
@@ -63,7 +63,7 @@ impl Authority {
         }
     }
 
-    fn client(&self, own: Option<&Pair>, protocol: &str) -> TlsConnector {
+    pub(crate) fn client(&self, own: Option<&Pair>, protocol: &str) -> TlsConnector {
         let mut roots = RootCertStore::empty();
         roots.add(der(&self.pem)).unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -86,13 +86,13 @@ impl Authority {
 }
 
 impl Pair {
-    fn write(&self, folder: &Path) {
+    pub(crate) fn write(&self, folder: &Path) {
         std::fs::write(folder.join("cert.pem"), &self.cert).unwrap();
         std::fs::write(folder.join("key.pem"), &self.key).unwrap();
     }
 }
 
-fn der(pem: &str) -> CertificateDer<'static> {
+pub(crate) fn der(pem: &str) -> CertificateDer<'static> {
     CertificateDer::from_pem_slice(pem.as_bytes()).unwrap()
 }
 
@@ -106,7 +106,7 @@ fn with_tls(authority: &Authority, config: &str) -> (Ase, SocketAddr) {
     (ase, tls)
 }
 
-async fn shake(
+pub(crate) async fn shake(
     connector: &TlsConnector,
     to: SocketAddr,
 ) -> std::io::Result<TlsStream<tokio::net::TcpStream>> {
@@ -168,7 +168,7 @@ async fn told(response: hyper::Response<hyper::body::Incoming>) -> hyper::Result
     ))
 }
 
-fn block_on<T>(future: impl Future<Output = T>) -> T {
+pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
     let runtime = Runtime::new().unwrap();
     runtime.block_on(async { tokio::time::timeout(DEADLINE, future).await.unwrap() })
 }
