@@ -1,4 +1,4 @@
-//! `ase check`: every fault of the settings and of the files that they name, without starting anything.
+//! `ase check`: every fault of the settings and of what they name (files, folders, ports), without starting anything.
 
 use std::path::Path;
 
@@ -7,6 +7,8 @@ use crate::data_port::PROTOCOLS;
 use crate::definitions;
 use crate::lists::{describe, read_list_file};
 use crate::tls::Tls;
+
+mod places;
 
 /// What a check found.
 #[derive(Debug, Default)]
@@ -42,6 +44,7 @@ pub fn check(config: Option<&Path>, overrides: &Overrides) -> Report {
     {
         report.faults.push(format!("data_tls: {error}"));
     }
+    places::look(&settings, &mut report);
     match settings.api_dir.as_deref().map(definitions::load) {
         None => report.warnings.push(
             "api_dir: is not set, so no API is registered and every question is answered 503"

@@ -158,7 +158,14 @@ pub fn run() -> ExitCode {
         Command::Replay(arguments) => match replay::run(&arguments) {
             Ok(replayed) => {
                 say(&replayed.summary);
-                if replayed.reached { DONE } else { UNREACHABLE }
+                match replayed.outcome {
+                    replay::Outcome::Answered => DONE,
+                    replay::Outcome::Unreachable => UNREACHABLE,
+                    replay::Outcome::NothingToSend => {
+                        complain("the log holds no request that can be sent");
+                        REFUSED
+                    }
+                }
             }
             Err(error) => {
                 complain(&error.to_string());

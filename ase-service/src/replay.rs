@@ -61,8 +61,19 @@ pub struct Arguments {
 pub struct Replayed {
     /// What was counted, ready to print.
     pub summary: String,
-    /// Whether the gateway ever answered, or nothing had to be sent.
-    pub reached: bool,
+    /// What came of it as a whole.
+    pub outcome: Outcome,
+}
+
+/// What came of a replay as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The gateway answered at least once.
+    Answered,
+    /// It never did.
+    Unreachable,
+    /// The log holds nothing that can be sent.
+    NothingToSend,
 }
 
 /// Why nothing was sent.
@@ -101,7 +112,13 @@ pub fn run(arguments: &Arguments) -> Result<Replayed, ReplayError> {
     summary.took = began.elapsed();
     summary.read = read?;
     Ok(Replayed {
-        reached: summary.answered() > 0 || summary.sent() == 0,
+        outcome: if summary.answered() > 0 {
+            Outcome::Answered
+        } else if summary.sent() > 0 {
+            Outcome::Unreachable
+        } else {
+            Outcome::NothingToSend
+        },
         summary: if arguments.json {
             summary.to_json()
         } else {

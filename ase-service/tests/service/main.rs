@@ -7,6 +7,7 @@
 )]
 
 mod batches;
+mod checks;
 mod correlation;
 mod definitions;
 mod exhaustion;

@@ -101,3 +101,13 @@ fn a_gateway_that_is_remote_or_absent_is_refused() {
     assert_eq!(run("http://127.0.0.1:1").status.code(), Some(69));
     assert_eq!(run("https://127.0.0.1:1").status.code(), Some(1));
 }
+
+#[test]
+fn a_log_without_a_request_that_can_be_sent_is_an_error() {
+    let ase = Ase::start();
+    for log in [&b""[..], b"\n\n", b"garbage\nmore garbage\n"] {
+        let (code, summary) = replay(&ase, log, &[]);
+        assert_eq!(code, Some(1), "{summary}");
+        assert_eq!(summary["sent"], 0);
+    }
+}
