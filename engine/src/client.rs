@@ -6,7 +6,9 @@
 use ase_core::identifier_list::ListedIdentifier;
 
 use crate::clock::Moment;
-use crate::detectors::{enumeration::Walks, login::Logins, theft::Places, volume::Volume};
+use crate::detectors::{
+    enumeration::Walks, login::Logins, theft::Places, tool::Disguise, volume::Volume,
+};
 
 const SHORT: f32 = 10.0 * 60.0;
 const HOUR: f32 = 60.0 * 60.0;
@@ -39,7 +41,7 @@ pub(crate) struct Client {
     pub(crate) failures: f32,
     pub(crate) probing: Probing,
     pub(crate) injection: f32,
-    pub(crate) tool: f32,
+    pub(crate) disguise: Disguise,
     pub(crate) broken_rules: f32,
     /// A bucket that leaks [`USUAL_RATE`].
     pub(crate) activity: f32,
@@ -105,7 +107,7 @@ impl Client {
             failures: 0.0,
             probing: Probing::default(),
             injection: 0.0,
-            tool: 0.0,
+            disguise: Disguise::default(),
             broken_rules: 0.0,
             activity: 0.0,
             recent: 0.0,
@@ -128,9 +130,9 @@ impl Client {
         self.successes *= fading.hour;
         self.failures *= fading.hour;
         self.probing.routes *= fading.hour;
-        self.probing.points *= fading.hour;
+        self.probing.points *= fading.day;
         self.injection *= fading.hour;
-        self.tool *= fading.hour;
+        self.disguise.telling *= fading.hour;
         self.broken_rules *= fading.hour;
         self.activity = (self.activity - fading.seconds * USUAL_RATE).max(0.0);
         self.recent *= fading.short;
@@ -155,7 +157,7 @@ impl Client {
             || self.probing.points >= 1.0
             || self.probing.routes >= 2.0
             || self.injection >= 1.0
-            || self.tool >= 1.0
+            || self.disguise.telling >= 1.0
             || self.broken_rules >= 1.0
             || self.logins.are_suspicious()
     }

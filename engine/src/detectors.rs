@@ -13,6 +13,7 @@ pub(crate) mod enumeration;
 pub(crate) mod login;
 pub(crate) mod probing;
 pub(crate) mod theft;
+pub(crate) mod tool;
 pub(crate) mod volume;
 
 /// What is known besides the client's own record.
@@ -48,6 +49,7 @@ pub(crate) struct Measure<'t> {
 /// Writes into a record what a transaction shows.
 pub(crate) fn learn(client: &mut Client, signs: &Signs, context: Context) {
     probing::learn(client, signs, context);
+    tool::learn(client, signs, context);
     login::learn(client, signs);
     enumeration::learn(client, signs);
     volume::learn(client, signs);
@@ -64,6 +66,7 @@ pub(crate) fn judge(
     activity::broken_rules(client, thresholds)
         .or_else(|| login::judge(client, signs, thresholds))
         .or_else(|| probing::judge(client, thresholds))
+        .or_else(|| tool::judge(client, thresholds))
         .or_else(|| enumeration::judge(client, signs, thresholds))
         .or_else(|| volume::judge(client, thresholds))
         .or_else(|| activity::judge(client, thresholds))

@@ -49,7 +49,7 @@ impl LoginRoutes {
 
 impl Habits {
     fn read(self, attempt: Attempt, answer: Answer) -> Attempt {
-        if attempt == Attempt::Failed {
+        if attempt != Attempt::Unknown {
             return attempt;
         }
         match (self.refuses, self.answers && self.redirects) {

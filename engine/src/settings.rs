@@ -164,6 +164,6 @@ mod tests {
             .thresholds
             .insert((Attack::Probing, Variable::A), own);
         assert_eq!(settings.limit(Attack::Probing, Variable::A), Some(own));
-        assert_eq!(settings.limit(Attack::Probing, Variable::F), None);
+        assert_eq!(settings.limit(Attack::Injection, Variable::F), None);
     }
 }

@@ -8,7 +8,7 @@ use crate::detectors::login::{self, Attempt};
 use crate::hash::Hasher;
 use crate::path_shape::{Object, Shape, object_of_query};
 use crate::transaction::Transaction;
-use crate::vocabulary::{Injection, PathWords, QueryWords, Sensitive, names_attack_tool};
+use crate::vocabulary::{Agent, Injection, PathWords, QueryWords, Sensitive};
 
 /// Names an API within the engine; 0 stands for traffic of none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -31,7 +31,9 @@ pub(crate) struct Signs {
     pub(crate) file: File,
     pub(crate) sensitive: Option<Sensitive>,
     pub(crate) injection: Option<Injection>,
-    pub(crate) tool: bool,
+    /// A method that ordinary clients do not use, or a target that names another server.
+    pub(crate) odd_target: bool,
+    pub(crate) program: Agent,
     pub(crate) broken_rule: Option<Broken>,
     pub(crate) login: Option<Attempt>,
     pub(crate) account: Option<u64>,
@@ -72,8 +74,8 @@ pub(crate) enum Intent {
     Write,
     /// Delete.
     Delete,
-    /// A method that ordinary clients do not use.
-    Odd,
+    /// Anything else.
+    Other,
 }
 
 /// What sort of thing the path's last segment names.
@@ -139,7 +141,8 @@ impl Reader {
             file: File::of(shape.last),
             sensitive: self.paths.look(transaction.path),
             injection: self.queries.look(transaction.target),
-            tool: names_attack_tool(agent),
+            odd_target: is_odd(transaction),
+            program: Agent::of(agent),
             broken_rule: transaction.broken_rule.and_then(Broken::of),
             login: login::attempt(transaction, query, answer),
             account: transaction.account.map(|id| hasher.credential(&id)),
@@ -159,7 +162,7 @@ impl Signs {
         if self.broken_rule.is_some() {
             return Some("broken rule");
         }
-        if self.tool {
+        if self.program == Agent::Tool {
             return Some("attack tool");
         }
         if self.login.is_some_and(|attempt| attempt.is_failure()) {
@@ -202,19 +205,17 @@ impl Intent {
             "GET" | "HEAD" | "OPTIONS" | "REPORT" | "PROPFIND" => Self::Read,
             "POST" | "PUT" | "PATCH" => Self::Write,
             "DELETE" => Self::Delete,
-            _ => Self::Odd,
+            _ => Self::Other,
         }
     }
 }
 
 impl File {
     fn of(last: &[u8]) -> Self {
-        const CUSTOMARY: [&[u8]; 12] = [
+        const CUSTOMARY: [&[u8]; 10] = [
             b"favicon.ico",
             b"robots.txt",
             b"sitemap.xml",
-            b"ads.txt",
-            b"app-ads.txt",
             b"humans.txt",
             b"security.txt",
             b"browserconfig.xml",
@@ -253,6 +254,17 @@ impl Broken {
             BrokenRule::TokenMissing | BrokenRule::ClientSpike => None,
         }
     }
+}
+
+/// Whether a request asks for a proxy or is no request at all: an absolute target, a method that is no word.
+fn is_odd(transaction: &Transaction<'_>) -> bool {
+    let word = transaction
+        .method
+        .bytes()
+        .all(|byte| byte.is_ascii_uppercase());
+    !word
+        || transaction.method == "CONNECT"
+        || transaction.target.contains("://") && !transaction.target.starts_with('/')
 }
 
 /// The query of a request target, without its question mark.

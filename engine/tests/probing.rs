@@ -39,7 +39,8 @@ fn a_detection_says_who_did_what_when_and_how_far_it_went() {
         detection.api.as_ref().map(ToString::to_string).as_deref(),
         Some("demo")
     );
-    assert_eq!(detection.variables[0].reached, Threshold::Normal);
+    assert_eq!(detection.variables[3].reached, Threshold::Normal);
+    assert_eq!(detection.variables[3].value.round(), 7.0);
     assert_eq!(detection.first.0, support::START);
     assert_eq!(
         u64::from(detection.requests - 1) * 1000,
@@ -50,7 +51,7 @@ fn a_detection_says_who_did_what_when_and_how_far_it_went() {
     assert!(
         story.output.proposals[0]
             .reason
-            .starts_with("API probing: A "),
+            .starts_with("API probing: B 100.0 (Tn 50)"),
         "{}",
         story.output.proposals[0].reason
     );

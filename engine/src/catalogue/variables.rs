@@ -26,6 +26,12 @@ const PROBING: &[VariableSpec] = &[
         20.0,
     ),
     both("points for routes that only attackers look for", 2.5, 5.5),
+    normal("requests that failed, over about an hour", 6.0),
+    normal("distinct routes that failed, when little else happens", 3.0),
+    normal(
+        "failures among answers, when little else happens, in percent",
+        65.0,
+    ),
 ];
 const INJECTION: &[VariableSpec] = &[normal("points for requests shaped to break a program", 3.5)];
 const LOGIN: &[VariableSpec] = &[
@@ -43,8 +49,11 @@ const CREDENTIAL_STUFFING: &[VariableSpec] = &[
     both("failures among logins, in percent", 60.0, 40.0),
 ];
 const SLOW_LOGIN: &[VariableSpec] = &[
-    normal("failed logins, over about a day", 30.0),
-    normal("failures among logins, in percent", 85.0),
+    normal(
+        "failed logins less three per success, over about a day",
+        30.0,
+    ),
+    normal("those among all such logins, in percent", 60.0),
 ];
 const LOGIN_DISTRIBUTED: &[VariableSpec] = &[
     normal("clients with failed logins in ten minutes", 12.0),
@@ -78,7 +87,7 @@ const STOLEN_CREDENTIAL: &[VariableSpec] = &[
     normal("places (network and program) within an hour", 2.0),
     normal("changes back and forth between them", 6.0),
 ];
-const TOOL: &[VariableSpec] = &[normal("requests that name an attack tool", 1.5)];
+const TOOL: &[VariableSpec] = &[normal("requests that name or betray an attack tool", 1.5)];
 const DECOY: &[VariableSpec] = &[normal("calls of decoys", 1.0)];
 const PATTERN: &[VariableSpec] = &[normal("calls that no rule of the API allows", 2.0)];
 const DISTRIBUTED_PROBING: &[VariableSpec] = &[

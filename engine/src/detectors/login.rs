@@ -12,8 +12,9 @@ use crate::lessons::Thresholds;
 use crate::signs::{Answer, Signs};
 use crate::transaction::Transaction;
 
-/// What a success takes off the failures before it.
+/// What a success takes off the failures before it, at once and over the day.
 const FORGIVEN: f32 = 6.0;
+const FORGIVEN_DAY: f32 = 3.0;
 /// Failures per second that are not counted as a run.
 const USUAL_RATE: f32 = 0.2;
 
@@ -60,12 +61,13 @@ pub(crate) fn attempt(
         .and_then(|api| api.login)
         .is_some_and(|login| transaction.path.starts_with(login));
     let writes = matches!(transaction.method, "POST" | "PUT");
-    let by_query = has_password(query);
-    if !(by_query || writes && (declared || looks_like_login(transaction.path))) {
+    let path = login_path(transaction.path);
+    if !(has_password(query) || writes && (declared || path != LoginPath::None)) {
         return None;
     }
     match answer {
         Answer::Unauthorized | Answer::Forbidden | Answer::Refused => Some(Attempt::Failed),
+        Answer::Success if path == LoginPath::Token => Some(Attempt::Succeeded),
         Answer::Redirect | Answer::Success => Some(Attempt::Unknown),
         Answer::Absent | Answer::Neutral | Answer::Broken | Answer::None => None,
     }
@@ -88,6 +90,7 @@ pub(crate) fn learn(client: &mut Client, signs: &Signs) {
         Attempt::Succeeded => {
             logins.run = 0.0;
             logins.failed = (logins.failed - FORGIVEN).max(0.0);
+            logins.failed_day = (logins.failed_day - FORGIVEN_DAY).max(0.0);
             logins.succeeded += 1.0;
             logins.succeeded_day += 1.0;
         }
@@ -166,9 +169,20 @@ impl Logins {
     }
 }
 
-/// Whether a path's last two segments are what login calls are named after.
-fn looks_like_login(path: &NormalPath) -> bool {
-    const WORDS: [&[u8]; 17] = [
+/// What a path says about logging in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum LoginPath {
+    /// Nothing.
+    None,
+    /// A page or a call of any sort.
+    Form,
+    /// A call that answers with a token, and with an error where there is none (RFC 6749 section 5.2).
+    Token,
+}
+
+/// By its last two segments, which are what login calls are named after.
+fn login_path(path: &NormalPath) -> LoginPath {
+    const FORMS: [&[u8]; 12] = [
         b"login",
         b"signin",
         b"sign-in",
@@ -176,16 +190,19 @@ fn looks_like_login(path: &NormalPath) -> bool {
         b"log-in",
         b"log_in",
         b"logon",
-        b"auth",
-        b"authenticate",
-        b"token",
         b"wp-login.php",
         b"login.php",
-        b"session",
-        b"sessions",
         b"j_security_check",
         b"xmlrpc.php",
         b"login.aspx",
+    ];
+    const TOKENS: [&[u8]; 6] = [
+        b"auth",
+        b"authenticate",
+        b"token",
+        b"token.oauth2",
+        b"session",
+        b"sessions",
     ];
     let mut before: &[u8] = &[];
     let mut last: &[u8] = &[];
@@ -193,8 +210,18 @@ fn looks_like_login(path: &NormalPath) -> bool {
         before = last;
         last = segment;
     }
-    let is_word = |segment: &[u8]| WORDS.iter().any(|word| word.eq_ignore_ascii_case(segment));
-    is_word(last) || is_word(before)
+    let one_of = |words: &[&[u8]]| {
+        let is = |segment: &[u8]| words.iter().any(|word| word.eq_ignore_ascii_case(segment));
+        is(last) || is(before)
+    };
+    if one_of(&TOKENS) {
+        return LoginPath::Token;
+    }
+    if one_of(&FORMS) {
+        LoginPath::Form
+    } else {
+        LoginPath::None
+    }
 }
 
 /// Whether a query sends a password.

@@ -2,6 +2,9 @@
 //!
 //! Somebody who moves from one network to another keeps the program and does not move back every minute.
 
+use ase_core::credential::CredentialKind;
+use ase_core::identifier_list::ListedIdentifier;
+
 use crate::catalogue::{Attack, Variable};
 use crate::client::{Client, Fading};
 use crate::clock::Moment;
@@ -51,7 +54,7 @@ pub(crate) fn judge(
     thresholds: &Thresholds<'_>,
 ) -> Option<Suspicion> {
     use Variable::{A, B};
-    if !context.credential {
+    if !context.credential || is_of_a_fleet(client) {
         return None;
     }
     let places = client.places.distinct_pairs(client.last);
@@ -62,6 +65,18 @@ pub(crate) fn judge(
     );
     let is_attack = measure.normal(A) && measure.normal(B);
     measure.suspicion_if(is_attack)
+}
+
+/// Programs on many machines share a key by right; nobody shares a session.
+fn is_of_a_fleet(client: &Client) -> bool {
+    let is_key = matches!(
+        client.identifier,
+        ListedIdentifier::Credential {
+            kind: CredentialKind::ApiKey,
+            ..
+        }
+    );
+    is_key && client.places.spread(client.last) == Spread::Many
 }
 
 impl Places {

@@ -30,7 +30,7 @@ pub(crate) fn learn(client: &mut Client, signs: &Signs) {
     }
     match signs.intent {
         Intent::Read if signs.file == File::Call => client.volume.read(signs.target, signs.at),
-        Intent::Read | Intent::Odd => {}
+        Intent::Read | Intent::Other => {}
         Intent::Write if signs.login.is_some() => {}
         Intent::Write => client.writes += 1.0,
         Intent::Delete => client.deletes += 1.0,

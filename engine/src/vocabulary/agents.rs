@@ -1,7 +1,7 @@
 //! Programs that say in their user agent that they are attack tools. General clients (curl, Python, Go) are not: APIs live of them.
 
 /// Parts of names, in lower case.
-const TOOLS: [&[u8]; 36] = [
+const TOOLS: [&[u8]; 37] = [
     b"sqlmap",
     b"nikto",
     b"wfuzz",
@@ -32,6 +32,7 @@ const TOOLS: [&[u8]; 36] = [
     b"skipfish",
     b"nmap scripting",
     b"masscan",
+    b"zgrab",
     b"commix",
     b"havij",
     b"whatweb",
@@ -40,8 +41,31 @@ const TOOLS: [&[u8]; 36] = [
     b"l9tcpid",
 ];
 
-/// Whether a user agent names an attack tool.
-pub(crate) fn names_attack_tool(agent: &str) -> bool {
+/// What a user agent claims to be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Agent {
+    /// A browser, or what says so.
+    Browser,
+    /// A program, or nothing.
+    #[default]
+    Program,
+    /// An attack tool.
+    Tool,
+}
+
+impl Agent {
+    pub(crate) fn of(agent: &str) -> Self {
+        if names_attack_tool(agent) {
+            Self::Tool
+        } else if agent.starts_with("Mozilla/") {
+            Self::Browser
+        } else {
+            Self::Program
+        }
+    }
+}
+
+fn names_attack_tool(agent: &str) -> bool {
     let agent = agent.as_bytes();
     TOOLS.iter().any(|tool| contains(agent, tool))
 }

@@ -7,19 +7,19 @@ use crate::hash::Hasher;
 
 const LONGEST_WORD: usize = 40;
 
-/// What a path is after.
+/// What a path is after; the worse the later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Sensitive {
-    /// Pages for operators, which are harmless where the API has them.
-    Admin,
     /// A script in a language that the site may not speak.
     Script,
-    /// A copy or a dump left behind.
+    /// Pages for operators: their own may look for them, too.
+    Admin,
+    /// Configuration, a copy or a dump left behind, or a hidden file.
     Backup,
-    /// Secrets: hidden files, keys, configuration.
-    Secret,
-    /// A known hole, or a door that somebody else has left.
-    Exploit,
+    /// Files and doors that programs of some makers have, and that have been broken before.
+    Suspicious,
+    /// Secrets and known holes that nobody asks for by mistake.
+    Unequivocal,
 }
 
 const ADMIN: &[&[u8]] = &[
@@ -74,7 +74,6 @@ const ADMIN: &[&[u8]] = &[
     b"console",
     b"login.action",
     b"login_sid.lua",
-    b"geoserver",
     b"nacos",
     b"hudson",
     b"sitecore",
@@ -84,20 +83,49 @@ const ADMIN: &[&[u8]] = &[
     b"wp-includes",
     b"wp-content",
     b"wordpress",
-    b"blog-admin",
+    b"jars",
+    b"admin.php",
+    b"webui",
+    b"hudson.war",
+    b"sdk",
+    b"remote",
+    b"vmware",
+    b"proc",
+    b"etc",
+    b"shell",
+    b"invoker",
+    b"struts",
+    b"uploader",
+    b"filemanager",
+    b"metrics",
+    b"heapdump",
+    b"ajax-api",
+    b"onvif",
+    b"mifs",
+    b"luci",
 ];
 
-const SECRET: &[&[u8]] = &[
-    b"id_rsa",
-    b"id_dsa",
-    b"id_ed25519",
-    b"authorized_keys",
-    b"known_hosts",
+const LEFT_BEHIND: &[&[u8]] = &[
+    b"config",
+    b"configs",
+    b"env",
+    b"dump",
+    b"db_backup",
+    b"conf",
+    b"configuration",
+    b"settings.json",
+    b"old",
+    b"bak",
+];
+
+const SUSPICIOUS: &[&[u8]] = &[
+    b"geoserver",
+    b"setup-config.php",
+    b"wp-config-sample.php",
     b"credentials",
     b"credentials.json",
     b"secrets.json",
     b"secrets.yml",
-    b"wp-config.php",
     b"web.config",
     b"config.php",
     b"config.json",
@@ -115,50 +143,96 @@ const SECRET: &[&[u8]] = &[
     b"appsettings.json",
     b"application.yml",
     b"application.properties",
-    b"phpinfo",
-    b"phpinfo.php",
     b"info.php",
     b"pinfo.php",
-    b"heapdump",
     b"passwd",
     b"shadow",
-    b"sftp-config.json",
-    b"terraform.tfstate",
-    b"serviceaccountkey.json",
     b"composer.lock",
-    b"proc",
-    b"web-inf",
-    b"meta-inf",
-    b"env",
     b"env.js",
-    b"etc",
-    b"boot.ini",
-    b"win.ini",
     b"aws.yml",
     b"aws.json",
+    b"web-inf",
+    b"meta-inf",
+    b"cgi-bin",
+    b"setup.cgi",
+    b"setup.php",
+    b"upload.php",
+    b"uploader.php",
+    b"up.php",
+    b"mini.php",
+    b"fckeditor",
+    b"kcfinder",
+    b"elfinder",
+    b"jbossws",
+    b"wsman",
+    b"evox",
+    b"sqlite",
+    b"backup",
+    b"backups",
+    b"phpinfo",
+    b"wls-wsat",
+    b"_async",
+    b"portal.mwsl",
+    b"currentsetting.htm",
+    b"formlogin",
+    b"boot.ini",
+    b"win.ini",
+    b"phpinfo.php",
+    b"install.php",
+    b"test.php",
 ];
 
-const EXPLOIT: &[&[u8]] = &[
+const UNEQUIVOCAL: &[&[u8]] = &[
+    b".env",
+    b".git",
+    b".svn",
+    b".hg",
+    b".aws",
+    b".ssh",
+    b".htaccess",
+    b".htpasswd",
+    b".ds_store",
+    b".npmrc",
+    b".docker",
+    b".bash_history",
+    b".vscode",
+    b".idea",
+    b".env.local",
+    b".env.production",
+    b".env.dev",
+    b".env.backup",
+    b".env.bak",
+    b".env.save",
+    b".env.example",
+    b".gitconfig",
+    b".git-credentials",
+    b".kube",
+    b".mysql_history",
+    b".pgpass",
+    b".boto",
+    b".s3cfg",
+    b".netrc",
+    b"id_rsa",
+    b"id_dsa",
+    b"id_ed25519",
+    b"authorized_keys",
+    b"wp-config.php",
+    b"wp-config.php.bak",
+    b"terraform.tfstate",
+    b"sftp-config.json",
+    b"serviceaccountkey.json",
     b"eval-stdin.php",
     b"phpunit",
-    b"cgi-bin",
     b"hnap1",
     b"boaform",
-    b"formlogin",
     b"gponform",
     b"_ignition",
     b"invokefunction",
     b"dana-na",
     b"+cscoe+",
     b"+cscot+",
-    b"mifs",
-    b"sdk",
-    b"vmware",
-    b"setup.cgi",
-    b"setup.php",
     b"goform",
     b"tmunblock.cgi",
-    b"ztp",
     b"device.rsp",
     b"c99.php",
     b"r57.php",
@@ -167,41 +241,19 @@ const EXPLOIT: &[&[u8]] = &[
     b"alfacgiapi",
     b"alfa_data",
     b"shell.php",
-    b"shell",
     b"cmd.php",
     b"webshell.php",
     b"b374k.php",
     b"indoxploit.php",
-    b"mini.php",
-    b"up.php",
-    b"upload.php",
-    b"uploader.php",
-    b"filemanager",
-    b"fckeditor",
-    b"kcfinder",
-    b"elfinder",
-    b"jbossws",
-    b"invoker",
-    b"struts",
-    b"remote",
-    b"vpnsvc",
-    b"wsman",
-    b"evox",
     b"nmaplowercheck",
     b"nmapuppercheck",
-    b"shell4.php",
     b"cmd.exe",
     b"root.exe",
-    b"cmdownloads",
-    b"onvif",
-    b"ajax-api",
-    b"wls-wsat",
-    b"_async",
-    b"solr-admin",
-    b"luci",
-    b"currentsetting.htm",
-    b"portal.mwsl",
     b"systembc",
+    b"geoserver.php",
+    b"solr-admin",
+    b"vpnsvc",
+    b"shell4.php",
 ];
 
 /// Endings of copies and dumps.
@@ -229,11 +281,14 @@ pub(crate) struct PathWords {
 
 impl PathWords {
     pub(crate) fn new(hasher: Hasher) -> Self {
-        let mut words = HashTable::with_capacity(ADMIN.len() + SECRET.len() + EXPLOIT.len());
+        let mut words = HashTable::with_capacity(
+            LEFT_BEHIND.len() + ADMIN.len() + SUSPICIOUS.len() + UNEQUIVOCAL.len(),
+        );
         let lists = [
+            (LEFT_BEHIND, Sensitive::Backup),
             (ADMIN, Sensitive::Admin),
-            (SECRET, Sensitive::Secret),
-            (EXPLOIT, Sensitive::Exploit),
+            (SUSPICIOUS, Sensitive::Suspicious),
+            (UNEQUIVOCAL, Sensitive::Unequivocal),
         ];
         for (list, sort) in lists {
             for word in list {
@@ -257,11 +312,10 @@ impl PathWords {
     }
 
     fn segment(&self, segment: &[u8]) -> Option<Sensitive> {
-        if segment.first() == Some(&b'.') && !PUBLIC_DOTS.contains(&segment) {
-            return Some(Sensitive::Secret);
-        }
+        let hidden = segment.first() == Some(&b'.') && !PUBLIC_DOTS.contains(&segment);
+        let unless_listed = hidden.then_some(Sensitive::Backup);
         if segment.len() > LONGEST_WORD {
-            return None;
+            return unless_listed;
         }
         let mut buffer = [0_u8; LONGEST_WORD];
         let lower = buffer.get_mut(..segment.len())?;
@@ -271,7 +325,7 @@ impl PathWords {
         let found = self
             .words
             .find(self.hasher.bytes(lower), |(word, _)| *word == lower);
-        found.map(|(_, sort)| *sort)
+        found.map(|(_, sort)| *sort).or(unless_listed)
     }
 }
 
@@ -301,16 +355,14 @@ mod tests {
     #[test]
     fn a_path_is_known_by_the_worst_that_is_in_it() {
         let cases = [
-            ("/.env", Some(Sensitive::Secret)),
-            ("/app/.git/config", Some(Sensitive::Secret)),
-            (
-                "/PhpMyAdmin/index.php",
-                Some(Sensitive::Admin).max(Some(Sensitive::Script)),
-            ),
+            ("/.env", Some(Sensitive::Unequivocal)),
+            ("/app/.git/config", Some(Sensitive::Unequivocal)),
+            ("/.hidden/x", Some(Sensitive::Backup)),
+            ("/PhpMyAdmin/index.php", Some(Sensitive::Admin)),
             ("/dump.SQL", Some(Sensitive::Backup)),
             (
                 "/vendor/phpunit/src/eval-stdin.php",
-                Some(Sensitive::Exploit),
+                Some(Sensitive::Unequivocal),
             ),
             ("/.well-known/acme-challenge/x", None),
             ("/users/7/orders", None),
@@ -323,7 +375,7 @@ mod tests {
 
     #[test]
     fn no_word_stands_twice() {
-        let mut all: Vec<_> = [ADMIN, SECRET, EXPLOIT].concat();
+        let mut all: Vec<_> = [LEFT_BEHIND, ADMIN, SUSPICIOUS, UNEQUIVOCAL].concat();
         all.sort_unstable();
         let before = all.len();
         all.dedup();

@@ -1,7 +1,7 @@
 //! Queries and paths shaped to break the program behind them: marks of SQL, scripts, file names and commands where data belongs.
 //!
-//! The target is percent-decoded twice and put in lower case before it is searched; without one of a few bytes that every
-//! mark needs, it is not looked at at all.
+//! The target is percent-decoded twice and put in lower case before it is searched. A target without a query and without one of
+//! a few bytes that every other mark needs is not looked at at all.
 
 /// Longest piece of a target that is looked at, in bytes, decoded.
 const WINDOW: usize = 2048;
@@ -129,6 +129,7 @@ const MARKS: &[(&[u8], Injection)] = &[
     (b"phpinfo(", Injection::Command),
     (b"allow_url_include", Injection::Command),
     (b"auto_prepend_file", Injection::Command),
+    (b"xdebug_session_start", Injection::Command),
     (b"call_user_func", Injection::Command),
     (b"invokefunction", Injection::Command),
     (b"runtime.getruntime", Injection::Command),
@@ -163,9 +164,7 @@ impl QueryWords {
     /// The worst that a target is shaped for.
     pub(crate) fn look(&self, target: &str) -> Option<Injection> {
         let bytes = target.as_bytes();
-        if !bytes.iter().any(|byte| is_telling(*byte))
-            && !bytes.windows(2).any(|pair| pair == b"..")
-        {
+        if !may_hold_a_mark(bytes) {
             return None;
         }
         let mut buffer = [0_u8; WINDOW];
@@ -201,11 +200,16 @@ impl QueryWords {
     }
 }
 
-/// A byte without which no mark is written, however escaped: what is not in an ordinary query.
+fn may_hold_a_mark(target: &[u8]) -> bool {
+    target.iter().any(|byte| is_telling(*byte)) || target.windows(2).any(|pair| pair == b"..")
+}
+
+/// A byte without which no mark is written, however escaped: what is not in an ordinary path.
 fn is_telling(byte: u8) -> bool {
     matches!(
         byte,
-        b'%' | b'+'
+        b'?' | b'%'
+            | b'+'
             | b'\''
             | b'"'
             | b'<'

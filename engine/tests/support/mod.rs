@@ -8,6 +8,7 @@
 )]
 
 pub mod combined;
+pub mod recorded;
 
 use ase_core::address::{ClientAddress, Network};
 use ase_core::api_id::ApiId;

@@ -1,0 +1,192 @@
+//! Who walks over ids, takes, writes, deletes or hammers too much is listed, and who browses or runs a busy page is not.
+
+mod support;
+
+use ase_core::credential::CredentialKind::{ApiKey, Token};
+use ase_core::identity::Provenance::Verified;
+use ase_engine::Attack;
+use support::{Request, Story, identifier};
+
+const ATTACKER: &str = "203.0.113.9";
+const USER: &str = "192.0.2.10";
+
+/// The numbers 0 to `count` in an order as parallel requests have it.
+fn shuffled(count: u64) -> impl Iterator<Item = u64> {
+    (0..count).map(move |number| number ^ 3)
+}
+
+#[test]
+fn walking_over_ids_is_stopped_fast_or_slow_in_any_order_whether_they_exist_or_not() {
+    for seconds in [0.01, 1.0, 5.0, 20.0] {
+        for (template, status) in [
+            ("/api/users/{}", 200),
+            ("/api/users/{}", 404),
+            ("/api/user?id={}", 200),
+            ("/api/users/{}/orders", 403),
+        ] {
+            let mut story = Story::new();
+            let walk = shuffled(100).map(|id| {
+                let target = template.replace("{}", &(id + 1000).to_string());
+                Request::get(id as f64 * seconds, ATTACKER, &target, status)
+            });
+            let until = story.requests_until_listed(walk);
+            assert!(
+                until.is_some_and(|until| until <= 30),
+                "{template} {status} {seconds} s: {until:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn guessing_ids_that_cannot_be_counted_through_is_told_by_the_misses() {
+    let mut story = Story::new();
+    let guesses = (0..100_u64).map(|number| {
+        let target = format!(
+            "/api/documents/{:032x}",
+            u128::from(number) * 0x1234_5678_9abc_def1
+        );
+        Request::get(
+            number as f64,
+            ATTACKER,
+            &target,
+            if number % 4 == 0 { 200 } else { 404 },
+        )
+    });
+    assert!(
+        story
+            .requests_until_listed(guesses)
+            .is_some_and(|until| until <= 30)
+    );
+}
+
+#[test]
+fn a_page_that_loads_the_same_twenty_products_again_and_again_is_left_alone() {
+    let mut story = Story::new();
+    for visit in 0..50 {
+        let at = f64::from(visit) * 20.0;
+        story.play_all(
+            (1..=20).map(|id| Request::get(at, USER, &format!("/api/products/{id}"), 200)),
+        );
+        story.play_all(
+            (1..=5)
+                .map(|id| Request::get(at + 1.0, USER, &format!("/api/orders/{}", id * 977), 200)),
+        );
+    }
+    assert_eq!(story.attacks(), []);
+}
+
+#[test]
+fn somebody_who_opens_many_documents_here_and_there_is_left_alone() {
+    let mut story = Story::new();
+    let reads = (1..=50_u64).map(|number| {
+        let id = number * 48_271 % 100_003;
+        Request::get(
+            number as f64 * 40.0,
+            USER,
+            &format!("/api/documents/{id}"),
+            200,
+        )
+    });
+    story.play_all(reads);
+    assert_eq!(story.attacks(), []);
+}
+
+#[test]
+fn scraping_deleting_writing_and_hammering_are_told_apart() {
+    let cases: [(Attack, fn(u32) -> Request); 4] = [
+        (Attack::Scraping, |number| {
+            Request::get(
+                f64::from(number) * 0.2,
+                ATTACKER,
+                &format!("/api/pages/page-{number}-of-many"),
+                200,
+            )
+        }),
+        (Attack::MassDeletion, |number| {
+            Request::new(f64::from(number), ATTACKER, "DELETE", "/api/cart/line", 204)
+        }),
+        (Attack::MassWrites, |number| {
+            Request::new(
+                f64::from(number) * 0.5,
+                ATTACKER,
+                "POST",
+                "/api/comments",
+                201,
+            )
+        }),
+        (Attack::ExtremeActivity, |number| {
+            Request::get(f64::from(number) * 0.001, ATTACKER, "/api/status", 200)
+        }),
+    ];
+    for (attack, request) in cases {
+        let mut story = Story::new();
+        assert!(
+            story
+                .requests_until_listed((0..8000).map(request))
+                .is_some(),
+            "{attack}"
+        );
+        assert_eq!(story.attacks(), [attack]);
+    }
+}
+
+#[test]
+fn taking_gigabytes_of_many_objects_is_exfiltration() {
+    let mut story = Story::new();
+    let reads = (0..400).map(|number| {
+        let mut request = Request::get(
+            f64::from(number),
+            ATTACKER,
+            &format!("/api/export/part-{number}-x"),
+            200,
+        );
+        request.response_bytes = 20_000_000;
+        request
+    });
+    assert!(story.requests_until_listed(reads).is_some());
+    assert_eq!(story.attacks(), [Attack::Exfiltration]);
+}
+
+#[test]
+fn a_token_in_the_hands_of_two_is_listed_and_a_traveller_is_not() {
+    let mut story = Story::new();
+    let visit = |number: u32, ip: &str, agent: &str| {
+        let request = Request::get(f64::from(number) * 10.0, ip, "/api/orders", 200).agent(agent);
+        request.with(Token, "mine", Verified)
+    };
+    for number in 0..60 {
+        // A train: the network changes all the time, the browser does not.
+        story.play(&visit(
+            number,
+            if number % 2 == 0 {
+                USER
+            } else {
+                "198.51.100.7"
+            },
+            "Mozilla/5.0",
+        ));
+    }
+    assert_eq!(story.attacks(), []);
+    for number in 60..80 {
+        story.play(&visit(number, USER, "Mozilla/5.0"));
+        story.play(&visit(number, ATTACKER, "python-requests/2.31"));
+    }
+    assert_eq!(story.attacks(), [Attack::StolenCredential]);
+    assert!(story.lists(&identifier(Token, "mine")));
+    assert!(!story.lists_address(USER));
+}
+
+#[test]
+fn a_key_of_a_fleet_of_servers_is_no_stolen_key() {
+    let mut story = Story::new();
+    for number in 0..600_u32 {
+        let (ip, agent) = (
+            format!("10.{}.0.1", number % 12),
+            format!("service/{}", number % 3),
+        );
+        let request = Request::get(f64::from(number), &ip, "/api/orders", 200).agent(&agent);
+        story.play(&request.with(ApiKey, "fleet", Verified));
+    }
+    assert_eq!(story.attacks(), []);
+}
