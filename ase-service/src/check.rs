@@ -6,6 +6,8 @@ use crate::config::{Overrides, Settings};
 use crate::data_port::PROTOCOLS;
 use crate::definitions;
 use crate::lists::{describe, read_list_file};
+use crate::management;
+use crate::state::{FILE, State, StateError};
 use crate::tls::Tls;
 
 mod places;
@@ -45,6 +47,7 @@ pub fn check(config: Option<&Path>, overrides: &Overrides) -> Report {
         report.faults.push(format!("data_tls: {error}"));
     }
     places::look(&settings, &mut report);
+    check_guard(&settings, &mut report);
     match settings.api_dir.as_deref().map(definitions::load) {
         None => report.warnings.push(
             "api_dir: is not set, so no API is registered and every question is answered 503"
@@ -69,4 +72,27 @@ pub fn check(config: Option<&Path>, overrides: &Overrides) -> Report {
         }
     }
     report
+}
+
+/// Whether the data port may be open, by the configured tokens and by those that the state holds.
+fn check_guard(settings: &Settings, report: &mut Report) {
+    let Err(fault) = settings.guarded() else {
+        return;
+    };
+    let stored = match settings.state_dir.join(FILE).exists() {
+        false => Ok(()),
+        true => State::open(&settings.state_dir).and_then(|state| {
+            let mut switches = settings.real_time.switches;
+            management::restore(&state, &mut switches, &settings.tokens)
+        }),
+    };
+    match (stored, settings.guarded()) {
+        (Ok(()), Ok(())) => {}
+        (Ok(()), Err(_)) => report.faults.push(fault),
+        // The daemon that has it would not run without being guarded; whether by its tokens cannot be seen.
+        (Err(StateError::InUse { .. }), _) => report.warnings.push(format!(
+            "{fault}; whether there are stored tokens cannot be seen while a daemon runs"
+        )),
+        (Err(error), _) => report.faults.push(error.to_string()),
+    }
 }

@@ -213,6 +213,41 @@ impl Settings {
             .into_complete(settings)
             .map_err(|faults| ConfigError::Faults { faults })
     }
+
+    /// Whether the data port may be served: it is not open to a network, or gateways must show tokens, those of the configuration
+    /// or those that management has made. To be asked when what management has set is in place.
+    ///
+    /// # Errors
+    /// What keeps it from being served.
+    pub fn guarded(&self) -> Result<(), String> {
+        let open = open_to_network(Some(self.data_listen), &self.transport);
+        match (open, self.management.exposure) {
+            (Some((key, address)), Exposure::Guarded) if !self.tokens.are_required() => {
+                Err(format!(
+                    "{key}: {address} is open to a network and gateways need no sideband token: configure tokens, or listen on loopback and make them (ase token create, ase sideband-auth on), or say --insecure"
+                ))
+            }
+            (Some(_), Exposure::Guarded | Exposure::Insecure) | (None, _) => Ok(()),
+        }
+    }
+}
+
+/// The key and the address of a listener of the data port that others than this machine reach.
+fn open_to_network(
+    data_listen: Option<SocketAddr>,
+    transport: &Transport,
+) -> Option<(&'static str, SocketAddr)> {
+    let data_tls_listen = transport.tls.as_ref().map(|tls| tls.listen);
+    let listeners = [
+        ("data_listen", data_listen),
+        ("data_tls.listen", data_tls_listen),
+    ];
+    let known = listeners
+        .into_iter()
+        .filter_map(|(key, address)| Some((key, address?)));
+    known
+        .into_iter()
+        .find(|(_, address)| !address.ip().is_loopback())
 }
 
 fn read_toml(path: &Path) -> Result<serde_json::Value, ConfigError> {
@@ -247,27 +282,8 @@ fn read(fields: &mut Fields<'_, '_>, folder: &Path, overrides: &Overrides) -> Op
     };
     let insecure = fields.flag("insecure", false) || overrides.exposure == Exposure::Insecure;
     let transport = Transport::read(fields, folder);
-    let data_tls_listen = transport.tls.as_ref().map(|tls| tls.listen);
-    for (key, address) in [
-        ("data_listen", data_listen),
-        ("data_tls.listen", data_tls_listen),
-    ] {
-        if let Some(address) = address
-            && !address.ip().is_loopback()
-            && tokens.is_empty()
-            && !insecure
-        {
-            let rule = format_args!(
-                "{address} is open to a network and no tokens are configured: configure tokens, listen on loopback, or say --insecure"
-            );
-            fields.fault(key, rule);
-        }
-    }
-    let open = [data_listen, data_tls_listen]
-        .iter()
-        .flatten()
-        .any(|address| !address.ip().is_loopback());
-    let exposure = if open && !insecure {
+    let open = open_to_network(data_listen, &transport);
+    let exposure = if open.is_some() && !insecure {
         Exposure::Guarded
     } else {
         Exposure::Insecure
@@ -540,12 +556,17 @@ mod tests {
             exposure,
             ..Overrides::default()
         };
+        let guarded = |text, exposure| load(text, &open(exposure)).unwrap().guarded();
         let token = "tokens = [{name = \"kong\", value = \"0123456789abcdef\"}]";
-        let refused = load("", &open(Exposure::Guarded)).unwrap_err();
+        let refused = guarded("", Exposure::Guarded).unwrap_err();
         assert!(refused.contains("--insecure"), "{refused}");
-        assert!(load(token, &open(Exposure::Guarded)).is_ok());
-        assert!(load("", &open(Exposure::Insecure)).is_ok());
-        assert!(load("insecure = true", &open(Exposure::Guarded)).is_ok());
+        assert_eq!(guarded(token, Exposure::Guarded), Ok(()));
+        assert_eq!(guarded("", Exposure::Insecure), Ok(()));
+        assert_eq!(guarded("insecure = true", Exposure::Guarded), Ok(()));
+        let tls = "data_tls = {listen = \"0.0.0.0:8443\", cert = \"c\", key = \"k\"}";
+        let settings = load(tls, &Overrides::default()).unwrap();
+        let refused = settings.guarded().unwrap_err();
+        assert!(refused.starts_with("data_tls.listen: "), "{refused}");
     }
 
     #[test]

@@ -59,6 +59,9 @@ pub enum StartError {
     /// The state.
     #[error(transparent)]
     State(#[from] StateError),
+    /// The data port would be open to a network.
+    #[error("{0}")]
+    Unguarded(String),
     /// The folder of API definitions.
     #[error(transparent)]
     Definitions(#[from] FolderError),
@@ -137,6 +140,7 @@ impl Daemon {
         let keys = Arc::new(ArcSwap::from_pointee(state.key_ring()?));
         let mut switches = settings.real_time.switches;
         management::restore(&state, &mut switches, &settings.tokens)?;
+        settings.guarded().map_err(StartError::Unguarded)?;
         let state = SharedState::new(state);
         let secret_file = settings.state_dir.join(SECRET_FILE);
         let given = settings.management.first_secret.as_ref();

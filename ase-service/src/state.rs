@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use ase_core::time::UnixMillis;
-use rusqlite::Connection;
+use rusqlite::{Connection, ErrorCode};
 use thiserror::Error;
 
 mod backup;
@@ -72,6 +72,12 @@ pub enum StateError {
         path: PathBuf,
         /// What SQLite says.
         error: rusqlite::Error,
+    },
+    /// Another process has it.
+    #[error("state folder {}: is in use by another ase: a daemon, or a command that copies or replaces the state", path.display())]
+    InUse {
+        /// The folder.
+        path: PathBuf,
     },
     /// A change was not stored.
     #[error("the change was not stored: {0}")]
@@ -142,13 +148,29 @@ impl State {
             database.pragma_update(None, "synchronous", "FULL")?;
             Ok(database)
         });
-        let mut database = match prepared {
-            Ok(database) => database,
-            Err(error) => return Err(StateError::Database { path, error }),
-        };
-        schema::migrate(&mut database, &path)?;
-        Ok(Self { database })
+        let opened = prepared
+            .map_err(|error| StateError::Database {
+                path: path.clone(),
+                error,
+            })
+            .and_then(|mut database| {
+                schema::migrate(&mut database, &path)?;
+                Ok(Self { database })
+            });
+        match opened {
+            Err(StateError::Database { error, .. }) if is_taken(&error) => Err(StateError::InUse {
+                path: folder.to_path_buf(),
+            }),
+            opened => opened,
+        }
     }
+}
+
+fn is_taken(error: &rusqlite::Error) -> bool {
+    let taken = [ErrorCode::DatabaseBusy, ErrorCode::DatabaseLocked];
+    error
+        .sqlite_error_code()
+        .is_some_and(|code| taken.contains(&code))
 }
 
 /// Makes a folder that only its owner can enter; one that exists keeps its mode.

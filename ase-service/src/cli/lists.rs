@@ -1,5 +1,7 @@
 //! `ase deny` and `ase allow`: one entry at a time. Whole lists are in `upkeep.rs`.
 
+use std::io::{self, BufRead as _};
+
 use clap::{Args, Subcommand};
 use hyper::Method;
 use serde_json::{Map, Value};
@@ -36,6 +38,9 @@ pub(super) struct AddArguments {
     /// Where it holds: all, api:ID or group:NAME [default: all]
     #[arg(long)]
     scope: Option<String>,
+    /// List every address (0.0.0.0/0 or ::/0)
+    #[arg(long)]
+    force: bool,
     #[command(flatten)]
     connection: Connection,
 }
@@ -56,7 +61,8 @@ struct Identifier {
     /// ip, cookie, token, api_key or username
     #[arg(value_name = "TYPE", value_parser = ["ip", "cookie", "token", "api_key", "username"])]
     kind: String,
-    /// An address or network, NAME VALUE of a cookie, or a value; a credential id (k1:...) stands for any value
+    /// An address or network, NAME VALUE of a cookie, or a value; - reads the value of a credential from standard input, since
+    /// arguments can be seen by every user of the machine; a credential id (k1:...) stands for any value
     #[arg(value_name = "VALUE", required = true, num_args = 1..=2)]
     value: Vec<String>,
 }
@@ -73,6 +79,7 @@ pub(super) fn change(list: &str, command: &ListCommand) -> u8 {
                     arguments.reason.clone().map(Value::from),
                 );
                 put(&mut body, "scope", arguments.scope.clone().map(Value::from));
+                put(&mut body, "force", arguments.force.then_some(true.into()));
                 body
             });
             finish(
@@ -121,6 +128,10 @@ fn added(list: &str, answer: &Value) -> String {
     if let Some(note) = answer.get("note").and_then(Value::as_str) {
         line = format!("{line}\n{note}");
     }
+    let warnings = answer.get("warnings").and_then(Value::as_array);
+    for warning in warnings.into_iter().flatten().filter_map(Value::as_str) {
+        line = format!("{line}\nwarning: {warning}");
+    }
     line
 }
 
@@ -155,12 +166,25 @@ impl Identifier {
         match self.value.as_slice() {
             [name, value] if self.kind == "cookie" => {
                 put(&mut body, "name", Some(name.clone().into()));
-                put(&mut body, "value", Some(value.clone().into()));
+                put(&mut body, "value", Some(value_or_input(value)?.into()));
             }
-            [value] => put(&mut body, "value", Some(value.clone().into())),
+            [value] => put(&mut body, "value", Some(value_or_input(value)?.into())),
             _ => return Err(Failure::Usage(format!("{} takes one value", self.kind))),
         }
         Ok(body)
+    }
+}
+
+/// A value on the command line can be seen by other users of the machine, so it may come from standard input.
+pub(super) fn value_or_input(value: &str) -> Result<String, Failure> {
+    if value != "-" {
+        return Ok(value.to_owned());
+    }
+    let mut line = String::new();
+    match io::stdin().lock().read_line(&mut line) {
+        Ok(0) => Err(Failure::Usage("standard input: holds no value".to_owned())),
+        Ok(_) => Ok(line.trim_end_matches(['\r', '\n']).to_owned()),
+        Err(error) => Err(Failure::Refused(format!("standard input: {error}"))),
     }
 }
 

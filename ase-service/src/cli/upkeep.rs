@@ -3,7 +3,7 @@
 //! What is written to a file or to standard output is written whole or not at all; a copy of the state is for its owner's eyes
 //! only.
 
-use std::io::{self, BufRead as _, Read as _, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -14,6 +14,7 @@ use hyper::Method;
 use serde_json::{Map, Value};
 
 use super::connection::{Connection, Failure, call, fetch, finish, put, text};
+use super::lists::value_or_input;
 use super::{DONE, REFUSED, complain, say};
 use crate::config::DEFAULT_STATE_DIR;
 use crate::state::{FILE, State};
@@ -50,6 +51,9 @@ pub(super) struct ImportArguments {
     /// Add the good entries and name the bad ones
     #[arg(long)]
     keep_going: bool,
+    /// Take every address (0.0.0.0/0 or ::/0) as an entry like others
+    #[arg(long)]
+    force: bool,
     #[command(flatten)]
     connection: Connection,
 }
@@ -161,7 +165,8 @@ pub(super) fn import(list: &str, arguments: &ImportArguments) -> u8 {
     let mut faults = Vec::new();
     let answer = read(&arguments.file).and_then(|body| {
         let (format, keep_going) = (format.as_str(), arguments.keep_going);
-        let path = format!("{list}/import?format={format}&keep_going={keep_going}");
+        let force = arguments.force;
+        let path = format!("{list}/import?format={format}&keep_going={keep_going}&force={force}");
         let body = fetch(&path, Method::POST, body, (connection, PATIENCE))?;
         let answer: Value = serde_json::from_slice(&body)
             .map_err(|error| Failure::Refused(format!("the answer is not JSON: {error}")))?;
@@ -354,17 +359,5 @@ fn read(file: &Path) -> Result<Bytes, Failure> {
     match read {
         Ok(()) => Ok(Bytes::from(bytes)),
         Err(error) => Err(Failure::Refused(format!("{}: {error}", file.display()))),
-    }
-}
-
-/// A value on the command line can be seen by other users of the machine, so it may come from standard input.
-fn value_or_input(value: &str) -> Result<String, Failure> {
-    if value != "-" {
-        return Ok(value.to_owned());
-    }
-    let mut line = String::new();
-    match io::stdin().lock().read_line(&mut line) {
-        Ok(_) => Ok(line.trim_end_matches(['\r', '\n']).to_owned()),
-        Err(error) => Err(Failure::Refused(format!("standard input: {error}"))),
     }
 }

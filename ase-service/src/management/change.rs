@@ -13,6 +13,8 @@ use ase_core::time::UnixMillis;
 
 /// Longest time an entry may last: ten years, in seconds.
 pub(super) const MAX_TTL_SECONDS: u64 = 315_360_000;
+/// The authentication scheme that a token is often copied with.
+const SCHEME: &str = "bearer ";
 /// Longest reason, in characters.
 const MAX_REASON_CHARS: usize = 200;
 
@@ -45,6 +47,13 @@ pub(super) struct Removal {
     pub(super) scope: Option<Scope>,
 }
 
+/// Whether an entry that hits everybody is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Force {
+    Used,
+    NotUsed,
+}
+
 impl Addition {
     pub(super) fn read(
         body: &[u8],
@@ -63,6 +72,12 @@ impl Addition {
             .item("ttl_s")
             .and_then(|mut ttl| ttl.integer(1..=MAX_TTL_SECONDS));
         let reason = fields.custom("reason", reason).unwrap_or_default();
+        let force = Force::of(fields.flag("force", false));
+        if let Some((identifier, _)) = &identifier
+            && let Err(rule) = force.permit(identifier)
+        {
+            fields.fault("value", rule);
+        }
         fields.finish();
         let addition = identifier.map(|(identifier, note)| Self {
             identifier,
@@ -76,6 +91,25 @@ impl Addition {
             },
         });
         collector.into_complete(addition)
+    }
+}
+
+impl Force {
+    pub(super) fn of(flag: bool) -> Self {
+        if flag { Self::Used } else { Self::NotUsed }
+    }
+
+    /// Whether an identifier may be listed.
+    ///
+    /// # Errors
+    /// When it names everybody and no force is used.
+    pub(super) fn permit(self, identifier: &ListedIdentifier) -> Result<(), String> {
+        match (identifier, self) {
+            (ListedIdentifier::Network(network), Self::NotUsed) if network.prefix() == 0 => Err(
+                format!("{network} is every client: say force (--force) if that is meant"),
+            ),
+            (ListedIdentifier::Network(_), _) | (ListedIdentifier::Credential { .. }, _) => Ok(()),
+        }
     }
 }
 
@@ -104,7 +138,7 @@ pub(super) fn identifier(
             fields.required_custom("value", |text| network(text, width))
         }
         Kind::Credential(kind) => {
-            let value = fields.required_custom("value", non_empty)?;
+            let (value, note) = fields.required_custom("value", |text| bare(kind, text))?;
             let known_id = CredentialId::parse(&value).ok();
             let name = match (kind, &known_id) {
                 (CredentialKind::Cookie, None) => fields.required_custom("name", non_empty)?,
@@ -114,7 +148,7 @@ pub(super) fn identifier(
                 }
             };
             let id = known_id.unwrap_or_else(|| key.id_of(kind, &name, value.as_bytes()));
-            Some((ListedIdentifier::Credential { kind, id }, None))
+            Some((ListedIdentifier::Credential { kind, id }, note))
         }
     }
 }
@@ -130,6 +164,27 @@ fn network(text: &str, width: Ipv6Width) -> Result<(ListedIdentifier, Option<Str
     let widened = network != Network::of(address);
     let note = widened.then(|| format!("{address} is listed as its client network {network}; write {address}/128 for the address alone"));
     Ok((ListedIdentifier::Network(network), note))
+}
+
+/// The value of a credential, and what the caller should know when that is not all that was given.
+pub(super) fn bare(
+    kind: CredentialKind,
+    text: &str,
+) -> Result<(String, Option<String>), &'static str> {
+    let scheme = text.get(..SCHEME.len());
+    let has_scheme = scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case(SCHEME));
+    let token = match kind {
+        CredentialKind::Token if has_scheme => text.get(SCHEME.len()..).map(str::trim_start),
+        CredentialKind::Token
+        | CredentialKind::Cookie
+        | CredentialKind::ApiKey
+        | CredentialKind::Username => None,
+    };
+    let note = "the value is taken without \"Bearer\", which is the scheme and no part of a token";
+    match token {
+        Some(token) => Ok((non_empty(token)?, Some(note.to_owned()))),
+        None => Ok((non_empty(text)?, None)),
+    }
 }
 
 fn non_empty(text: &str) -> Result<String, &'static str> {

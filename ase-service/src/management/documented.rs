@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use ase_core::api_id::ApiId;
 use axum::body::Bytes;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
@@ -40,6 +41,7 @@ pub(super) fn routes() -> Vec<Route> {
         routes.extend(sideband::switch_routes(prefix, names));
         routes.extend(lists::routes(prefix, names));
         routes.push(cluster_route(prefix, names));
+        routes.push(connection_route(prefix, names));
     }
     routes
 }
@@ -125,6 +127,32 @@ fn cluster_route(prefix: &str, names: Names) -> Route {
             documented(Ok(json!({"status": "disabled", "ase_nodes": [node]})))
         },
     )
+}
+
+fn connection_route(prefix: &str, names: Names) -> Route {
+    let called = name(names, "v4PersistentConnection", "v5PersistentConnection");
+    let summary = "Connections that ASE keeps open to an API's servers: none, the gateway has them";
+    Route::new(
+        Verb::Get,
+        format!("{prefix}/persistentconnection"),
+        (called, summary),
+        Schema::PersistentConnection,
+        async |State(management): State<Arc<Management>>, query: Parameters| {
+            documented(connections(&management, query))
+        },
+    )
+    .query("api_id", Presence::Required, "the API")
+}
+
+/// The original counts them as a reverse proxy; beside a gateway it says of servers that they are not available.
+fn connections(management: &Management, query: Parameters) -> Result<Value, Refusal> {
+    let id = required(&mut parameters(query, &["api_id"])?, "api_id")?;
+    let known = ApiId::parse(&id)
+        .is_ok_and(|id| management.ase.snapshot.load().registry.get(&id).is_some());
+    if !known {
+        return Err(Refusal::absent(format!("there is no API {id:?}")));
+    }
+    Ok(json!({"status": "success", "api_id": id, "persistent_connection": "not available"}))
 }
 
 async fn read_api(management: Arc<Management>, query: Parameters) -> Result<Value, Refusal> {

@@ -14,6 +14,7 @@ use axum::response::Response;
 use serde_json::{Value, json};
 
 use super::caller::Caller;
+use super::change::bare;
 use super::lists::entry_json;
 use super::openapi::Schema;
 use super::reply::{Refusal, document, plain};
@@ -86,7 +87,7 @@ async fn hash(management: Arc<Management>, body: &[u8]) -> Result<Value, Refusal
     let document = collector.json(body).unwrap_or_else(|| json!({}));
     let mut fields = Fields::of(&document, "", &mut collector);
     let kind = fields.required_custom("type", CredentialKind::parse);
-    let value = fields.required_text("value");
+    let value = kind.and_then(|kind| fields.required_custom("value", |text| bare(kind, text)));
     let name = match kind {
         Some(CredentialKind::Cookie) => fields.required_text("name"),
         Some(CredentialKind::Token | CredentialKind::ApiKey | CredentialKind::Username) | None => {
@@ -95,7 +96,7 @@ async fn hash(management: Arc<Management>, body: &[u8]) -> Result<Value, Refusal
     };
     fields.finish();
     let parts = kind.zip(value).zip(name);
-    let ((kind, value), name) = collector.into_complete(parts)?;
+    let ((kind, (value, _)), name) = collector.into_complete(parts)?;
     let ids: CredentialIds = management.keys.load().ids_of(kind, &name, value.as_bytes());
     let (snapshot, now) = (management.ase.snapshot.load(), clock::now());
     let mut listed = serde_json::Map::new();

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ase_core::identifier_list::{Entry, ListedIdentifier};
+use ase_core::identifier_list::{Entry, ListedIdentifier, Scope};
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -102,8 +102,10 @@ pub(super) async fn add(
             note,
         } = addition;
         let mut answer = entry_json(&identifier, &entry);
-        if let (Some(note), Some(object)) = (note, answer.as_object_mut()) {
-            object.insert("note".to_owned(), note.into());
+        if let Some(object) = answer.as_object_mut() {
+            object.extend(note.map(|note| ("note".to_owned(), note.into())));
+            let idle = idle_scope(&management, &entry.scope);
+            object.extend(idle.map(|warning| ("warnings".to_owned(), json!([warning]))));
         }
         let (named, scope) = (identifier.to_string(), entry.scope.to_string());
         let (reason, expires) = (Arc::clone(&entry.reason), entry.expires.map(clock::rfc3339));
@@ -119,6 +121,23 @@ pub(super) async fn add(
         Ok(answer)
     })
     .await
+}
+
+/// What the caller should know of a scope that no registered API has: it may be a slip of the hand.
+fn idle_scope(management: &Management, scope: &Scope) -> Option<String> {
+    let registry = &management.ase.snapshot.load().registry;
+    match scope {
+        Scope::All => None,
+        Scope::Api(id) => registry.get(id).is_none().then(|| {
+            format!("scope: no API has the id {id}, so the entry counts nowhere until one has")
+        }),
+        Scope::Group(group) => {
+            let known = registry.iter().any(|api| api.group() == Some(group));
+            (!known).then(|| {
+                format!("scope: no API is of the group {group}, so the entry counts nowhere until one is")
+            })
+        }
+    }
 }
 
 /// Removes what a body says.

@@ -12,7 +12,7 @@ use ase_core::identifier_list::{Entry, EntryRef, ListedIdentifier, Scope, Source
 use ase_core::time::UnixMillis;
 use serde_json::{Map, Value, json};
 
-use super::change;
+use super::change::{self, Force};
 use super::lists::entry_json;
 use crate::clock;
 
@@ -48,6 +48,8 @@ pub(super) struct Reader<'r> {
     pub(super) keys: &'r KeyRing,
     pub(super) width: Ipv6Width,
     pub(super) now: UnixMillis,
+    /// Whether everybody may be among the entries.
+    force: Force,
     imported: Imported,
 }
 
@@ -127,8 +129,14 @@ impl<'r> Reader<'r> {
             keys,
             width,
             now,
+            force: Force::NotUsed,
             imported: Imported::default(),
         }
+    }
+
+    /// The same, to which everybody is an entry like others when force is used.
+    pub(super) fn with(self, force: Force) -> Self {
+        Self { force, ..self }
     }
 
     /// Reads a whole import.
@@ -153,6 +161,11 @@ impl<'r> Reader<'r> {
         let mut fields = Fields::of(element, place, &mut collector);
         let (keys, width, now) = (self.keys, self.width, self.now);
         let identifier = change::identifier(&mut fields, keys.current(), width);
+        if let Some((identifier, _)) = &identifier
+            && let Err(rule) = self.force.permit(identifier)
+        {
+            fields.fault("value", rule);
+        }
         let scope = fields.custom("scope", Scope::parse).unwrap_or(Scope::All);
         let reason = fields.custom("reason", change::reason).unwrap_or_default();
         let added = fields.custom("added", clock::parse_rfc3339);

@@ -15,6 +15,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::caller::Caller;
+use super::change::Force;
 use super::openapi::Schema;
 use super::reply::{Refusal, document, plain};
 use super::route::{Presence, Route, Verb};
@@ -38,6 +39,7 @@ struct Options {
     format: Option<String>,
     source: Option<String>,
     keep_going: Option<String>,
+    force: Option<String>,
 }
 
 pub(super) fn routes() -> Vec<Route> {
@@ -114,11 +116,14 @@ fn of_list(name: ListName) -> [Route; 3] {
     let optional = Presence::Optional;
     [
         clear.query("source", Presence::Required, SOURCES),
-        import.query("format", optional, FORMAT).query(
-            "keep_going",
-            optional,
-            "true: add the good entries, name the bad ones",
-        ),
+        import
+            .query("format", optional, FORMAT)
+            .query(
+                "keep_going",
+                optional,
+                "true: add the good entries, name the bad ones",
+            )
+            .query("force", optional, "true: an entry may be every address"),
         export
             .query("format", optional, FORMAT)
             .query("source", optional, SOURCES),
@@ -133,6 +138,20 @@ async fn clear(
 ) -> Result<Value, Refusal> {
     let source = options.source.unwrap_or_default();
     let sources = sources(&source)?;
+    let removed = clear_of(management, name, caller, sources).await?;
+    Ok(json!({"removed": removed}))
+}
+
+/// Takes every entry of some sources off a list, and says how many.
+///
+/// # Errors
+/// When that is not stored; then nothing is removed.
+pub(super) async fn clear_of(
+    management: Arc<Management>,
+    name: ListName,
+    caller: Caller,
+    sources: Sources,
+) -> Result<usize, Refusal> {
     off_path(move || {
         let cleared = management.lists.clear(name, sources);
         let removed = cleared.map_err(|error| Refusal::broken(&error))?;
@@ -140,9 +159,9 @@ async fn clear(
             ListName::Deny => "clear_blacklist",
             ListName::Allow => "clear_whitelist",
         };
-        let count = removed.to_string();
+        let (source, count) = (sources.to_string(), removed.to_string());
         management.audited(&caller, action, &[("source", &source), ("removed", &count)])?;
-        Ok(json!({"removed": removed}))
+        Ok(removed)
     })
     .await
 }
@@ -155,9 +174,11 @@ async fn import(
 ) -> Result<Value, Refusal> {
     let format = format(&options)?;
     let keep_going = options.keep_going.is_some_and(|flag| flag == "true");
+    let force = Force::of(options.force.is_some_and(|flag| flag == "true"));
     off_path(move || {
         let (keys, width) = (management.keys.load(), management.ipv6_prefix);
-        let read = Reader::new(&keys, width, clock::now()).read(format, &body);
+        let reader = Reader::new(&keys, width, clock::now()).with(force);
+        let read = reader.read(format, &body);
         let Imported {
             entries,
             mut faults,

@@ -11,6 +11,7 @@ mod checks;
 mod correlation;
 mod definitions;
 mod exhaustion;
+mod entering;
 mod harness;
 mod leniency;
 mod lenient;

@@ -333,7 +333,9 @@ fn a_second_daemon_on_the_same_state_is_refused() {
     ]);
     assert_eq!(second.status.code(), Some(1));
     let said = String::from_utf8_lossy(&second.stderr).into_owned();
-    assert!(said.contains("ase.db"), "{said}");
+    let state = folder.path().join("state");
+    let expected = format!("state folder {}: is in use by another ase", state.display());
+    assert!(said.contains(&expected), "{said}");
 }
 
 #[test]

@@ -1,13 +1,16 @@
 //! Sideband tokens: who may call, and under which name.
 
-use serde_json::json;
+use ase_service::config::{Overrides, Settings};
+use ase_service::daemon::Daemon;
+use serde_json::{Value, json};
+use tempfile::TempDir;
 
-use crate::harness::{Ase, question, record};
+use crate::harness::{Ase, prepared, question, record};
 
 const TOKENS: &str = "tokens = [{name = \"kong\", value = \"kong-0123456789abcdef\"}, {name = \"edge\", value_file = \"edge.token\"}]\n";
 
 fn with_tokens() -> Ase {
-    let folder = crate::harness::prepared(TOKENS);
+    let folder = prepared(TOKENS);
     std::fs::write(folder.path().join("edge.token"), "edge-0123456789abcdef\n").unwrap();
     Ase::in_folder(folder)
 }
@@ -71,7 +74,7 @@ fn the_name_of_the_token_is_the_gateway_and_its_ids_are_its_own() {
     let batch = record("same", "192.0.2.1", "/shop").to_string();
     for headers in [&kong, &edge] {
         let reply = ase.post("/ase/batch", headers, &batch);
-        let report: serde_json::Value = serde_json::from_str(&reply.body).unwrap();
+        let report: Value = serde_json::from_str(&reply.body).unwrap();
         assert_eq!(
             report,
             json!({"accepted": 1, "duplicates": 0, "rejected_count": 0, "rejected": []})
@@ -83,4 +86,67 @@ fn the_name_of_the_token_is_the_gateway_and_its_ids_are_its_own() {
         .map(|line| line["gateway"].clone())
         .collect();
     assert_eq!(gateways, ["kong", "kong", "edge"]);
+}
+
+/// What keeps a daemon from starting in this folder; `None` when it starts.
+fn refusal(folder: &TempDir) -> Option<String> {
+    let config = folder.path().join("ase.toml");
+    let settings = match Settings::load(Some(&config), &Overrides::default()) {
+        Ok(settings) => settings,
+        Err(error) => return Some(error.to_string()),
+    };
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    match runtime.block_on(Daemon::start(settings)) {
+        Ok(daemon) => {
+            runtime.block_on(daemon.stop());
+            None
+        }
+        Err(error) => Some(error.to_string()),
+    }
+}
+
+fn open_to_a_network(folder: &TempDir) {
+    let config = folder.path().join("ase.toml");
+    let text = std::fs::read_to_string(&config).unwrap();
+    let text = text.replacen(
+        "data_listen = \"127.0.0.1:0\"",
+        "data_listen = \"0.0.0.0:0\"",
+        1,
+    );
+    std::fs::write(&config, text).unwrap();
+}
+
+#[test]
+fn tokens_made_by_management_open_a_data_port_to_a_network_while_they_are_asked_for() {
+    let daemon = Ase::start();
+    assert_eq!(daemon.admin("POST", "/v1/tokens", &Value::Null).0, 201);
+    let folder = daemon.stop_and_keep();
+    open_to_a_network(&folder);
+    let refused = refusal(&folder).unwrap();
+    assert!(
+        refused.contains("data_listen: 0.0.0.0:0 is open to a network"),
+        "tokens that nobody asks for guard nothing: {refused}"
+    );
+    let loopback = std::fs::read_to_string(folder.path().join("ase.toml")).unwrap();
+    let loopback = loopback.replacen("0.0.0.0:0", "127.0.0.1:0", 1);
+    std::fs::write(folder.path().join("ase.toml"), loopback).unwrap();
+    let daemon = Ase::in_folder(folder);
+    let on = json!({"sideband_authentication": true});
+    assert_eq!(daemon.admin("PUT", "/v1/switches", &on).0, 200);
+    let folder = daemon.stop_and_keep();
+    open_to_a_network(&folder);
+    assert_eq!(refusal(&folder), None);
+}
+
+#[test]
+fn a_switch_that_was_turned_off_on_loopback_does_not_open_a_network_without_tokens() {
+    let folder = prepared(TOKENS);
+    std::fs::write(folder.path().join("edge.token"), "edge-0123456789abcdef\n").unwrap();
+    let daemon = Ase::in_folder(folder);
+    let off = json!({"sideband_authentication": false});
+    assert_eq!(daemon.admin("PUT", "/v1/switches", &off).0, 200);
+    let folder = daemon.stop_and_keep();
+    open_to_a_network(&folder);
+    let refused = refusal(&folder).unwrap();
+    assert!(refused.contains("is open to a network"), "{refused}");
 }

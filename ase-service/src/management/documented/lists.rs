@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ase_core::identifier_list::{Rule, Source};
+use ase_core::identifier_list::{Rule, Source, Sources};
 use axum::body::Bytes;
 use axum::extract::State;
 use serde_json::{Map, Value};
@@ -14,7 +14,7 @@ use crate::management::caller::Caller;
 use crate::management::openapi::Schema;
 use crate::management::reply::{Refusal, documented};
 use crate::management::route::{Presence, Route, Verb};
-use crate::management::{Management, lists, off_path};
+use crate::management::{Management, lists, off_path, upkeep};
 use crate::state::ListName;
 
 /// The sections of a list by their documented tags, and what is in them.
@@ -51,7 +51,7 @@ pub(super) fn routes(prefix: &str, names: Names) -> Vec<Route> {
         };
         let path = format!("{prefix}/firewall/{path}");
         let viewing = async move |State(management), query: Parameters| {
-            documented(shown(management, list, query).await)
+            documented(viewed(management, list, query).await)
         };
         let summary = "The entries of the list by where they come from";
         let route = Route::new(
@@ -63,29 +63,25 @@ pub(super) fn routes(prefix: &str, names: Names) -> Vec<Route> {
         );
         routes.push(route.query("tag", Presence::Optional, tag));
         let adding =
-            async move |State(management), caller: Caller, body: Bytes| {
-                let added = lists::add(management, list, &caller, &body).await;
-                documented(added.map(|entry| {
-                    success(&format!("{} added to {}", subject(&entry), list_name(list)))
-                }))
+            async move |State(management), query: Parameters, caller: Caller, body: Bytes| {
+                documented(posted(management, list, query, (&caller, &body)).await)
             };
+        let summary =
+            "Add an entry; with a tag and without a body, the view, as some clients ask for it";
         let route = Route::new(
             Verb::Post,
             &path,
-            (add, "Add an entry"),
-            Schema::Success,
+            (add, summary),
+            Schema::DocumentedChange,
             adding,
         );
-        routes.push(route.body(Schema::EntryChange));
-        let removing = async move |State(management), caller: Caller, body: Bytes| {
-            let removed = lists::remove(management, list, &caller, &body).await;
-            documented(removed.map(|removed| {
-                let identifier = removed.get("identifier").and_then(Value::as_str);
-                let identifier = identifier.unwrap_or_default();
-                success(&format!("{identifier} deleted from {}", list_name(list)))
-            }))
-        };
-        let summary = "Delete an entry that was added by hand";
+        let route = route.query("tag", Presence::Optional, tag);
+        routes.push(route.optional_body(Schema::EntryChange));
+        let removing =
+            async move |State(management), query: Parameters, caller: Caller, body: Bytes| {
+                documented(deleted(management, list, query, (caller, &body)).await)
+            };
+        let summary = "Delete an entry; with a tag and without a body, every entry of the section";
         let route = Route::new(
             Verb::Delete,
             &path,
@@ -93,28 +89,97 @@ pub(super) fn routes(prefix: &str, names: Names) -> Vec<Route> {
             Schema::Success,
             removing,
         );
-        routes.push(route.body(Schema::EntryChange));
+        let route = route.query("tag", Presence::Optional, tag);
+        routes.push(route.optional_body(Schema::EntryChange));
     }
     routes
 }
 
-async fn shown(
+async fn posted(
     management: Arc<Management>,
     list: ListName,
     query: Parameters,
+    (caller, body): (&Caller, &[u8]),
 ) -> Result<Value, Refusal> {
+    if let Some(tag) = tag_instead_of_body(query, body)? {
+        return shown(management, list, &tag).await;
+    }
+    let entry = lists::add(management, list, caller, body).await?;
+    let mut answer = success(&format!("{} added to {}", subject(&entry), list_name(list)));
+    if let (Some(answer), Some(warnings)) = (answer.as_object_mut(), entry.get("warnings")) {
+        answer.insert("warnings".to_owned(), warnings.clone());
+    }
+    Ok(answer)
+}
+
+async fn deleted(
+    management: Arc<Management>,
+    list: ListName,
+    query: Parameters,
+    (caller, body): (Caller, &[u8]),
+) -> Result<Value, Refusal> {
+    if let Some(tag) = tag_instead_of_body(query, body)? {
+        let mut removed = 0_usize;
+        let sections: Vec<Sources> = match tag.as_str() {
+            "all" => vec![Sources::All],
+            tag => wanted(tag)?
+                .into_iter()
+                .map(|(_, source)| Sources::Only(source))
+                .collect(),
+        };
+        for sources in sections {
+            let management = Arc::clone(&management);
+            removed += upkeep::clear_of(management, list, caller.clone(), sources).await?;
+        }
+        let message = format!("{removed} entries deleted from {}", list_name(list));
+        return Ok(success(&message));
+    }
+    let removed = lists::remove(management, list, &caller, body).await?;
+    let identifier = removed.get("identifier").and_then(Value::as_str);
+    let identifier = identifier.unwrap_or_default();
+    Ok(success(&format!(
+        "{identifier} deleted from {}",
+        list_name(list)
+    )))
+}
+
+/// The tag of a call that names a section; `None` when its body names an entry.
+fn tag_instead_of_body(query: Parameters, body: &[u8]) -> Result<Option<String>, Refusal> {
     let tag = parameters(query, &["tag"])?.remove("tag");
-    let tag = tag.unwrap_or_else(|| "all".to_owned());
-    let wanted: Vec<(&str, Source)> = SECTIONS
-        .into_iter()
+    match (&tag, body.trim_ascii()) {
+        (None, _) | (Some(_), []) => Ok(tag),
+        (Some(_), _) => Err(Refusal::wrong(
+            "tag: stands beside an entry: give one of them",
+        )),
+    }
+}
+
+/// The sections that a tag names.
+fn wanted(tag: &str) -> Result<Vec<(&'static str, Source)>, Refusal> {
+    let named = SECTIONS.into_iter();
+    let named: Vec<_> = named
         .filter(|(name, _)| tag == "all" || tag == *name)
         .collect();
-    if wanted.is_empty() {
+    if named.is_empty() {
         let names = SECTIONS.map(|(name, _)| name).join(", ");
         return Err(Refusal::wrong(format!(
             "tag: must be all or one of {names}"
         )));
     }
+    Ok(named)
+}
+
+async fn viewed(
+    management: Arc<Management>,
+    list: ListName,
+    query: Parameters,
+) -> Result<Value, Refusal> {
+    let tag = parameters(query, &["tag"])?.remove("tag");
+    shown(management, list, tag.as_deref().unwrap_or("all")).await
+}
+
+async fn shown(management: Arc<Management>, list: ListName, tag: &str) -> Result<Value, Refusal> {
+    let wanted = wanted(tag)?;
     off_path(move || {
         let snapshot = management.ase.snapshot.load();
         let now = clock::now();

@@ -13,6 +13,7 @@ pub(in crate::management) enum Schema {
     Counters,
     Definition,
     DocumentedApi,
+    DocumentedChange,
     DocumentedList,
     DocumentedSwitch,
     DocumentedToken,
@@ -25,6 +26,7 @@ pub(in crate::management) enum Schema {
     LogLevel,
     LogLines,
     OpenApi,
+    PersistentConnection,
     Removed,
     SecretChanged,
     SecretWanted,
@@ -49,6 +51,7 @@ impl Schema {
         Self::Counters,
         Self::Definition,
         Self::DocumentedApi,
+        Self::DocumentedChange,
         Self::DocumentedList,
         Self::DocumentedSwitch,
         Self::DocumentedToken,
@@ -61,6 +64,7 @@ impl Schema {
         Self::LogLevel,
         Self::LogLines,
         Self::OpenApi,
+        Self::PersistentConnection,
         Self::Removed,
         Self::SecretChanged,
         Self::SecretWanted,
@@ -85,6 +89,7 @@ impl Schema {
             Self::Counters => "Counters",
             Self::Definition => "Definition",
             Self::DocumentedApi => "DocumentedApi",
+            Self::DocumentedChange => "DocumentedChange",
             Self::DocumentedList => "DocumentedList",
             Self::DocumentedSwitch => "DocumentedSwitch",
             Self::DocumentedToken => "DocumentedToken",
@@ -97,6 +102,7 @@ impl Schema {
             Self::LogLevel => "LogLevel",
             Self::LogLines => "LogLines",
             Self::OpenApi => "OpenApi",
+            Self::PersistentConnection => "PersistentConnection",
             Self::Removed => "Removed",
             Self::SecretChanged => "SecretChanged",
             Self::SecretWanted => "SecretWanted",
@@ -118,11 +124,9 @@ impl Schema {
                 json!({"api_id": text(), "enable_blocking": {"type": "boolean"}}),
                 &["enable_blocking"],
             ),
-            Self::DocumentedList => object(
-                json!({"status": text(), "manual": array(entry()), "decoy": array(entry()), "invalid_protocol": array(entry()),
-                    "invalid_method": array(entry()), "invalid_content_type": array(entry()), "token_missing": array(entry()),
-                    "client_spike": array(entry()), "abs_generated": array(entry()), "file": array(entry())}),
-                &["status"],
+            Self::DocumentedList => documented_list(json!({"status": text()})),
+            Self::DocumentedChange => documented_list(
+                json!({"status": text(), "status_message": text(), "warnings": texts()}),
             ),
             Self::DocumentedSwitch => object(
                 json!({"status": one_of(&["enabled", "disabled"]), "status_message": text()}),
@@ -185,6 +189,10 @@ impl Schema {
             Self::Entries => object(json!({"entries": array(entry())}), &["entries"]),
             Self::Entry => entry(),
             Self::EntryChange => entry_change(),
+            Self::PersistentConnection => object(
+                json!({"status": text(), "api_id": text(), "persistent_connection": text()}),
+                &["status", "api_id", "persistent_connection"],
+            ),
             Self::Failed => object(
                 json!({"status": text(), "status_message": text(), "faults": texts()}),
                 &["status", "status_message", "faults"],
@@ -221,7 +229,7 @@ fn api(id: &str) -> Value {
 fn entry() -> Value {
     object(
         json!({"type": kinds(), "value": text(), "identifier": text(), "scope": text(), "source": text(),
-            "reason": text(), "added": text(), "expires": {"type": ["string", "null"]}, "note": text()}),
+            "reason": text(), "added": text(), "expires": {"type": ["string", "null"]}, "note": text(), "warnings": texts()}),
         &[
             "type",
             "value",
@@ -238,9 +246,28 @@ fn entry() -> Value {
 fn entry_change() -> Value {
     let seconds = json!({"type": "integer", "minimum": 1});
     object(
-        json!({"type": kinds(), "value": text(), "name": text(), "scope": text(), "ttl_s": seconds, "reason": text()}),
+        json!({"type": kinds(), "value": text(), "name": text(), "scope": text(), "ttl_s": seconds, "reason": text(), "force": {"type": "boolean"}}),
         &["type", "value"],
     )
+}
+
+/// The sections of a list by their tags, beside other members.
+fn documented_list(mut members: Value) -> Value {
+    let sections = [
+        "manual",
+        "decoy",
+        "invalid_protocol",
+        "invalid_method",
+        "invalid_content_type",
+        "token_missing",
+        "client_spike",
+        "abs_generated",
+        "file",
+    ];
+    if let Some(members) = members.as_object_mut() {
+        members.extend(sections.map(|section| (section.to_owned(), array(entry()))));
+    }
+    object(members, &["status"])
 }
 
 fn token() -> Value {
