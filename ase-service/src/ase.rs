@@ -19,7 +19,7 @@ use crate::access_log::{AccessLog, recall};
 use crate::config::Limits;
 use crate::correlation::{AbortCause, Aborted, Correlation, Finished, Opened};
 use crate::counters::{Counter, Counters};
-use crate::exchange::{Ending, Finding, ReportMode, RequestFacts, RequestHalf, Started};
+use crate::exchange::{self, Ending, Finding, ReportMode, RequestFacts, RequestHalf, Started};
 use crate::fingerprint::{Fingerprinter, Seen};
 use crate::leniency::Leniency;
 use crate::real_time::{Deed, Pending, RealTime};
@@ -212,6 +212,11 @@ impl Ase {
         self.log_aborted(aborted);
     }
 
+    /// Waits, not for long, until every detection up to this moment is stored.
+    pub async fn settle_detections(&self) {
+        self.real_time.settle().await;
+    }
+
     /// How many exchanges wait for their response.
     #[must_use]
     pub fn waiting(&self) -> usize {
@@ -226,9 +231,13 @@ impl Ase {
         (now, made): (UnixMillis, UnixMillis),
     ) -> Deed {
         let counts = self.real_time.counts_at(made);
+        let decision = decision::decide(report, snapshot, &self.keys.load(), &counts, now);
+        let shown = |_| exchange::evidence(&self.finding(report, &decision), report.metadata);
+        let evidence = decision.detection.map(shown);
         Deed {
             client: report.client,
-            decision: decision::decide(report, snapshot, &self.keys.load(), &counts, now),
+            decision,
+            evidence,
             at: made,
         }
     }

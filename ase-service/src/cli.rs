@@ -16,6 +16,7 @@ use crate::replay;
 use crate::secret::Secret;
 
 mod connection;
+mod detections;
 mod docs;
 mod follow;
 mod lists;
@@ -52,6 +53,12 @@ enum Command {
     /// Whom never to block
     #[command(subcommand)]
     Allow(lists::ListCommand),
+    /// What was detected
+    #[command(subcommand)]
+    Detections(detections::DetectionsCommand),
+    /// How long entries of the deny list last by default
+    #[command(subcommand)]
+    Ttl(detections::TtlCommand),
     /// API definitions
     #[command(subcommand)]
     Api(manage::ApiCommand),
@@ -130,6 +137,8 @@ pub fn run() -> ExitCode {
         Command::Check(arguments) => check(&arguments),
         Command::Deny(command) => lists::change("deny", &command),
         Command::Allow(command) => lists::change("allow", &command),
+        Command::Detections(command) => detections::detections(&command),
+        Command::Ttl(command) => detections::ttl(&command),
         Command::Api(command) => manage::api(&command),
         Command::Token(command) => manage::token(&command),
         Command::SidebandAuth(turn) => {

@@ -84,6 +84,8 @@ pub enum Counter {
     Detected(Detection),
     /// A client that was not listed because too many others were being listed.
     ListingsDropped,
+    /// An offence that is not in the table of detections because too many others were being stored, or because the disk refused it.
+    DetectionsDropped,
     /// A client's request count that made room for others within its window.
     SpikeCountsEvicted,
     /// What happened to connections of the data port.
@@ -224,6 +226,7 @@ const GROUPS: [(&str, &[Counter]); 8] = [
             Counter::Detected(Detection::TokenMissing),
             Counter::Detected(Detection::ClientSpike),
             Counter::ListingsDropped,
+            Counter::DetectionsDropped,
             Counter::SpikeCountsEvicted,
         ],
     ),
@@ -346,6 +349,7 @@ impl Counter {
             }
             Self::Detected(detection) => detection.as_str().to_owned(),
             Self::ListingsDropped => "listings dropped".to_owned(),
+            Self::DetectionsDropped => "detections dropped".to_owned(),
             Self::SpikeCountsEvicted => "spike counts evicted".to_owned(),
             Self::DataPort(event) => event.name().to_owned(),
         }
@@ -410,6 +414,7 @@ impl Counter {
             Self::Detected(Detection::ClientSpike) => 54,
             Self::ListingsDropped => 55,
             Self::SpikeCountsEvicted => 56,
+            Self::DetectionsDropped => 57,
             Self::DataPort(event) => event.slot(),
         }
     }

@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use ase_core::address::Ipv6Width;
 use ase_core::decision::Snapshot;
 use thiserror::Error;
 use tokio::net::TcpListener;
@@ -19,11 +18,11 @@ use crate::ase::Ase;
 use crate::audit::{Audit, AuditError};
 use crate::clock;
 use crate::config::Settings;
-use crate::config::real_time::RealTimeSettings;
 use crate::counters::Counters;
 use crate::data_port::Port;
 use crate::definitions::{Folder, FolderError, Followed};
 use crate::health::Part;
+use crate::lifetimes::SharedLifetimes;
 use crate::lists::{self, ListFileError, Lists};
 use crate::management::tls::AdminTlsError;
 use crate::management::{self, ApiFolder, Followers, Management};
@@ -138,6 +137,8 @@ impl Daemon {
         let mut state = State::open(&settings.state_dir)?;
         telemetry.health.loaded(Part::State);
         let keys = Arc::new(ArcSwap::from_pointee(state.key_ring()?));
+        state.keep_detections(settings.real_time.detections);
+        let lifetimes = SharedLifetimes::new(settings.real_time.lifetimes.restored(&state)?);
         let mut switches = settings.real_time.switches;
         management::restore(&state, &mut switches, &settings.tokens)?;
         settings.guarded().map_err(StartError::Unguarded)?;
@@ -160,11 +161,14 @@ impl Daemon {
         let addresses = (data.addresses.plain, local("--admin-listen", &admin)?);
         let drain = settings.limits.drain;
         let shared = (settings.tokens, settings.limits);
-        let real_time = real_time(
-            &settings.real_time,
+        let entry = (
             settings.ipv6_prefix,
-            (&lists, &counters),
-        )?;
+            lifetimes.clone(),
+            settings.real_time.ttl,
+        );
+        let clients = settings.real_time.counted_clients;
+        let real_time = RealTime::start(Arc::clone(&lists), Arc::clone(&counters), entry, clients);
+        let real_time = real_time.map_err(StartError::Thread)?;
         let recording = (counters, log);
         let ase = Ase::new(shared, published, Arc::clone(&keys), recording, real_time);
         let ase = ase.lenient(settings.leniency).measured(telemetry);
@@ -186,6 +190,8 @@ impl Daemon {
             secret_file,
             audit: Audit::open(&settings.state_dir)?,
             turning: Mutex::new(()),
+            lifetimes,
+            configured_lifetimes: settings.real_time.lifetimes,
             followers: Followers::new(settings.access_log.clone(), admin_stopped.clone()),
             settings: settings.management,
             ipv6_prefix: settings.ipv6_prefix,
@@ -266,6 +272,7 @@ impl Daemon {
             tracing::warn!("the last spans could not be exported in time");
         }
         self.ase.abort_waiting();
+        self.ase.settle_detections().await;
         match tokio::time::timeout(self.drain, self.ase.log.close()).await {
             Ok(()) => Stopped::Whole,
             Err(_) => {
@@ -307,16 +314,6 @@ fn registered(settings: &Settings) -> Result<(Option<Folder>, Snapshot), StartEr
         ..Snapshot::default()
     };
     Ok((Some(folder), snapshot))
-}
-
-fn real_time(
-    settings: &RealTimeSettings,
-    width: Ipv6Width,
-    (lists, counters): (&Arc<Lists>, &Arc<Counters>),
-) -> Result<RealTime, StartError> {
-    let (lists, counters) = (Arc::clone(lists), Arc::clone(counters));
-    let entry = (width, settings.ttl);
-    RealTime::start(lists, counters, entry, settings.counted_clients).map_err(StartError::Thread)
 }
 
 /// What goes on beside the calls.

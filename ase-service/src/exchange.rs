@@ -138,7 +138,7 @@ impl RequestHalf {
         let mut out = Vec::with_capacity(768);
         json::object(&mut out, |o| {
             write_origin(o, facts);
-            write_request(o, facts);
+            write_request(o, facts.metadata, facts.found);
             write_judgement(o, facts);
         });
         Self {
@@ -199,10 +199,16 @@ fn write_origin(o: &mut Object<'_>, facts: &RequestFacts<'_>) {
     }
 }
 
-fn write_request(o: &mut Object<'_>, facts: &RequestFacts<'_>) {
-    let metadata = facts.metadata;
-    let secret_names: Vec<String> = facts
-        .found
+/// What shows of a request that it broke a rule: a JSON object with the request as the access log has it.
+#[must_use]
+pub fn evidence(found: &Finding<'_>, metadata: &RequestMetadata<'_>) -> String {
+    let mut out = Vec::with_capacity(256);
+    json::object(&mut out, |o| write_request(o, metadata, Some(found)));
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+fn write_request(o: &mut Object<'_>, metadata: &RequestMetadata<'_>, found: Option<&Finding<'_>>) {
+    let secret_names: Vec<String> = found
         .iter()
         .flat_map(|found| &found.identified.credentials)
         .filter(|credential| credential.place != Place::Cookie)

@@ -20,6 +20,7 @@ pub mod exchange;
 pub mod fingerprint;
 pub mod health;
 pub mod leniency;
+pub mod lifetimes;
 pub mod lists;
 pub mod log_level;
 pub mod management;

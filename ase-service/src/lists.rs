@@ -18,6 +18,7 @@ use ase_core::registry::Registry;
 use ase_core::time::UnixMillis;
 use thiserror::Error;
 
+use crate::state::detections::Sighting;
 use crate::state::{ListName, SharedState, StateError, Version};
 
 mod changes;
@@ -45,8 +46,8 @@ pub enum Removed {
     Entries(usize),
     /// Nothing: no such entry.
     NotListed,
-    /// Nothing: only other sources than management list it.
-    OfOtherSource(Source),
+    /// Nothing: only a list file has it.
+    InFile,
 }
 
 /// A list file that cannot be read.
@@ -165,8 +166,25 @@ impl Lists {
         name: ListName,
         entries: Vec<(ListedIdentifier, Entry)>,
     ) -> Result<(), StateError> {
+        self.add_detected(name, entries, &[])
+    }
+
+    /// Adds entries as [`Self::add_all`] does; the detections that they come from are stored in the same step, so that a
+    /// listed client never stands without its reason.
+    ///
+    /// # Errors
+    /// When they are not stored; then none holds.
+    pub fn add_detected(
+        &self,
+        name: ListName,
+        entries: Vec<(ListedIdentifier, Entry)>,
+        sightings: &[Sighting],
+    ) -> Result<(), StateError> {
         let mut state = self.state.lock();
-        state.put(name, &entries)?;
+        if entries.is_empty() {
+            return state.record(sightings);
+        }
+        state.put_detected(name, &entries, sightings)?;
         let puts = entries.into_iter();
         self.apply(
             name,
@@ -175,7 +193,8 @@ impl Lists {
         Ok(())
     }
 
-    /// Removes what management has listed: of one scope, or of all.
+    /// Removes an identifier whoever has listed it, of one scope or of all. Only the entries of a list file stay: they would
+    /// come back with it.
     ///
     /// # Errors
     /// When the removal is not stored; then nothing is removed.
@@ -185,33 +204,20 @@ impl Lists {
         identifier: &ListedIdentifier,
         scope: Option<&Scope>,
     ) -> Result<Removed, StateError> {
-        self.remove_of(name, identifier, scope, Sources::Only(Source::Manual))
-    }
-
-    /// Removes what some sources have listed: of one scope, or of all.
-    ///
-    /// # Errors
-    /// When the removal is not stored; then nothing is removed.
-    pub fn remove_of(
-        &self,
-        name: ListName,
-        identifier: &ListedIdentifier,
-        scope: Option<&Scope>,
-        sources: Sources,
-    ) -> Result<Removed, StateError> {
         let mut state = self.state.lock();
         let snapshot = self.published.load();
         let mut listed = list_of(&snapshot, name).entries_of(identifier);
         listed.retain(|entry| scope.is_none_or(|scope| entry.scope == scope));
         let places: Vec<(Scope, Source)> = listed
             .iter()
-            .filter(|entry| sources.include(entry.source))
+            .filter(|entry| entry.source != Source::File)
             .map(|entry| (entry.scope.clone(), entry.source))
             .collect();
         if places.is_empty() {
-            return Ok(match listed.first() {
-                Some(entry) => Removed::OfOtherSource(entry.source),
-                None => Removed::NotListed,
+            return Ok(if listed.is_empty() {
+                Removed::NotListed
+            } else {
+                Removed::InFile
             });
         }
         state.delete(name, identifier, &places)?;
@@ -234,12 +240,13 @@ impl Lists {
         Ok(before.saturating_sub(after))
     }
 
-    /// Takes expired entries off both lists, in steps that changes come between.
+    /// Takes expired entries off both lists, in steps that changes come between, and forgets detections that are too old.
     ///
     /// # Errors
     /// When the state cannot be changed; look-ups never return expired entries anyway.
     pub fn purge_expired(&self, now: UnixMillis) -> Result<(), StateError> {
         while self.state.lock().purge_expired(now, STORED_PURGE_STEP)? > 0 {}
+        self.state.lock().forget_detections(now)?;
         for name in [ListName::Deny, ListName::Allow] {
             while let Rest::More = self.purge_step(name, now) {}
         }

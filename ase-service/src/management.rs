@@ -20,6 +20,7 @@ use axum::middleware;
 use crate::ase::Ase;
 use crate::audit::Audit;
 use crate::config::ManagementSettings;
+use crate::lifetimes::{Lifetimes, SharedLifetimes};
 use crate::lists::Lists;
 use crate::secret::Secret;
 use crate::state::SharedState;
@@ -28,10 +29,12 @@ use crate::telemetry::port::{self, Caller, Observed};
 mod apis;
 mod caller;
 mod change;
+mod detections;
 mod documented;
 mod follow;
 mod guard;
 mod keys;
+mod lifetimes;
 mod lists;
 mod openapi;
 mod reply;
@@ -82,6 +85,10 @@ pub struct Management {
     pub audit: Audit,
     /// One turn of switches at a time.
     pub turning: Mutex<()>,
+    /// How long entries last that nobody gives an end.
+    pub lifetimes: SharedLifetimes,
+    /// The same as the configuration has it.
+    pub configured_lifetimes: Lifetimes,
     /// Who follows the access log.
     pub followers: Followers,
     /// How the port is guarded.
@@ -137,6 +144,8 @@ fn routes() -> Vec<Route> {
     routes.extend(lists::routes());
     routes.extend(upkeep::routes());
     routes.extend(keys::routes());
+    routes.extend(detections::routes());
+    routes.extend(lifetimes::routes());
     routes.extend(apis::routes());
     routes.extend(tokens::routes());
     routes.extend(switches::routes());

@@ -15,8 +15,10 @@ use ase_core::time::UnixMillis;
 use rusqlite::{Connection, ErrorCode};
 use thiserror::Error;
 
+use detections::Retention;
+
 mod backup;
-mod detections;
+pub mod detections;
 mod entries;
 mod keys;
 mod schema;
@@ -24,7 +26,6 @@ mod switches;
 mod tokens;
 
 pub use backup::RestoreError;
-pub use detections::StoredDetection;
 pub use entries::StoredEntry;
 pub use keys::{Orphans, RotationError};
 pub use schema::{Epoch, Version};
@@ -48,6 +49,8 @@ pub enum ListName {
 #[derive(Debug)]
 pub struct State {
     database: Connection,
+    /// How many detections are kept, and how long.
+    retention: Retention,
 }
 
 /// The state, for all who change it; one at a time.
@@ -155,7 +158,10 @@ impl State {
             })
             .and_then(|mut database| {
                 schema::migrate(&mut database, &path)?;
-                Ok(Self { database })
+                Ok(Self {
+                    database,
+                    retention: Retention::default(),
+                })
             });
         match opened {
             Err(StateError::Database { error, .. }) if is_taken(&error) => Err(StateError::InUse {

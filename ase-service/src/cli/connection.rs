@@ -312,3 +312,13 @@ fn secret(given: Option<&str>, folder: &Path) -> Result<String, Failure> {
         ))),
     }
 }
+
+/// A name as one segment of a path, or as a value of a query.
+pub(super) fn escaped(name: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    let escape = |byte| match plain(byte) {
+        true => char::from(byte).to_string(),
+        false => format!("%{byte:02X}"),
+    };
+    name.bytes().map(escape).collect()
+}

@@ -29,8 +29,8 @@ pub(super) enum ListCommand {
 pub(super) struct AddArguments {
     #[command(flatten)]
     identifier: Identifier,
-    /// How long it holds: 30s, 10m, 12h, 7d [default: until it is removed]
-    #[arg(long, value_parser = seconds)]
+    /// How long it holds: 30s, 10m, 12h, 7d, or never: until it is removed [default: as ase ttl says]
+    #[arg(long, value_parser = lifetime)]
     ttl: Option<u64>,
     /// Why, for people
     #[arg(long)]
@@ -188,7 +188,15 @@ pub(super) fn value_or_input(value: &str) -> Result<String, Failure> {
     }
 }
 
-fn seconds(text: &str) -> Result<u64, String> {
+/// A lifetime in seconds; 0 is for ever.
+fn lifetime(text: &str) -> Result<u64, String> {
+    match text {
+        "never" => Ok(0),
+        text => seconds(text),
+    }
+}
+
+pub(super) fn seconds(text: &str) -> Result<u64, String> {
     let wrong = || format!("{text:?} is not a time: write a number and s, m, h or d");
     let unit = text.chars().next_back().ok_or_else(wrong)?;
     let factor = match unit {

@@ -7,7 +7,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use hyper::Method;
 use serde_json::{Value, json};
 
-use super::connection::{Connection, Failure, finish, send, text};
+use super::connection::{Connection, Failure, escaped, finish, send, text};
 
 /// Commands of `ase api`.
 #[derive(Subcommand)]
@@ -340,14 +340,4 @@ fn read(file: &Path) -> Result<String, Failure> {
 
 fn is_standard_input(file: &Path) -> bool {
     file == Path::new("-")
-}
-
-/// A name as one segment of a path.
-fn escaped(name: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-    let escape = |byte| match plain(byte) {
-        true => char::from(byte).to_string(),
-        false => format!("%{byte:02X}"),
-    };
-    name.bytes().map(escape).collect()
 }

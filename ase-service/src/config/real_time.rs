@@ -1,20 +1,29 @@
-//! The settings of real-time rules: the master switches, how long an entry lasts, how much is counted.
+//! The settings of detections: the master switches, how long an entry lasts, how much is counted and kept.
 
 use std::time::Duration;
 
 use ase_core::decision::{Switch, Switches};
 use ase_core::fault::Fields;
 
+use crate::lifetimes::Lifetimes;
+use crate::state::detections::Retention;
+
 /// Longest life of an entry: ten years, in seconds.
 const MAX_TTL_SECONDS: u64 = 315_360_000;
+
+const DAY_SECONDS: u64 = 86_400;
 
 /// See the module's text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RealTimeSettings {
     /// What is enforced until somebody turns a switch.
     pub switches: Switches,
-    /// How long a client stays listed after it broke a rule.
+    /// How long a client stays listed after it broke a rule, where no lifetime of addresses is set.
     pub ttl: Duration,
+    /// How long entries last that nobody gives an end.
+    pub lifetimes: Lifetimes,
+    /// How much of the detections is kept.
+    pub detections: Retention,
     /// Most request counts that are kept, one per client and API with a limit.
     pub counted_clients: usize,
 }
@@ -24,6 +33,8 @@ impl Default for RealTimeSettings {
         Self {
             switches: Switches::default(),
             ttl: Duration::from_secs(3600),
+            lifetimes: Lifetimes::default(),
+            detections: Retention::default(),
             counted_clients: 200_000,
         }
     }
@@ -51,7 +62,21 @@ impl RealTimeSettings {
         Self {
             switches,
             ttl: Duration::from_secs(ttl),
+            lifetimes: Lifetimes::read(fields),
+            detections: retention(fields, default.detections),
             counted_clients: usize::try_from(clients).unwrap_or(default.counted_clients),
         }
+    }
+}
+
+fn retention(fields: &mut Fields<'_, '_>, default: Retention) -> Retention {
+    let mut detections = fields.object("detections");
+    let count = detections.integer("keep", 1..=10_000_000_u64, default.count);
+    let days = default.age.as_secs() / DAY_SECONDS;
+    let days = detections.integer("keep_days", 1..=3650_u64, days);
+    detections.finish();
+    Retention {
+        count,
+        age: Duration::from_secs(days.saturating_mul(DAY_SECONDS)),
     }
 }

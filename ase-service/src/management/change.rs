@@ -11,6 +11,8 @@ use ase_core::fault::{FaultCollector, Faults, Fields};
 use ase_core::identifier_list::{Entry, ListedIdentifier, Scope, Source};
 use ase_core::time::UnixMillis;
 
+use crate::lifetimes::{IdentifierType, Lifetime, Lifetimes, Origin};
+
 /// Longest time an entry may last: ten years, in seconds.
 pub(super) const MAX_TTL_SECONDS: u64 = 315_360_000;
 /// The authentication scheme that a token is often copied with.
@@ -58,7 +60,7 @@ impl Addition {
     pub(super) fn read(
         body: &[u8],
         key: &CredentialKey,
-        width: Ipv6Width,
+        (width, lifetimes): (Ipv6Width, &Lifetimes),
         now: UnixMillis,
     ) -> Result<Self, Faults> {
         let mut collector = FaultCollector::default();
@@ -70,7 +72,7 @@ impl Addition {
         let scope = fields.custom("scope", Scope::parse).unwrap_or(Scope::All);
         let ttl = fields
             .item("ttl_s")
-            .and_then(|mut ttl| ttl.integer(1..=MAX_TTL_SECONDS));
+            .and_then(|mut ttl| ttl.integer(0..=MAX_TTL_SECONDS));
         let reason = fields.custom("reason", reason).unwrap_or_default();
         let force = Force::of(fields.flag("force", false));
         if let Some((identifier, _)) = &identifier
@@ -80,17 +82,33 @@ impl Addition {
         }
         fields.finish();
         let addition = identifier.map(|(identifier, note)| Self {
-            identifier,
             note,
             entry: Entry {
                 scope,
-                expires: ttl.map(|seconds| now.after(Duration::from_secs(seconds))),
+                expires: lasting(ttl, &identifier, lifetimes).map(|time| now.after(time)),
                 source: Source::Manual,
                 reason: Arc::from(reason),
                 added: now,
             },
+            identifier,
         });
         collector.into_complete(addition)
+    }
+}
+
+/// How long an entry by hand lasts; `None` is for ever, which a caller says with 0.
+fn lasting(
+    ttl: Option<u64>,
+    identifier: &ListedIdentifier,
+    lifetimes: &Lifetimes,
+) -> Option<Duration> {
+    let kind = IdentifierType::of(identifier);
+    match ttl {
+        Some(0) => None,
+        Some(seconds) => Some(Duration::from_secs(seconds)),
+        None => lifetimes
+            .get(Origin::Manual, kind)
+            .and_then(Lifetime::duration),
     }
 }
 
@@ -150,6 +168,17 @@ pub(super) fn identifier(
             let id = known_id.unwrap_or_else(|| key.id_of(kind, &name, value.as_bytes()));
             Some((ListedIdentifier::Credential { kind, id }, note))
         }
+    }
+}
+
+/// A client as lists name it: a network, or the kind of a credential and its id.
+pub(super) fn named(text: &str, width: Ipv6Width) -> Result<ListedIdentifier, String> {
+    match text.split_once(' ') {
+        None => network(text, width).map(|(identifier, _)| identifier),
+        Some((kind, id)) => Ok(ListedIdentifier::Credential {
+            kind: CredentialKind::parse(kind).map_err(|error| error.to_string())?,
+            id: CredentialId::parse(id).map_err(|error| error.to_string())?,
+        }),
     }
 }
 

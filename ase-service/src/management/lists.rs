@@ -15,6 +15,7 @@ use super::reply::{Refusal, plain};
 use super::route::{Route, Verb};
 use super::{Management, off_path};
 use crate::clock;
+use crate::lifetimes::Lifetimes;
 use crate::lists::{Removed, list_of};
 use crate::state::ListName;
 
@@ -88,10 +89,15 @@ pub(super) async fn add(
     body: &[u8],
 ) -> Result<Value, Refusal> {
     let now = clock::now();
+    // Whom never to block is no guess that time makes worse.
+    let lifetimes = match name {
+        ListName::Deny => management.lifetimes.get(),
+        ListName::Allow => Lifetimes::default(),
+    };
     let addition = Addition::read(
         body,
         management.keys.load().current(),
-        management.ipv6_prefix,
+        (management.ipv6_prefix, &lifetimes),
         now,
     )?;
     let caller = caller.clone();
@@ -170,8 +176,8 @@ pub(super) async fn remove(
             Ok(Removed::NotListed) => Err(Refusal::absent(format!(
                 "{named} is not on the {list} list"
             ))),
-            Ok(Removed::OfOtherSource(source)) => Err(Refusal::conflict(format!(
-                "{named} is on the {list} list by {source}: take it out there"
+            Ok(Removed::InFile) => Err(Refusal::conflict(format!(
+                "{named} is on the {list} list by its file: take it out there"
             ))),
             Err(error) => Err(Refusal::broken(&error)),
         }

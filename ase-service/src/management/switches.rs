@@ -146,7 +146,7 @@ pub(super) async fn turn(
                     }
                 }
             }
-            state.turn_all(&turned)?;
+            state.settle(&turned, &[])?;
             tokens.manage(managed);
         }
         management.lists.set_switches(switches)?;

@@ -8,6 +8,7 @@ use ase_core::identifier_list::{Entry, ListedIdentifier, Scope, Source, Sources}
 use ase_core::time::UnixMillis;
 use rusqlite::{Connection, Row, params};
 
+use super::detections::{Sighting, record_in, undo_in};
 use super::{ListName, State, StateError, stored_time, time};
 
 const PUT: &str =
@@ -52,6 +53,20 @@ impl State {
         list: ListName,
         entries: &[(ListedIdentifier, Entry)],
     ) -> Result<(), StateError> {
+        self.put_detected(list, entries, &[])
+    }
+
+    /// Stores entries as [`Self::put`] does and, in the same step, the detections that they come from.
+    ///
+    /// # Errors
+    /// When they are not stored.
+    pub fn put_detected(
+        &mut self,
+        list: ListName,
+        entries: &[(ListedIdentifier, Entry)],
+        sightings: &[Sighting],
+    ) -> Result<(), StateError> {
+        let kept = self.retention.count;
         let transaction = self.database.transaction()?;
         {
             let mut insert = transaction.prepare(PUT)?;
@@ -68,10 +83,14 @@ impl State {
             }
         }
         advance(&transaction, entries.len())?;
+        if !sightings.is_empty() {
+            record_in(&transaction, sightings, kept)?;
+        }
         Ok(transaction.commit()?)
     }
 
-    /// Removes entries by scope and source, all or none. Each is one revision.
+    /// Removes entries by scope and source, all or none, and marks the detections that they came from as undone. Each is one
+    /// revision.
     ///
     /// # Errors
     /// When that is not stored.
@@ -92,12 +111,19 @@ impl State {
                     source.as_str()
                 ],
             )?;
+            if list == ListName::Deny {
+                undo_in(
+                    &transaction,
+                    Some((identifier, scope)),
+                    Sources::Only(*source),
+                )?;
+            }
         }
         advance(&transaction, places.len())?;
         Ok(transaction.commit()?)
     }
 
-    /// Removes every entry of some sources from a list: one revision.
+    /// Removes every entry of some sources from a list, and marks their detections as undone: one revision.
     ///
     /// # Errors
     /// When that is not stored.
@@ -110,6 +136,9 @@ impl State {
                     params![list.as_str(), source.as_str()],
                 )?;
             }
+        }
+        if list == ListName::Deny {
+            undo_in(&transaction, None, sources)?;
         }
         advance(&transaction, 1)?;
         Ok(transaction.commit()?)
@@ -187,7 +216,7 @@ fn stored_entry(row: &Row<'_>, identifier: &str) -> Result<Option<StoredEntry>, 
 }
 
 /// The text form of [`ListedIdentifier`], read back.
-fn stored_identifier(text: &str) -> Option<ListedIdentifier> {
+pub(super) fn stored_identifier(text: &str) -> Option<ListedIdentifier> {
     match text.split_once(' ') {
         None => Network::parse(text).ok().map(ListedIdentifier::Network),
         Some((kind, id)) => Some(ListedIdentifier::Credential {

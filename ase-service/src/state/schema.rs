@@ -8,7 +8,7 @@ use super::{State, StateError, as_stored};
 use crate::secret;
 
 /// What each step adds; the number of steps done is the file's `user_version`. Steps are never changed, only added.
-const STEPS: [&str; 2] = [
+const STEPS: [&str; 3] = [
     "CREATE TABLE IF NOT EXISTS credential_key (id INTEGER PRIMARY KEY, secret BLOB NOT NULL);
     CREATE TABLE IF NOT EXISTS entry (
         list TEXT NOT NULL, identifier TEXT NOT NULL, scope TEXT NOT NULL, source TEXT NOT NULL,
@@ -27,6 +27,16 @@ const STEPS: [&str; 2] = [
     );
     CREATE INDEX detection_at ON detection (at_ms);
     CREATE TABLE switch (name TEXT PRIMARY KEY, state TEXT NOT NULL) WITHOUT ROWID;",
+    // No version has written to the table of the step before.
+    "DROP TABLE detection;
+    CREATE TABLE detection (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, attack INTEGER, name TEXT NOT NULL, api TEXT, identifier TEXT NOT NULL,
+        scope TEXT NOT NULL, source TEXT NOT NULL, variables TEXT NOT NULL, evidence TEXT NOT NULL,
+        first_ms INTEGER NOT NULL, last_ms INTEGER NOT NULL, count INTEGER NOT NULL, ttl_ms INTEGER,
+        outcome TEXT NOT NULL, undone INTEGER NOT NULL DEFAULT 0
+    );
+    CREATE INDEX detection_last ON detection (last_ms);
+    CREATE INDEX detection_identifier ON detection (identifier, name);",
 ];
 
 /// One life of a state file: drawn at random when the file is made or restored.

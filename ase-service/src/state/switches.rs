@@ -1,4 +1,4 @@
-//! The switches that operators turn, by name. What a switch means, and what holds while it was never turned, is known elsewhere.
+//! The switches and lifetimes that operators set, by name. What a switch means, and what holds while it was never turned, is known elsewhere.
 
 use rusqlite::params;
 
@@ -7,45 +7,31 @@ use super::{State, StateError};
 /// A switch that was turned.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredSwitch {
-    /// Its name: `enable_firewall`, `enable_ase_detected_attack`, `sideband_authentication`, `blocking:<api id>`.
+    /// Its name: `enable_firewall`, `enable_ase_detected_attack`, `sideband_authentication`, `attack_ttl_min.<type>`, `manual_ttl_min.<type>`.
     pub name: String,
-    /// `on` or `off`.
+    /// `on` or `off`; the minutes of a lifetime.
     pub state: String,
 }
 
 impl State {
-    /// Remembers a switch, in place of what was remembered of it.
+    /// Remembers switches and forgets others, so that the configuration counts again for these; all or nothing.
     ///
     /// # Errors
     /// When that is not stored.
-    pub fn turn(&mut self, switch: &StoredSwitch) -> Result<(), StateError> {
-        let insert = "INSERT OR REPLACE INTO switch (name, state) VALUES (?1, ?2)";
-        self.database
-            .execute(insert, params![switch.name, switch.state])?;
-        Ok(())
-    }
-
-    /// Remembers switches as [`Self::turn`] does, all of them or none.
-    ///
-    /// # Errors
-    /// When that is not stored.
-    pub fn turn_all(&mut self, switches: &[StoredSwitch]) -> Result<(), StateError> {
+    pub fn settle(
+        &mut self,
+        turned: &[StoredSwitch],
+        forgotten: &[String],
+    ) -> Result<(), StateError> {
         let change = self.database.transaction()?;
-        for StoredSwitch { name, state } in switches {
+        for StoredSwitch { name, state } in turned {
             let insert = "INSERT OR REPLACE INTO switch (name, state) VALUES (?1, ?2)";
             change.execute(insert, params![name, state])?;
         }
+        for name in forgotten {
+            change.execute("DELETE FROM switch WHERE name = ?1", params![name])?;
+        }
         change.commit()?;
-        Ok(())
-    }
-
-    /// Forgets a switch, so that the configuration counts again.
-    ///
-    /// # Errors
-    /// When that is not stored.
-    pub fn forget_switch(&mut self, name: &str) -> Result<(), StateError> {
-        let delete = "DELETE FROM switch WHERE name = ?1";
-        self.database.execute(delete, params![name])?;
         Ok(())
     }
 

@@ -187,35 +187,16 @@ fn key_numbers_come_round_without_meeting_a_valid_one() {
 }
 
 #[test]
-fn detections_and_switches_come_back() {
+fn switches_come_back() {
     let folder = tempfile::tempdir().unwrap();
     let mut state = open(folder.path());
-    let detection = |at| StoredDetection {
-        id: 0,
-        at: UnixMillis(at),
-        identifier: "203.0.113.7".to_owned(),
-        api: "shop".to_owned(),
-        attack: 2,
-        reason: "logins".to_owned(),
-        sample: "{}".to_owned(),
-    };
-    state.add_detections(&[detection(1), detection(2)]).unwrap();
-    let newest = state.detections(1).unwrap();
-    assert_eq!(
-        newest,
-        [StoredDetection {
-            id: 2,
-            ..detection(2)
-        }]
-    );
-    assert_eq!(state.forget_detections(UnixMillis(2)).unwrap(), 1);
     let switch = |state: &str| StoredSwitch {
         name: "enable_firewall".to_owned(),
         state: state.to_owned(),
     };
-    state.turn(&switch("on")).unwrap();
-    state.turn(&switch("off")).unwrap();
+    state.settle(&[switch("on")], &[]).unwrap();
+    state.settle(&[switch("off")], &[]).unwrap();
     assert_eq!(state.switches().unwrap(), [switch("off")]);
-    state.forget_switch("enable_firewall").unwrap();
+    state.settle(&[], &["enable_firewall".to_owned()]).unwrap();
     assert_eq!(state.switches().unwrap(), []);
 }

@@ -213,7 +213,7 @@ fn management_is_refused_without_the_secret_and_names_every_fault_with_it() {
     let (status, answer) = daemon.admin(
         "POST",
         "/v1/deny",
-        &json!({"type": "cookie", "value": "", "ttl_s": 0, "scope": "x", "resaon": "y"}),
+        &json!({"type": "cookie", "value": "", "ttl_s": -1, "scope": "x", "resaon": "y"}),
     );
     assert_eq!(
         (status, answer["faults"].as_array().unwrap().len()),

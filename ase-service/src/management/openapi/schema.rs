@@ -12,6 +12,7 @@ pub(in crate::management) enum Schema {
     Cluster,
     Counters,
     Definition,
+    Detections,
     DocumentedApi,
     DocumentedChange,
     DocumentedList,
@@ -23,6 +24,7 @@ pub(in crate::management) enum Schema {
     EntryChange,
     Failed,
     Faults,
+    Lifetimes,
     LogLevel,
     LogLines,
     OpenApi,
@@ -50,6 +52,7 @@ impl Schema {
         Self::Cluster,
         Self::Counters,
         Self::Definition,
+        Self::Detections,
         Self::DocumentedApi,
         Self::DocumentedChange,
         Self::DocumentedList,
@@ -61,6 +64,7 @@ impl Schema {
         Self::EntryChange,
         Self::Failed,
         Self::Faults,
+        Self::Lifetimes,
         Self::LogLevel,
         Self::LogLines,
         Self::OpenApi,
@@ -88,6 +92,7 @@ impl Schema {
             Self::Cluster => "Cluster",
             Self::Counters => "Counters",
             Self::Definition => "Definition",
+            Self::Detections => "Detections",
             Self::DocumentedApi => "DocumentedApi",
             Self::DocumentedChange => "DocumentedChange",
             Self::DocumentedList => "DocumentedList",
@@ -99,6 +104,7 @@ impl Schema {
             Self::EntryChange => "EntryChange",
             Self::Failed => "Failed",
             Self::Faults => "Faults",
+            Self::Lifetimes => "Lifetimes",
             Self::LogLevel => "LogLevel",
             Self::LogLines => "LogLines",
             Self::OpenApi => "OpenApi",
@@ -124,6 +130,8 @@ impl Schema {
                 json!({"api_id": text(), "enable_blocking": {"type": "boolean"}}),
                 &["enable_blocking"],
             ),
+            Self::Detections => object(json!({"detections": array(detection())}), &["detections"]),
+            Self::Lifetimes => object(json!({"attack": minutes(), "manual": minutes()}), &[]),
             Self::DocumentedList => documented_list(json!({"status": text()})),
             Self::DocumentedChange => documented_list(
                 json!({"status": text(), "status_message": text(), "warnings": texts()}),
@@ -244,11 +252,35 @@ fn entry() -> Value {
 }
 
 fn entry_change() -> Value {
-    let seconds = json!({"type": "integer", "minimum": 1});
+    let seconds = json!({"type": "integer", "minimum": 0});
     object(
         json!({"type": kinds(), "value": text(), "name": text(), "scope": text(), "ttl_s": seconds, "reason": text(), "force": {"type": "boolean"}}),
         &["type", "value"],
     )
+}
+
+fn detection() -> Value {
+    let any = json!({"type": "object"});
+    let properties = json!({
+        "id": {"type": "integer"}, "attack_id": {"type": ["integer", "null"]}, "name": text(), "api": {"type": ["string", "null"]},
+        "type": kinds(), "identifier": text(), "scope": text(), "source": text(), "variables": any, "evidence": any,
+        "first": text(), "last": text(), "count": {"type": "integer"}, "ttl_s": {"type": ["integer", "null"]},
+        "outcome": one_of(&["listed", "refused", "reported"]), "undone": {"type": "boolean"},
+    });
+    let names: Vec<&str> = properties
+        .as_object()
+        .into_iter()
+        .flat_map(|properties| properties.keys().map(String::as_str))
+        .collect();
+    object(properties.clone(), &names)
+}
+
+/// Lifetimes by type; null takes one back to what is configured.
+fn minutes() -> Value {
+    let minutes = json!({"type": ["integer", "null"], "minimum": 0});
+    json!({"type": "object", "properties": {
+        "ip": minutes, "cookie": minutes, "token": minutes, "api_key": minutes, "username": minutes,
+    }})
 }
 
 /// The sections of a list by their tags, beside other members.
