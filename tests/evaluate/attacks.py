@@ -13,6 +13,7 @@ import signal
 import tomllib
 from typing import NamedTuple
 
+import insider
 import messages
 from journal import Journal
 from relay import Disguise, Relay
@@ -71,7 +72,7 @@ def cases(office):
     for entry in document["case"]:
         for setting in entry.get("settings", SETTINGS):
             network = f"127.{101 + len(found)}"
-            sources = (office,) if entry.get("account") == "insider" else (f"{network}.5.9",)
+            sources = (office,) if entry.get("account") == insider.NAME else (f"{network}.5.9",)
             if setting == "spread":
                 sources = tuple(f"{network}.{n}.{n * 3 % 250 + 1}" for n in range(1, SPREAD_OVER + 1))
             found.append(case(entry, setting, sources, len(found)))
@@ -81,7 +82,7 @@ def cases(office):
 def case(entry, setting, sources, number):
     pace = entry["slow" if setting == "slow" else "fast"]
     words = [word for part in entry["command"] for word in (pace if part == "{pace}" else [part])]
-    account = {"own": f"mallory{number}", "insider": "insider"}.get(entry.get("account"))
+    account = {"own": f"mallory{number}", insider.NAME: insider.NAME}.get(entry.get("account"))
     return Case(entry["name"], entry["tool"], entry["what"], setting, sources, account,
                 tuple(words), setting == "slow" and entry.get("paced", False))
 

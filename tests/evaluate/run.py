@@ -14,6 +14,8 @@ import sys
 import time
 
 import attacks
+import insider
+import messages
 import people
 import words
 from gateway import Stack
@@ -24,8 +26,7 @@ from visitor import Visitor
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 FAST_LANES = 2
 SETTLE_SECONDS = 10
-INSIDER_HOME = "127.34.3.7"
-INSIDER_SECONDS = 30
+LINGER_SECONDS = 20
 STUFFED = 3
 
 
@@ -39,6 +40,7 @@ class Run:
         self.lacking = attacks.lacking_tools(self.cases)
         self.cases = [case for case in self.cases if case not in self.lacking]
         self.passwords = self.make_accounts()
+        self.honest = []
         began = time.monotonic()
         self.clock = lambda: time.monotonic() - began
 
@@ -53,6 +55,7 @@ class Run:
         world = people.World.of(self.passwords)
         visitors = [(person, people.arrive(person, port, random.Random(f"{self.arguments.seed} {person.name}"), self.clock, over))
                     for person in people.CROWD if not self.arguments.no_users]
+        self.honest += visitors
         lives = [asyncio.ensure_future(people.live(visitor, person, world)) for person, visitor in visitors]
         health = asyncio.ensure_future(watch(stack))
         try:
@@ -68,9 +71,9 @@ class Run:
             await asyncio.gather(*lives, health, return_exceptions=True)
         users = self.folder / "users"
         users.mkdir()
-        for person, visitor in visitors:
+        for person, visitor in self.honest:
             visitor.journal.write(users / f"{person.name}.jsonl")
-        return Report(results, visitors, timing, self.lacking, reasons(stack))
+        return Report(results, self.honest, timing, self.lacking, reasons(stack))
 
     async def attack_and_time(self, stack, port, over):
         tokens = await self.log_attackers_in(port, over)
@@ -78,16 +81,22 @@ class Run:
         scratch.mkdir()
         lists = words.write(self.folder, self.random, {name: self.passwords[name] for name in self.passwords if name.startswith("leaked")})
         attackers = attacks.Attackers(port, scratch, lists, people.VICTIM, tokens, self.random, self.clock)
+        inside = [case for case in self.cases if case.account == insider.NAME]
+        history = asyncio.ensure_future(self.prepare_insider(port, over, tokens) if inside else asyncio.sleep(0))
         # Ordinary users are there before the first attacker, as on any site.
         await asyncio.sleep(min(SETTLE_SECONDS, self.arguments.seconds))
-        results = await self.run_cases(attackers, stack)
+        results = await self.run_cases([case for case in self.cases if case not in inside], attackers, stack)
         timing = None
         if self.arguments.timed_clients:
             progress(self.clock, "time to block")
             timing = await Stopwatch(port, self.random, self.clock, over).measure(self.arguments.timed_clients)
+        await history
+        results += await self.run_cases(inside, attackers, stack)
+        # Whom the last attacker has got blocked with him finds out only now.
+        await asyncio.sleep(min(LINGER_SECONDS, self.arguments.seconds))
         return results, timing
 
-    async def run_cases(self, attackers, stack):
+    async def run_cases(self, cases, attackers, stack):
         """The slow ones all at once, for as long as they may; the fast ones beside them, a few at a time."""
         lanes = asyncio.Semaphore(FAST_LANES)
 
@@ -102,37 +111,24 @@ class Run:
             progress(self.clock, f"{case.label}: {'blocked' if result.outcome.blocked else 'NOT blocked'}, {result.note}")
             return result
 
-        return await asyncio.gather(*(one(case, self.arguments.seconds) if case.setting == "slow" else fast(case) for case in self.cases))
+        return await asyncio.gather(*(one(case, self.arguments.seconds) if case.setting == "slow" else fast(case) for case in cases))
 
     async def log_attackers_in(self, port, over):
         """A token for each attacker who has an account, got as any user gets one."""
         tokens = {}
         for case in self.cases:
-            if case.account == "insider":
-                tokens[case.account] = await self.settle_insider(port, over, case.sources[0])
-            elif case.account:
+            if case.account and case.account != insider.NAME:
                 visitor = Visitor(port, case.account, case.sources[0], self.random, self.clock, over)
                 await visitor.log_in_by_api(self.passwords[case.account])
-                tokens[case.account] = bearer(visitor)
+                tokens[case.account] = visitor.bearer()
                 visitor.leave()
         return tokens
 
-    async def settle_insider(self, port, over, office):
-        """The insider has worked from home and from the office with one token before she turns: the token is proven by then."""
-        visitor = Visitor(port, "insider", INSIDER_HOME, self.random, self.clock, over)
-        await visitor.log_in_by_api(self.passwords["insider"])
-        turns = max(2, int(min(INSIDER_SECONDS, self.arguments.seconds)))
-        for turn in range(turns):
-            visitor.move_to(office if turn % 2 else INSIDER_HOME)
-            await visitor.get("/api/v1/me")
-            await visitor.get("/api/v1/orders")
-            await asyncio.sleep(1)
-        visitor.leave()
-        return bearer(visitor)
-
-
-def bearer(visitor):
-    return visitor.standing.get("authorization", "Bearer ").removeprefix("Bearer ")
+    async def prepare_insider(self, port, over, tokens):
+        colleague = insider.Insider(port, people.OFFICE, self.random, self.clock, over)
+        tokens[insider.NAME] = await colleague.log_in(self.passwords[insider.NAME])
+        self.honest.append((people.Person(insider.NAME, insider.HOME, "a colleague who has not turned yet", colleague.work), colleague.visitor))
+        await colleague.work(self.arguments.insider_seconds)
 
 
 async def watch(stack):
@@ -164,6 +160,7 @@ def parse_arguments():
     parser.add_argument("--out", type=lambda path: pathlib.Path(path).absolute(), required=True, help="emptied, then filled with reports, logs and exchanges")
     parser.add_argument("--seconds", type=float, default=240, help="how long the slow attackers may take")
     parser.add_argument("--fast-seconds", type=float, default=25, help="how long each of the others may take")
+    parser.add_argument("--insider-seconds", type=float, default=630, help="how long the insider works honestly before she turns")
     parser.add_argument("--timed-clients", type=int, default=200, help="how many throwaway clients the time to block is measured on; 0: not measured")
     parser.add_argument("--only", action="append", default=[], metavar="PART", help="only cases whose 'name [setting]' contains this; may be repeated")
     parser.add_argument("--no-users", action="store_true", help="without ordinary users, to look at one attacker alone")
@@ -188,6 +185,9 @@ def main():
         report = asyncio.run(run.whole(stack))
     except stack.demo.Failed as failure:
         print(f"evaluate: {failure}", file=sys.stderr)
+        return 2
+    except (OSError, messages.Broken) as error:
+        print(f"evaluate: the run broke off: {error!r}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130

@@ -124,5 +124,9 @@ class Visitor:
             self.standing["authorization"] = f"Bearer {token}"
         return reply
 
+    def bearer(self):
+        """The token that it got, or an empty text."""
+        return self.standing.get("authorization", "").removeprefix("Bearer ")
+
     async def post_json(self, target, value):
         return await self.call("POST", target, json.dumps(value).encode(), "application/json")
