@@ -81,14 +81,16 @@ async def chatty_app(visitor, world):
 
 
 async def poller(visitor, world):
-    """A script that asks the same few things again and again: 304 mostly, and 404 until a job is done."""
+    """A script that asks the same few things again and again: 304 mostly, and 404 until its job is done."""
     await visitor.log_in_by_api(world.passwords[visitor.name])
-    tag, job = None, visitor.random.randint(1, 900)
+    tag, job = None, None
     while True:
         reply = await visitor.get("/api/v1/notifications", **({"if_none_match": tag} if tag else {}))
         tag = reply.header(b"etag") or tag
-        if (await visitor.get(f"/api/v1/jobs/{job}/result")).status == 200:
-            job = visitor.random.randint(1, 900)
+        if job is None:
+            job = (await visitor.post_json("/api/v1/jobs", {"report": "stock"})).json().get("job")
+        elif (await visitor.get(f"/api/v1/jobs/{job}/result")).status == 200:
+            job = None
         await visitor.pause(0.9, 1.1)
 
 

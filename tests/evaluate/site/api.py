@@ -12,7 +12,7 @@ import stock
 from answer import Answer, as_json
 
 PREFIX = "/api/v1"
-JOB_SECONDS = 40
+JOB_SECONDS = 25
 
 
 def answer(request):
@@ -127,10 +127,17 @@ def notifications(request, caller):
 
 
 @for_callers
-def job(request, _caller, number):
-    """Not there until it is done: polled with 404 for a while, as job interfaces go."""
-    done = time.time() - request.site.started > JOB_SECONDS * (1 + int(number) % 3)
-    return as_json({"job": int(number), "state": "done"}) if done else as_json({"error": "not ready"}, 404)
+def order_job(request, caller):
+    number = request.site.jobs.add(caller)
+    return as_json({"job": number}, 202)
+
+
+@for_callers
+def job(request, caller, number):
+    """Not there until it is done: polled with 404 for a while, as some job interfaces go."""
+    if request.site.jobs.owner(int(number)) != caller or not request.site.jobs.is_older(int(number), JOB_SECONDS):
+        return as_json({"error": "not there"}, 404)
+    return as_json({"job": int(number), "state": "done"})
 
 
 @for_callers
@@ -163,7 +170,8 @@ ROUTES = (
     ("GET", r"/files/(\d{1,9})", download),
     ("DELETE", r"/files/(\d{1,9})", delete),
     ("GET", "/notifications", notifications),
-    ("GET", r"/jobs/(\d{1,4})/result", job),
+    ("POST", "/jobs", order_job),
+    ("GET", r"/jobs/(\d{1,9})/result", job),
     ("GET", r"/avatars/([a-z0-9]{1,40})\.png", avatar),
     ("POST", "/events", event),
     ("GET", r"/profiles/([a-z0-9]{1,40})", profile),

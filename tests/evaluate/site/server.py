@@ -33,8 +33,7 @@ class Site:
         self.products = stock.Products()
         self.orders = stock.orders_of(passwords)
         self.documents = stock.documents_of(passwords)
-        self.files = stock.Files()
-        self.started = time.time()
+        self.files, self.jobs = stock.Numbered(), stock.Numbered()
 
 
 class Request:

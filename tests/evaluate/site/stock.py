@@ -6,6 +6,7 @@ Everything is made from the names of the accounts: two runs have the same orders
 import hashlib
 import sqlite3
 import threading
+import time
 import uuid
 
 PRODUCTS = 60
@@ -51,25 +52,28 @@ def document_id(name, number):
     return str(uuid.UUID(bytes=hashlib.sha256(f"{name} {number}".encode()).digest()[:16], version=4))
 
 
-class Files:
-    """Uploads, each its owner's."""
+class Numbered:
+    """What clients make: uploads and jobs. Numbered in turn, each its maker's; the oldest give way."""
 
     MOST = 10_000
 
     def __init__(self):
-        self.owners, self.next, self.lock = {}, 1, threading.Lock()
+        self.made, self.next, self.lock = {}, 1, threading.Lock()
 
     def add(self, owner):
         with self.lock:
             number, self.next = self.next, self.next + 1
-            if len(self.owners) >= self.MOST:
-                self.owners.pop(next(iter(self.owners)))
-            self.owners[number] = owner
+            if len(self.made) >= self.MOST:
+                self.made.pop(next(iter(self.made)))
+            self.made[number] = (owner, time.monotonic())
         return number
 
     def owner(self, number):
-        return self.owners.get(number)
+        return self.made.get(number, (None, 0))[0]
+
+    def is_older(self, number, seconds):
+        return number in self.made and time.monotonic() - self.made[number][1] > seconds
 
     def remove(self, number):
         with self.lock:
-            return self.owners.pop(number, None) is not None
+            return self.made.pop(number, None) is not None
