@@ -1,6 +1,6 @@
 # Everything that can be built, run and checked. `make help` lists the targets.
 # Needed on the machine: make, a C compiler, rustup, python3 with its venv module. The rest is installed by these targets:
-# the pinned Rust toolchain by rustup, Envoy into .venv/, cargo-deny into .tools/.
+# the pinned Rust toolchain by rustup, Envoy into .venv/, cargo-deny and cargo-fuzz into .tools/. `make fuzz` needs a nightly toolchain too.
 
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
@@ -11,6 +11,7 @@ TARGET_DIR := $(abspath $(or $(CARGO_TARGET_DIR),target))
 TOOLCHAIN := $(shell sed -n 's/^channel = "\(.*\)"/\1/p' rust-toolchain.toml)
 WASM_TARGET := wasm32-wasip1
 CARGO_DENY_VERSION := 0.20.2
+CARGO_FUZZ_VERSION := 0.13.2
 
 ##@ Variables (make VARIABLE=value)
 
@@ -40,6 +41,7 @@ FILTER_WASM := $(TARGET_DIR)/$(WASM_TARGET)/wasm/ase_filter.wasm
 ASE := $(TARGET_DIR)/release/ase
 VENV_STAMP := .venv/.installed
 DENY_STAMP := .tools/.cargo-deny-$(CARGO_DENY_VERSION)
+FUZZ_STAMP := .tools/.cargo-fuzz-$(CARGO_FUZZ_VERSION)
 
 ifeq ($(ENVOY),)
   ENVOY_BINARY := $(ROOT)/.venv/bin/envoy
@@ -193,13 +195,13 @@ bench-ase: ase ## load on the daemon beside a bare hyper server, with a million 
 	cargo build --locked --release -p ase-bench --bin bench-ase
 	'$(TARGET_DIR)/release/bench-ase' '$(ASE)'
 
-FUZZ_TARGETS := request response record definition import path host redaction
+FUZZ_TARGETS := request response record definition import import_plain import_json import_csv management path host redaction
 .PHONY: fuzz
-fuzz: ## run every fuzz target for FUZZ_SECONDS; what it finds grows fuzz/corpus/ (needs a nightly toolchain and cargo-fuzz)
+fuzz: $(FUZZ_STAMP) ## run every fuzz target for FUZZ_SECONDS; what it finds grows fuzz/corpus/ (needs a nightly toolchain)
 	@rustup run nightly rustc --version >/dev/null 2>&1 || { echo 'make: the nightly toolchain is missing: rustup toolchain install nightly' >&2; exit 1; }
-	@cargo +nightly fuzz --version >/dev/null 2>&1 || { echo 'make: cargo-fuzz is missing: cargo install --locked cargo-fuzz' >&2; exit 1; }
 	@for target in $(FUZZ_TARGETS); do \
-		cargo +nightly fuzz run --fuzz-dir fuzz/cargo-fuzz $$target fuzz/corpus/$$target -- -max_total_time=$(FUZZ_SECONDS) || exit 1; \
+		rustup run nightly .tools/bin/cargo-fuzz fuzz run --fuzz-dir fuzz/cargo-fuzz $$target fuzz/corpus/$$target -- \
+			-max_total_time=$(FUZZ_SECONDS) -timeout=10 || exit 1; \
 	done
 
 ##@ Clean up
@@ -254,4 +256,11 @@ $(DENY_STAMP): | toolchain
 	CARGO_PROFILE_DEV_DEBUG=0 CARGO_TARGET_DIR='$(TARGET_DIR)/cargo-deny' \
 		cargo install --quiet --locked --debug --root .tools cargo-deny@$(CARGO_DENY_VERSION)
 	@rm -rf '$(TARGET_DIR)/cargo-deny'
+	@touch $@
+
+$(FUZZ_STAMP): | toolchain
+	@echo 'installing cargo-fuzz $(CARGO_FUZZ_VERSION) into .tools/ (once, a minute or two)'
+	CARGO_PROFILE_DEV_DEBUG=0 CARGO_TARGET_DIR='$(TARGET_DIR)/cargo-fuzz' \
+		cargo install --quiet --locked --debug --root .tools cargo-fuzz@$(CARGO_FUZZ_VERSION)
+	@rm -rf '$(TARGET_DIR)/cargo-fuzz'
 	@touch $@

@@ -27,6 +27,7 @@ use crate::state::SharedState;
 use crate::telemetry::port::{self, Caller, Observed};
 
 mod apis;
+pub mod bodies;
 mod caller;
 mod change;
 mod detections;

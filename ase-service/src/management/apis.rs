@@ -189,14 +189,7 @@ async fn set_blocking(
     caller: Caller,
     body: Bytes,
 ) -> Result<Value, Refusal> {
-    let mut collector = FaultCollector::default();
-    let wanted = collector.json(&body).unwrap_or_else(|| json!({}));
-    let mut fields = Fields::of(&wanted, "", &mut collector);
-    let on = fields
-        .required_item("enable_blocking")
-        .and_then(|mut item| item.flag());
-    fields.finish();
-    let on = collector.into_complete(on)?;
+    let on = wanted_blocking(&body)?;
     off_path(move || {
         let id = api_id(&id)?;
         let (text, document) = management.apis.read(&id)?;
@@ -214,6 +207,17 @@ async fn set_blocking(
         Ok(json!({"api_id": id.as_str(), "enable_blocking": on}))
     })
     .await
+}
+
+pub(super) fn wanted_blocking(body: &[u8]) -> Result<bool, Refusal> {
+    let mut collector = FaultCollector::default();
+    let wanted = collector.json(body).unwrap_or_else(|| json!({}));
+    let mut fields = Fields::of(&wanted, "", &mut collector);
+    let on = fields
+        .required_item("enable_blocking")
+        .and_then(|mut item| item.flag());
+    fields.finish();
+    Ok(collector.into_complete(on)?)
 }
 
 async fn put_plain(

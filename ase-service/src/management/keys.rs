@@ -82,7 +82,8 @@ pub(super) fn routes() -> Vec<Route> {
     routes
 }
 
-async fn hash(management: Arc<Management>, body: &[u8]) -> Result<Value, Refusal> {
+/// Kind, name and value of a credential.
+pub(super) fn wanted_credential(body: &[u8]) -> Result<(CredentialKind, String, String), Refusal> {
     let mut collector = FaultCollector::default();
     let document = collector.json(body).unwrap_or_else(|| json!({}));
     let mut fields = Fields::of(&document, "", &mut collector);
@@ -97,6 +98,11 @@ async fn hash(management: Arc<Management>, body: &[u8]) -> Result<Value, Refusal
     fields.finish();
     let parts = kind.zip(value).zip(name);
     let ((kind, (value, _)), name) = collector.into_complete(parts)?;
+    Ok((kind, name, value))
+}
+
+async fn hash(management: Arc<Management>, body: &[u8]) -> Result<Value, Refusal> {
+    let (kind, name, value) = wanted_credential(body)?;
     let ids: CredentialIds = management.keys.load().ids_of(kind, &name, value.as_bytes());
     let (snapshot, now) = (management.ase.snapshot.load(), clock::now());
     let mut listed = serde_json::Map::new();
@@ -146,11 +152,8 @@ async fn secrets(management: Arc<Management>, caller: Caller) -> Result<Value, R
     .await
 }
 
-async fn rotate(
-    management: Arc<Management>,
-    caller: Caller,
-    body: &[u8],
-) -> Result<Value, Refusal> {
+/// What is to become of entries of the key that ends.
+pub(super) fn wanted_orphans(body: &[u8]) -> Result<Orphans, Refusal> {
     let mut collector = FaultCollector::default();
     let document = match body {
         [] => json!({}),
@@ -162,7 +165,15 @@ async fn rotate(
         false => Orphans::Keep,
     };
     fields.finish();
-    let orphans = collector.into_result(orphans)?;
+    Ok(collector.into_result(orphans)?)
+}
+
+async fn rotate(
+    management: Arc<Management>,
+    caller: Caller,
+    body: &[u8],
+) -> Result<Value, Refusal> {
+    let orphans = wanted_orphans(body)?;
     off_path(move || {
         let mut state = management.state.lock();
         let ring = state.rotate_key(orphans).map_err(|error| match error {

@@ -96,7 +96,7 @@ async fn set(management: Arc<Management>, caller: Caller, body: Bytes) -> Result
     .await
 }
 
-fn settings(body: &[u8]) -> Result<Vec<Setting>, Refusal> {
+pub(super) fn settings(body: &[u8]) -> Result<Vec<Setting>, Refusal> {
     let mut collector = FaultCollector::default();
     let document = collector.json(body).unwrap_or_else(|| json!({}));
     let mut fields = Fields::of(&document, "", &mut collector);

@@ -90,12 +90,7 @@ async fn set_level(
     caller: Caller,
     body: Bytes,
 ) -> Result<Value, Refusal> {
-    let mut collector = FaultCollector::default();
-    let document = collector.json(&body).unwrap_or_else(|| json!({}));
-    let mut fields = Fields::of(&document, "", &mut collector);
-    let level = fields.required_choice("level", &LEVELS);
-    fields.finish();
-    let level = collector.into_complete(level)?;
+    let level = wanted_level(&body)?;
     log_level::set(level).map_err(|_| not_ours())?;
     off_path(move || {
         let name = level.as_str().to_ascii_lowercase();
@@ -103,6 +98,15 @@ async fn set_level(
         Ok(shown(level))
     })
     .await
+}
+
+pub(super) fn wanted_level(body: &[u8]) -> Result<Level, Refusal> {
+    let mut collector = FaultCollector::default();
+    let document = collector.json(body).unwrap_or_else(|| json!({}));
+    let mut fields = Fields::of(&document, "", &mut collector);
+    let level = fields.required_choice("level", &LEVELS);
+    fields.finish();
+    Ok(collector.into_complete(level)?)
 }
 
 async fn change_secret(
@@ -129,7 +133,7 @@ async fn change_secret(
     .await
 }
 
-fn wanted_secret(body: &[u8]) -> Result<Option<Secret>, Refusal> {
+pub(super) fn wanted_secret(body: &[u8]) -> Result<Option<Secret>, Refusal> {
     if body.iter().all(u8::is_ascii_whitespace) {
         return Ok(None);
     }

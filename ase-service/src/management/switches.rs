@@ -200,7 +200,7 @@ fn may_turn(to: Switch, tokens_known: bool, exposure: Exposure) -> Result<(), Re
     }
 }
 
-fn turns(body: &[u8]) -> Result<Vec<(Name, Switch)>, Refusal> {
+pub(super) fn turns(body: &[u8]) -> Result<Vec<(Name, Switch)>, Refusal> {
     let mut collector = FaultCollector::default();
     let document = collector.json(body).unwrap_or_else(|| json!({}));
     let mut fields = Fields::of(&document, "", &mut collector);

@@ -222,7 +222,7 @@ pub(super) fn which(body: &[u8]) -> Result<Which, Refusal> {
 }
 
 /// Name and value of a body; an empty body asks for neither.
-fn wanted(body: &[u8]) -> Result<(Option<String>, Option<Secret>), Refusal> {
+pub(super) fn wanted(body: &[u8]) -> Result<(Option<String>, Option<Secret>), Refusal> {
     if body.iter().all(u8::is_ascii_whitespace) {
         return Ok((None, None));
     }
