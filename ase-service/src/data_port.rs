@@ -1,6 +1,6 @@
 //! The data port: what gateways call, over HTTP/1.1 and HTTP/2, plain, with TLS or through a Unix socket, without a framework.
 //!
-//! One task per connection, and no more per call on HTTP/1.1. A connection's bug ends that connection only. What is over a limit
+//! Two tasks per connection, one of which only looks at it from time to time, and no more per call on HTTP/1.1. A connection's bug ends that connection only. What is over a limit
 //! is answered where the protocol allows it, and counted always.
 
 use std::io;
@@ -25,6 +25,7 @@ mod body;
 mod call;
 mod connection;
 mod farewell;
+mod lookout;
 mod room;
 mod stream;
 mod unix;
@@ -40,6 +41,8 @@ pub const PROTOCOLS: [&str; 2] = ["h2", "http/1.1"];
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Most clients at a time that are told that there is no room; the others are only closed.
 const MOST_LEAVING: usize = 256;
+/// Headers that hyper takes by default.
+const HYPER_HEADERS: usize = 100;
 /// Of a call's header section over HTTP/2, what one header line costs beside its text (RFC 9113 §6.5.2).
 const H2_LINE_BYTES: usize = 32;
 
@@ -89,10 +92,15 @@ impl Port {
         http1
             .keep_alive(keep_alive == KeepAlive::On)
             .header_read_timeout(None)
-            .max_headers(limits.headers)
+            // One write of a short answer in one piece costs less than a gathering one.
+            .writev(false)
             // Of trailers; the buffer bounds the headers.
             .max_header_size(limits.header_bytes)
             .max_buf_size(limits.header_bytes);
+        // Hyper keeps room for its default number on the stack, and for any other on the heap; fewer are counted by the call.
+        if limits.headers > HYPER_HEADERS {
+            http1.max_headers(limits.headers);
+        }
         let lines = limits.headers.saturating_mul(H2_LINE_BYTES);
         let header_list = limits.header_bytes.saturating_add(lines);
         let mut http2 = http2::Builder::new(TokioExecutor::new());

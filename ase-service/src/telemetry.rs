@@ -43,8 +43,8 @@ pub struct Telemetry {
     pub batch_time: Histogram,
     /// How many entries the lists hold.
     pub list_sizes: ListSizes,
-    /// Verdicts of questions by API and label.
-    pub verdicts: Tally<(ApiId, &'static str)>,
+    /// Verdicts of questions by API, in the order of [`VerdictLabel::ALL`].
+    pub verdicts: Tally<ApiId, { VerdictLabel::ALL.len() }>,
     /// Keeps spans, where that is configured.
     pub tracer: Option<Tracer>,
     /// What became of spans.
@@ -65,6 +65,6 @@ impl Telemetry {
 
     /// Counts a verdict for its API.
     pub fn verdict(&self, api: &ApiId, label: VerdictLabel) {
-        self.verdicts.add(&(api.clone(), label.as_str()), 1);
+        self.verdicts.add(api, label as usize, 1);
     }
 }

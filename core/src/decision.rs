@@ -208,8 +208,9 @@ impl<C: RequestCounts> Judge<'_, '_, C> {
             Found::UnknownApi => return Decision::bare(Verdict::UnknownApi, None),
             Found::UnknownHostname => return Decision::bare(Verdict::UnknownHostname, None),
         };
-        let carried = self.carried(api);
-        let sought = self.sought(carried.as_ref());
+        let kinds = self.sought_kinds();
+        let carried = self.carried(api, kinds);
+        let sought = self.sought(carried.as_ref(), kinds);
         let of_api = |verdict| Decision::bare(verdict, Some(Arc::clone(api)));
         if let Some(listing) = self.listing(&self.snapshot.allow, &sought, may_allow, api) {
             return Decision {
@@ -234,8 +235,8 @@ impl<C: RequestCounts> Judge<'_, '_, C> {
     }
 
     /// The request's credentials; `None` when neither a list nor a rule asks for any.
-    fn carried<'a>(&'a self, api: &'a ApiDefinition) -> Option<Credentials<'a>> {
-        let mut kinds = self.sought_kinds();
+    fn carried<'a>(&'a self, api: &'a ApiDefinition, sought: Kinds) -> Option<Credentials<'a>> {
+        let mut kinds = sought;
         match api.rules().token() {
             TokenRule::Mandatory => kinds = kinds.with(CredentialKind::Token),
             TokenRule::Optional => {}
@@ -244,8 +245,7 @@ impl<C: RequestCounts> Judge<'_, '_, C> {
     }
 
     /// The ids of those credentials that a list may name; an id costs more than all look-ups together.
-    fn sought(&self, carried: Option<&Credentials<'_>>) -> Vec<Sought> {
-        let kinds = self.sought_kinds();
+    fn sought(&self, carried: Option<&Credentials<'_>>, kinds: Kinds) -> Vec<Sought> {
         let hashed = self.report.metadata.hashed.iter().map(|found| Sought {
             kind: found.kind,
             provenance: found.provenance,

@@ -55,3 +55,9 @@ impl<'a> Headers<'a> {
         self.0.is_empty()
     }
 }
+
+impl<'a> FromIterator<Header<'a>> for Headers<'a> {
+    fn from_iter<I: IntoIterator<Item = Header<'a>>>(lines: I) -> Self {
+        Self(lines.into_iter().collect())
+    }
+}

@@ -40,13 +40,11 @@ impl NormalPath {
     /// without such a spelling has exactly one reading.
     #[must_use]
     pub fn readings(url: &str) -> Vec<Self> {
-        let usual = Self::from_url(url);
         let raw = raw_path(url);
-        let odd = ["%", "\\", ";", "//", "/."];
-        if !odd.iter().any(|mark| raw.contains(mark)) {
-            return vec![usual];
+        if let Some(only) = Self::plain(raw) {
+            return vec![only];
         }
-        let mut readings = vec![usual];
+        let mut readings = vec![Self::from_url(url)];
         for other in [
             Self::of_segments(&plain_segments(raw), Dots::Resolve),
             Self::of_segments(&plain_segments(raw), Dots::Keep),
@@ -57,6 +55,30 @@ impl NormalPath {
             }
         }
         readings
+    }
+
+    /// A path that every server reads alike, which most are.
+    fn plain(raw: &str) -> Option<Self> {
+        let bytes = raw.as_bytes();
+        let mut before = 0;
+        for &byte in bytes {
+            let odd = match byte {
+                b'%' | b'\\' | b';' => true,
+                b'/' | b'.' => before == b'/',
+                _ => false,
+            };
+            if odd {
+                return None;
+            }
+            before = byte;
+        }
+        let bytes = bytes.strip_suffix(b"/").unwrap_or(bytes);
+        if !bytes.is_empty() && !bytes.starts_with(b"/") {
+            return None;
+        }
+        Some(Self {
+            bytes: bytes.to_vec(),
+        })
     }
 
     /// The decoded segments, from the root downwards; none for the root.
@@ -193,7 +215,8 @@ struct Segment {
 
 /// The path of a request target, still escaped, without query and fragment.
 fn raw_path(url: &str) -> &str {
-    let target = url.split(['?', '#']).next().unwrap_or_default();
+    let end = url.bytes().position(|byte| matches!(byte, b'?' | b'#'));
+    let target = end.and_then(|end| url.get(..end)).unwrap_or(url);
     if target.starts_with(['/', '\\']) {
         return target;
     }
@@ -251,6 +274,8 @@ fn hex(digit: u8) -> Option<u8> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn normal(url: &str) -> String {
@@ -309,6 +334,21 @@ mod tests {
             assert!(readings.iter().any(in_shop), "{spelling}: {readings:?}");
         }
         assert_eq!(NormalPath::readings("/shop/books?a=/../b").len(), 1);
+    }
+
+    proptest! {
+        #[test]
+        fn the_first_reading_is_the_normal_path_and_a_plain_one_is_the_only(url in "[/a.%;\\\\:?#2ef]{0,12}") {
+            let readings = NormalPath::readings(&url);
+            let usual = NormalPath::from_url(&url);
+            prop_assert_eq!(readings.first(), Some(&usual));
+            let raw = raw_path(&url);
+            let same = |dots| NormalPath::of_segments(&all_segments(raw), dots) == usual
+                && NormalPath::of_segments(&plain_segments(raw), dots) == usual;
+            if NormalPath::plain(raw).is_some() {
+                prop_assert!(same(Dots::Resolve) && same(Dots::Keep));
+            }
+        }
     }
 
     #[test]

@@ -279,7 +279,8 @@ impl End {
 }
 
 impl VerdictLabel {
-    const ALL: [Self; 6] = [
+    /// Every label, in the order of their declaration.
+    pub const ALL: [Self; 6] = [
         Self::Allowed,
         Self::WouldBlock,
         Self::Blocked,

@@ -1,9 +1,11 @@
 //! What a connection is at, told without a clock: calls and reads are only counted, and a rare look compares the counts.
 //!
-//! A call costs a few relaxed additions. How long something lasts is known to the nearest look, a quarter of the shorter timeout.
+//! A call costs a few relaxed additions. How long something lasts is known to the nearest look, a quarter of the shortest timeout.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
+
+use crate::config::transport::TransportLimits;
 
 /// The counts of one connection.
 #[derive(Debug, Default)]
@@ -15,6 +17,10 @@ pub(super) struct Activity {
     reads_of_calls: AtomicU32,
     /// Whether an answer was given before the whole call had come.
     hurried: AtomicBool,
+    /// Whether the call under way waits for its body; of HTTP/1 only, where calls come one after another.
+    in_body: AtomicBool,
+    /// Whether the body has taken too long.
+    body_given_up: AtomicBool,
 }
 
 /// What a connection is at.
@@ -22,6 +28,8 @@ pub(super) struct Activity {
 pub(super) enum Phase {
     /// A call is under way.
     InCall,
+    /// A call is under way whose body has not come yet.
+    InBody,
     /// Something came that is no whole header section yet.
     InHead,
     /// Nothing came since the last call.
@@ -30,6 +38,9 @@ pub(super) enum Phase {
 
 /// A call under way; ends when dropped, an abandoned one too.
 pub(super) struct UnderWay<'a>(&'a Activity);
+
+/// The wait for a body; ends when dropped.
+pub(super) struct BodyAwaited<'a>(&'a Activity);
 
 impl Activity {
     pub(super) fn read(&self) {
@@ -49,10 +60,31 @@ impl Activity {
         self.hurried.load(Ordering::Relaxed)
     }
 
+    /// The call under way waits for its body from here on.
+    pub(super) fn await_body(&self) -> BodyAwaited<'_> {
+        self.body_given_up.store(false, Ordering::Relaxed);
+        self.in_body.store(true, Ordering::Relaxed);
+        BodyAwaited(self)
+    }
+
+    /// Whether the body has taken too long; the call is polled when this changes.
+    pub(super) fn body_given_up(&self) -> bool {
+        self.body_given_up.load(Ordering::Relaxed)
+    }
+
+    /// The call under way shall not wait for its body any longer.
+    pub(super) fn give_body_up(&self) {
+        self.body_given_up.store(true, Ordering::Relaxed);
+    }
+
     fn phase(&self) -> (Phase, u32) {
         let begun = self.begun.load(Ordering::Relaxed);
         let phase = if self.ended.load(Ordering::Relaxed) != begun {
-            Phase::InCall
+            if self.in_body.load(Ordering::Relaxed) {
+                Phase::InBody
+            } else {
+                Phase::InCall
+            }
         } else if self.reads.load(Ordering::Relaxed) != self.reads_of_calls.load(Ordering::Relaxed)
             // What came may be the rest of a body whose call was answered without it.
             && !self.hurried()
@@ -73,11 +105,48 @@ impl Drop for UnderWay<'_> {
     }
 }
 
-/// How long a connection may stay in a phase.
+impl Drop for BodyAwaited<'_> {
+    fn drop(&mut self) {
+        self.0.in_body.store(false, Ordering::Relaxed);
+    }
+}
+
+/// The longest that a connection may stay in a phase.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Timeouts {
+    /// For a header section.
+    pub(super) head: Duration,
+    /// For a body.
+    pub(super) body: Duration,
+    /// Without a call.
+    pub(super) idle: Duration,
+}
+
+impl Timeouts {
+    /// Of a connection whose calls come one after another.
+    pub(super) fn http1(limits: &TransportLimits) -> Self {
+        Self {
+            head: limits.header_timeout,
+            body: limits.body_timeout,
+            idle: limits.idle_timeout,
+        }
+    }
+
+    /// Of a connection on which calls come side by side: its frames are no sign of a call that has begun, and bodies have
+    /// clocks of their own.
+    pub(super) fn http2(limits: &TransportLimits) -> Self {
+        Self {
+            head: limits.idle_timeout,
+            body: Duration::MAX,
+            idle: limits.idle_timeout,
+        }
+    }
+}
+
+/// How long a connection has been in its phase.
 #[derive(Debug)]
 pub(super) struct Patience {
-    head: Duration,
-    idle: Duration,
+    timeouts: Timeouts,
     last: (Phase, u32),
     since: Instant,
 }
@@ -89,15 +158,16 @@ pub(super) enum Look {
     Wait,
     /// The rest of a header section does not come.
     SlowHead,
+    /// The rest of a body does not come.
+    SlowBody,
     /// Nothing was asked for too long.
     TooIdle,
 }
 
 impl Patience {
-    pub(super) fn new((head, idle): (Duration, Duration), now: Instant) -> Self {
+    pub(super) fn new(timeouts: Timeouts, now: Instant) -> Self {
         Self {
-            head,
-            idle,
+            timeouts,
             last: (Phase::Idle, 0),
             since: now,
         }
@@ -105,7 +175,8 @@ impl Patience {
 
     /// When the next look is due after this one.
     pub(super) fn pause(&self) -> Duration {
-        self.head.min(self.idle) / 4
+        let Timeouts { head, body, idle } = self.timeouts;
+        head.min(body).min(idle) / 4
     }
 
     pub(super) fn look(&mut self, activity: &Activity, now: Instant) -> Look {
@@ -116,9 +187,10 @@ impl Patience {
         }
         let lasted = now.duration_since(self.since);
         match found.0 {
-            Phase::InHead if lasted >= self.head => Look::SlowHead,
-            Phase::Idle if lasted >= self.idle => Look::TooIdle,
-            Phase::InCall | Phase::InHead | Phase::Idle => Look::Wait,
+            Phase::InHead if lasted >= self.timeouts.head => Look::SlowHead,
+            Phase::InBody if lasted >= self.timeouts.body => Look::SlowBody,
+            Phase::Idle if lasted >= self.timeouts.idle => Look::TooIdle,
+            Phase::InCall | Phase::InBody | Phase::InHead | Phase::Idle => Look::Wait,
         }
     }
 }
@@ -127,14 +199,17 @@ impl Patience {
 mod tests {
     use super::*;
 
-    const HEAD: Duration = Duration::from_secs(10);
-    const IDLE: Duration = Duration::from_secs(60);
+    const TIMEOUTS: Timeouts = Timeouts {
+        head: Duration::from_secs(10),
+        body: Duration::from_secs(20),
+        idle: Duration::from_secs(60),
+    };
 
     #[test]
     fn a_head_that_drips_is_too_slow_and_a_call_never_is() {
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
-        let (activity, mut patience) = (Activity::default(), Patience::new((HEAD, IDLE), start));
+        let (activity, mut patience) = (Activity::default(), Patience::new(TIMEOUTS, start));
         assert_eq!(patience.look(&activity, at(1)), Look::Wait);
         for second in 2..12 {
             activity.read();
@@ -154,7 +229,7 @@ mod tests {
     fn the_rest_of_a_body_after_its_answer_is_no_slow_head() {
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
-        let (activity, mut patience) = (Activity::default(), Patience::new((HEAD, IDLE), start));
+        let (activity, mut patience) = (Activity::default(), Patience::new(TIMEOUTS, start));
         activity.read();
         let call = activity.begin();
         activity.hurry();
@@ -169,11 +244,29 @@ mod tests {
     fn calls_between_two_looks_restart_the_wait() {
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
-        let (activity, mut patience) = (Activity::default(), Patience::new((HEAD, IDLE), start));
+        let (activity, mut patience) = (Activity::default(), Patience::new(TIMEOUTS, start));
         for second in (50..500).step_by(50) {
             activity.read();
             drop(activity.begin());
             assert_eq!(patience.look(&activity, at(second)), Look::Wait, "{second}");
         }
+    }
+
+    #[test]
+    fn a_body_that_does_not_come_is_too_slow_and_its_call_then_is_not() {
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let (activity, mut patience) = (Activity::default(), Patience::new(TIMEOUTS, start));
+        activity.read();
+        let call = activity.begin();
+        let awaited = activity.await_body();
+        assert_eq!(patience.look(&activity, at(1)), Look::Wait);
+        activity.read();
+        assert_eq!(patience.look(&activity, at(20)), Look::Wait);
+        assert_eq!(patience.look(&activity, at(21)), Look::SlowBody);
+        drop(awaited);
+        assert_eq!(patience.look(&activity, at(22)), Look::Wait);
+        assert_eq!(patience.look(&activity, at(1000)), Look::Wait);
+        drop(call);
     }
 }

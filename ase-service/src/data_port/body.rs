@@ -2,13 +2,18 @@
 //!
 //! One that comes in one piece is not copied.
 
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt as _;
-use hyper::Request;
+use hyper::HeaderMap;
 use hyper::body::{Body as _, Incoming};
 use hyper::header::{CONTENT_LENGTH, EXPECT};
+
+use super::activity::Activity;
 
 /// Of a body over its limit, as many times the limit is read and thrown away, so that the answer reaches a client that is still sending.
 const DISCARD_FACTOR: usize = 8;
@@ -27,34 +32,59 @@ pub(super) enum BodyFault {
     TooSlow,
 }
 
-/// The whole body, of at most `limit` bytes, within `patience`.
+/// What ends the wait for a body.
+#[derive(Clone, Copy)]
+pub(super) enum Clock<'a> {
+    /// The looks at its connection, which cost nothing when the body is there already.
+    Looks(&'a Activity),
+    /// One of its own.
+    Own(Duration),
+}
+
+/// The whole body, of at most `limit` bytes.
 pub(super) async fn read(
-    request: Request<Incoming>,
+    (headers, body): (&HeaderMap, Incoming),
     limit: usize,
-    patience: Duration,
+    clock: Clock<'_>,
 ) -> Result<Bytes, BodyFault> {
-    tokio::time::timeout(patience, read_within(request, limit))
-        .await
-        .unwrap_or(Err(BodyFault::TooSlow))
+    let reading = read_within(headers, body, limit);
+    match clock {
+        Clock::Looks(activity) => {
+            let _awaited = activity.await_body();
+            let mut reading = pin!(reading);
+            poll_fn(|cx| {
+                let polled = reading.as_mut().poll(cx);
+                if polled.is_pending() && activity.body_given_up() {
+                    return Poll::Ready(Err(BodyFault::TooSlow));
+                }
+                polled
+            })
+            .await
+        }
+        Clock::Own(patience) => tokio::time::timeout(patience, reading)
+            .await
+            .unwrap_or(Err(BodyFault::TooSlow)),
+    }
 }
 
 /// Reads a body of at most `limit` bytes and keeps nothing of it, so that the connection can go on.
-pub(super) async fn pass_over(request: Request<Incoming>, limit: usize) {
-    let mut body = request.into_body();
+pub(super) async fn pass_over(mut body: Incoming, limit: usize) {
     // Whoever has not sent it by then finds the connection closed.
     drop(tokio::time::timeout(PASS_OVER_PATIENCE, discard(&mut body, limit)).await);
 }
 
-async fn read_within(request: Request<Incoming>, limit: usize) -> Result<Bytes, BodyFault> {
-    let (head, mut body) = request.into_parts();
-    let declared = head
-        .headers
+async fn read_within(
+    headers: &HeaderMap,
+    mut body: Incoming,
+    limit: usize,
+) -> Result<Bytes, BodyFault> {
+    let declared = headers
         .get(CONTENT_LENGTH)
         .and_then(|value| value.to_str().ok());
     let declared: usize = declared.and_then(|length| length.parse().ok()).unwrap_or(0);
     if declared > limit {
         // Such a client waits for the answer before it sends anything.
-        if !head.headers.contains_key(EXPECT) {
+        if !headers.contains_key(EXPECT) {
             discard(&mut body, limit.saturating_mul(DISCARD_FACTOR)).await;
         }
         return Err(BodyFault::TooLarge);

@@ -14,11 +14,11 @@ use hyper::header::{CONNECTION, HeaderValue, ORIGIN};
 use hyper::{HeaderMap, Method, Request, Response, Version};
 
 use super::activity::Activity;
-use super::body::{self, BodyFault};
+use super::body::{self, BodyFault, Clock};
 use super::delivery;
 use super::room::Room;
 use crate::ase::answer::Answer;
-use crate::ase::{Ase, Call};
+use crate::ase::{Ase, Call, Delivery};
 use crate::clock;
 use crate::counters::{Counter, PortEvent};
 use crate::telemetry::trace::{Ended, Operation, Parent};
@@ -82,7 +82,8 @@ async fn route(caller: &Caller, request: Request<Incoming>) -> Answer {
 
 async fn take(caller: &Caller, request: Request<Incoming>, target: Target) -> Answer {
     let ase = &caller.ase;
-    let Some(gateway) = ase.tokens.check(request.headers()) else {
+    let (head, body) = request.into_parts();
+    let Some(gateway) = ase.tokens.check(&head.headers) else {
         count_unauthorized(ase, target);
         caller.activity.hurry();
         return Answer::Unauthorized;
@@ -90,30 +91,39 @@ async fn take(caller: &Caller, request: Request<Incoming>, target: Target) -> An
     let Some(_room) = caller.room.for_call() else {
         count_shed(caller, target);
         caller.activity.hurry();
-        body::pass_over(request, ase.limits.body_bytes).await;
+        body::pass_over(body, ase.limits.body_bytes).await;
         return Answer::Overloaded;
     };
-    let headers = request.headers();
-    let call = Call {
-        gateway,
-        correlation_id: correlation_id(headers),
-        delivery: delivery(request.uri()),
-        at: Instant::now(),
-        now: clock::now(),
-    };
-    // Nothing of this is looked at unless spans are kept.
-    let tracing = ase.telemetry.tracer.is_some();
-    let parent = tracing.then(|| Parent::of_call(headers)).flatten();
-    let origin = headers.get(ORIGIN).cloned();
     let limit = match target {
         Target::Request | Target::Response => ase.limits.body_bytes,
         Target::Batch => ase.limits.batch_bytes,
     };
-    let body = match body::read(request, limit, ase.limits.transport.body_timeout).await {
+    let clock = match head.version {
+        Version::HTTP_2 => Clock::Own(ase.limits.transport.body_timeout),
+        _ => Clock::Looks(&caller.activity),
+    };
+    let body = match body::read((&head.headers, body), limit, clock).await {
         Ok(body) => body,
         Err(fault) => return refuse_body(caller, target, fault),
     };
     let began = Instant::now();
+    let delivery = delivery(&head.uri);
+    let call = Call {
+        gateway,
+        correlation_id: match (target, delivery) {
+            // Its record brings its own.
+            (Target::Request, Delivery::Batch) => None,
+            (Target::Request | Target::Response | Target::Batch, _) => {
+                correlation_id(&head.headers)
+            }
+        },
+        delivery,
+        at: began,
+        now: clock::now(),
+    };
+    // Nothing of this is looked at unless spans are kept.
+    let tracing = ase.telemetry.tracer.is_some();
+    let parent = tracing.then(|| Parent::of_call(&head.headers)).flatten();
     match target {
         Target::Request => {
             let answer = ase.request(&call, &body).await;
@@ -127,7 +137,7 @@ async fn take(caller: &Caller, request: Request<Incoming>, target: Target) -> An
             answer
         }
         Target::Response => ase.response(&call, &body),
-        Target::Batch if origin.is_some() => {
+        Target::Batch if head.headers.contains_key(ORIGIN) => {
             // Only our filter sends batches, and it is no page in a browser.
             ase.counters.count(Counter::BatchesRefused);
             Answer::Malformed("\na batch does not come from a browser".to_owned())

@@ -3,9 +3,11 @@
 //! The protocol is told by ALPN or by the first bytes. A connection that is slow with its headers is told so and left, an idle one
 //! is closed, and one that a stop finds is closed when its calls are answered.
 
+use std::future::poll_fn;
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
@@ -15,9 +17,10 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::watch;
 
-use super::activity::{Activity, Look, Patience};
+use super::activity::{Activity, Patience, Timeouts};
 use super::call::{self, Caller};
 use super::farewell::Farewell;
+use super::lookout::{AbortOnDrop, Lookout, Order, Orders, SlowHead};
 use super::stream::{Socket, Watched};
 use super::{Newcomer, Port};
 use crate::counters::PortEvent;
@@ -67,9 +70,10 @@ pub(super) async fn serve(port: Arc<Port>, newcomer: Newcomer, mut stop: watch::
         Protocol::Http1 => {
             let mut connection = port.http1.serve_connection(io, service);
             let shut = http1::Connection::graceful_shutdown;
+            let timeouts = Timeouts::http1(port.limits());
             let ended = drive(
                 &port,
-                (Pin::new(&mut connection), protocol),
+                (Pin::new(&mut connection), timeouts, SlowHead::GivenUp),
                 shut,
                 &activity,
                 stop,
@@ -81,7 +85,16 @@ pub(super) async fn serve(port: Arc<Port>, newcomer: Newcomer, mut stop: watch::
         Protocol::Http2 => {
             let connection = pin!(port.http2.serve_connection(io, service));
             let shut = http2::Connection::graceful_shutdown;
-            match drive(&port, (connection, protocol), shut, &activity, stop).await {
+            let timeouts = Timeouts::http2(port.limits());
+            match drive(
+                &port,
+                (connection, timeouts, SlowHead::Idle),
+                shut,
+                &activity,
+                stop,
+            )
+            .await
+            {
                 Ended::Done(Ok(())) | Ended::Cut | Ended::SlowHead => {}
                 Ended::Done(Err(error)) => broke_off(&error),
             }
@@ -146,53 +159,47 @@ async fn tell(socket: &mut Socket, first: &mut BytesMut) -> io::Result<Protocol>
     }
 }
 
-/// Polls a connection until it ends, is left, or has to be.
+/// Polls a connection until it ends, is left, or has to be. The looks at it are a task of their own: polled here, their
+/// timer would cost as much as hyper's own work on a call.
 async fn drive<C>(
     port: &Port,
-    (mut connection, protocol): (Pin<&mut C>, Protocol),
+    (mut connection, timeouts, slow_head): (Pin<&mut C>, Timeouts, SlowHead),
     shut: fn(Pin<&mut C>),
-    activity: &Activity,
-    mut stop: watch::Receiver<bool>,
+    activity: &Arc<Activity>,
+    stop: watch::Receiver<bool>,
 ) -> Ended
 where
     C: Future<Output = hyper::Result<()>>,
 {
-    let limits = port.limits();
-    let now = Instant::now();
-    let head = match protocol {
-        Protocol::Http1 => limits.header_timeout,
-        // Frames come between calls too: what was read is no sign of a call that has begun.
-        Protocol::Http2 => limits.idle_timeout,
+    let orders = Arc::new(Orders::default());
+    let lookout = Lookout {
+        activity: Arc::clone(activity),
+        orders: Arc::clone(&orders),
+        patience: Patience::new(timeouts, Instant::now()),
+        slow_head,
+        leave_within: port.limits().header_timeout,
     };
-    let mut patience = Patience::new((head, limits.idle_timeout), now);
-    let mut look = pin!(tokio::time::sleep(patience.pause()));
-    let mut stopped = pin!(stop.wait_for(|stopped| *stopped));
-    let mut stopping = false;
-    let mut leaving = None;
-    loop {
-        tokio::select! {
-            biased;
-            ended = connection.as_mut() => return Ended::Done(ended),
-            _ = stopped.as_mut(), if !stopping => {
-                stopping = true;
-                shut(connection.as_mut());
-            }
-            () = look.as_mut() => {
-                let now = Instant::now();
-                match (leaving, patience.look(activity, now)) {
-                    (Some(since), _) if now.duration_since(since) >= limits.header_timeout => return Ended::Cut,
-                    (None, Look::SlowHead) if protocol == Protocol::Http1 => return Ended::SlowHead,
-                    (None, Look::SlowHead | Look::TooIdle) => {
-                        port.count(PortEvent::IdleClosed);
-                        leaving = Some(now);
-                        shut(connection.as_mut());
-                    }
-                    (_, Look::Wait | Look::SlowHead | Look::TooIdle) => {}
+    let lookout = AbortOnDrop(tokio::spawn(lookout.watch(stop)));
+    let ended = poll_fn(|cx| {
+        orders.reach(cx.waker());
+        while let Some(order) = orders.take() {
+            match order {
+                Order::Shut => shut(connection.as_mut()),
+                Order::CloseIdle => {
+                    port.count(PortEvent::IdleClosed);
+                    shut(connection.as_mut());
                 }
-                look.as_mut().reset(tokio::time::Instant::now() + patience.pause());
+                // The call that waits for it looks for itself.
+                Order::GiveBodyUp => {}
+                Order::GiveHeadUp => return Poll::Ready(Ended::SlowHead),
+                Order::Cut => return Poll::Ready(Ended::Cut),
             }
         }
-    }
+        connection.as_mut().poll(cx).map(Ended::Done)
+    })
+    .await;
+    drop(lookout);
+    ended
 }
 
 async fn end_http1(port: &Port, watched: Watched, activity: &Activity, ended: Ended) {

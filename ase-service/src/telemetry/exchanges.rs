@@ -1,5 +1,7 @@
 //! Exchanges that went into the access log's queue, by what the gateway did and how they ended.
 
+use std::hash::Hash;
+
 use ase_core::transaction::{End, FailureClass, GatewayDecision};
 
 use super::tally::Tally;
@@ -7,8 +9,8 @@ use super::tally::Tally;
 /// The counts.
 #[derive(Debug)]
 pub struct Exchanges {
-    ended: Tally<(&'static str, &'static str)>,
-    failed: Tally<(&'static str, &'static str)>,
+    ended: Tally<(&'static str, &'static str), 1>,
+    failed: Tally<(&'static str, &'static str), 1>,
 }
 
 /// One line's place in the counts.
@@ -29,7 +31,7 @@ impl Default for Exchanges {
                 GatewayDecision::FailOpen(class),
                 GatewayDecision::FailedClosed(class),
             ] {
-                failed.add(&(decision.as_str(), class.as_str()), 0);
+                failed.add(&(decision.as_str(), class.as_str()), 0, 0);
             }
         }
         Self {
@@ -43,23 +45,28 @@ impl Exchanges {
     /// Counts an exchange.
     pub fn count(&self, kind: Kind) {
         let decision = kind.decision.as_str();
-        self.ended.add(&(decision, kind.end.as_str()), 1);
+        self.ended.add(&(decision, kind.end.as_str()), 0, 1);
         if let Some(class) = kind.decision.cause() {
-            self.failed.add(&(decision, class.as_str()), 1);
+            self.failed.add(&(decision, class.as_str()), 0, 1);
         }
     }
 
     /// Every pair of decision and outcome that has occurred.
     #[must_use]
     pub fn ended(&self) -> Vec<((&'static str, &'static str), u64)> {
-        self.ended.read()
+        counts(&self.ended)
     }
 
     /// Exchanges without a verdict, by what the gateway did then and why.
     #[must_use]
     pub fn failed(&self) -> Vec<((&'static str, &'static str), u64)> {
-        self.failed.read()
+        counts(&self.failed)
     }
+}
+
+fn counts<K: Ord + Hash + Clone>(tally: &Tally<K, 1>) -> Vec<(K, u64)> {
+    let read = tally.read().into_iter();
+    read.map(|(key, [count])| (key, count)).collect()
 }
 
 #[cfg(test)]

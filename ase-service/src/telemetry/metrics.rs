@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use ase_core::time::UnixMillis;
+use ase_core::transaction::VerdictLabel;
 
 use super::exposition::{Kind, Page};
 use super::process;
@@ -148,8 +149,11 @@ fn named(page: &mut Page, naming: &Naming, counters: &[(String, u64)]) {
 fn verdicts_by_api(page: &mut Page, ase: &Ase) {
     let help = "Verdicts of questions that belong to an API.";
     let mut family = page.family("ase_api_verdicts_total", Kind::Counter, help);
-    for ((api, verdict), count) in ase.telemetry.verdicts.read() {
-        family.sample(&[("api", api.as_str()), ("verdict", verdict)], count);
+    for (api, counts) in ase.telemetry.verdicts.read() {
+        let given = VerdictLabel::ALL.iter().zip(counts);
+        for (label, count) in given.filter(|(_, count)| *count > 0) {
+            family.sample(&[("api", api.as_str()), ("verdict", label.as_str())], count);
+        }
     }
 }
 

@@ -64,8 +64,9 @@ impl<K: Copy + Ord + Hash> Table<K> {
 
     /// The entries of `key`, by scope and source.
     pub(super) fn of_key(&self, hasher: &RandomState, key: K) -> Vec<EntryRef<'_>> {
-        let leaf = self.leaf(hasher, key);
-        leaf.map_or_else(Vec::new, |leaf| leaf.of_key(key).collect())
+        let place = place(hasher, key);
+        let leaf = self.leaf(place);
+        leaf.map_or_else(Vec::new, |leaf| leaf.of_key((place.tag, key)).collect())
     }
 
     /// The entry that counts for an API at `now`.
@@ -79,7 +80,8 @@ impl<K: Copy + Ord + Hash> Table<K> {
         if self.len == 0 {
             return None;
         }
-        self.leaf(hasher, key)?.live(key, api, now)
+        let place = place(hasher, key);
+        self.leaf(place)?.live((place.tag, key), api, now)
     }
 
     /// Every key with its entries, in no order of keys.
@@ -89,10 +91,10 @@ impl<K: Copy + Ord + Hash> Table<K> {
 
     /// Adds an entry; one of the same key, scope and source is replaced and returned.
     pub(super) fn insert(&mut self, hasher: &RandomState, key: K, entry: &Entry) -> Option<Entry> {
-        let (first, second) = place(hasher, key);
+        let Place { first, second, tag } = place(hasher, key);
         let branch = branch_mut(&mut self.root, first)?;
         let leaf = branch_mut(branch, second)?;
-        let replaced = Arc::make_mut(leaf).insert(key, entry);
+        let replaced = Arc::make_mut(leaf).insert((tag, key), entry);
         if replaced.is_none() {
             self.len = self.len.saturating_add(1);
         }
@@ -101,11 +103,12 @@ impl<K: Copy + Ord + Hash> Table<K> {
 
     /// Removes entries of `key` and says how many.
     pub(super) fn remove(&mut self, hasher: &RandomState, key: K, which: &RemoveWhich) -> usize {
-        let listed = |leaf: &Leaf<K>| leaf.of_key(key).any(|entry| which.selects(&entry));
-        if !self.leaf(hasher, key).is_some_and(listed) {
+        let place = place(hasher, key);
+        let Place { first, second, tag } = place;
+        let listed = |leaf: &Leaf<K>| leaf.of_key((tag, key)).any(|entry| which.selects(&entry));
+        if !self.leaf(place).is_some_and(listed) {
             return 0;
         }
-        let (first, second) = place(hasher, key);
         let removed = branch_mut(&mut self.root, first)
             .and_then(|branch| branch_mut(branch, second))
             .map_or(0, |leaf| Arc::make_mut(leaf).remove(key, which));
@@ -146,9 +149,8 @@ impl<K: Copy + Ord + Hash> Table<K> {
         removed
     }
 
-    fn leaf(&self, hasher: &RandomState, key: K) -> Option<&Leaf<K>> {
-        let (first, second) = place(hasher, key);
-        self.root.get(first)?.get(second)
+    fn leaf(&self, place: Place) -> Option<&Leaf<K>> {
+        self.root.get(place.first)?.get(place.second)
     }
 }
 
@@ -158,8 +160,21 @@ fn branch_mut<T: Default>(fan: &mut Arc<Fan<T>>, at: usize) -> Option<&mut Arc<T
     Some(branch.get_or_insert_default())
 }
 
-fn place<K: Hash>(hasher: &RandomState, key: K) -> (usize, usize) {
+/// The way to the entries of a key.
+#[derive(Clone, Copy)]
+struct Place {
+    first: usize,
+    second: usize,
+    tag: u16,
+}
+
+fn place<K: Hash>(hasher: &RandomState, key: K) -> Place {
     let hash = hasher.hash_one(key);
     let part = |shift| usize::try_from((hash >> shift) % FAN as u64).unwrap_or_default();
-    (part(0), part(FAN_BITS))
+    Place {
+        first: part(0),
+        second: part(FAN_BITS),
+        // The top bits have no part in the branches.
+        tag: u16::try_from(hash >> (u64::BITS - u16::BITS)).unwrap_or_default(),
+    }
 }

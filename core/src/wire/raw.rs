@@ -6,16 +6,19 @@ use std::marker::PhantomData;
 
 use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::source_ip;
 use crate::credential::{CredentialId, CredentialKind};
-use crate::headers::Headers;
+use crate::headers::{Header, Headers};
 use crate::identity::{Credential, HashedCredential, Place, Provenance};
 use crate::metadata::{RequestMetadata, ResponseMetadata, SourceIp};
 
 /// Most `user_info` pairs and most `client_identifiers` that are read of one request; no gateway sends more than a few.
 const MAX_NAMED_CLIENTS: usize = 128;
+
+/// Room that is made at once for the headers of a request; more is made when needed.
+const USUAL_HEADERS: usize = 16;
 
 /// `POST /ase/request`.
 #[derive(Deserialize, Default)]
@@ -86,12 +89,18 @@ enum Found<'a> {
 /// A string, or a number or boolean where some policy writes one; `null` and nested values are empty.
 pub(crate) struct Text<'a>(Cow<'a, str>);
 
-/// One value, or an array of them where some policy writes a duplicated header so.
-struct Texts<'a>(Vec<Text<'a>>);
-
 /// Name and value pairs: an array of objects with one or several keys each, or one object.
 #[derive(Default)]
 struct Pairs<'a>(Vec<(Text<'a>, Text<'a>)>);
+
+/// Reads [`Pairs`] into one vector, whatever their nesting.
+struct PairsInto<'v, 'a>(&'v mut Vec<(Text<'a>, Text<'a>)>);
+
+/// Reads the value of a name, or an array of them where some policy writes a duplicated header so.
+struct ValuesInto<'v, 'a> {
+    name: Text<'a>,
+    pairs: &'v mut Vec<(Text<'a>, Text<'a>)>,
+}
 
 impl<'a> RawRequest<'a> {
     pub(crate) fn into_metadata(self) -> RequestMetadata<'a> {
@@ -201,11 +210,13 @@ impl<'a> Text<'a> {
 
 impl<'a> Pairs<'a> {
     fn into_headers(self) -> Headers<'a> {
-        let mut headers = Headers::default();
-        for (name, value) in self.0 {
-            headers.push(name.into_bytes(), value.into_bytes());
-        }
-        headers
+        let lines = self.0.into_iter();
+        lines
+            .map(|(name, value)| Header {
+                name: name.into_bytes(),
+                value: value.into_bytes(),
+            })
+            .collect()
     }
 }
 
@@ -261,61 +272,6 @@ impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
     }
 }
 
-impl<'de: 'a, 'a> Deserialize<'de> for Texts<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct TextsVisitor;
-        impl<'de> Visitor<'de> for TextsVisitor {
-            type Value = Texts<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a string, a number or an array of them")
-            }
-
-            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
-                Ok(Texts(vec![Text(Cow::Borrowed(text))]))
-            }
-
-            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-                Ok(Texts(vec![Text(Cow::Owned(text.to_owned()))]))
-            }
-
-            fn visit_u64<E>(self, number: u64) -> Result<Self::Value, E> {
-                Ok(Texts(vec![Text(Cow::Owned(number.to_string()))]))
-            }
-
-            fn visit_i64<E>(self, number: i64) -> Result<Self::Value, E> {
-                Ok(Texts(vec![Text(Cow::Owned(number.to_string()))]))
-            }
-
-            fn visit_f64<E>(self, number: f64) -> Result<Self::Value, E> {
-                Ok(Texts(vec![Text(Cow::Owned(number.to_string()))]))
-            }
-
-            fn visit_bool<E>(self, flag: bool) -> Result<Self::Value, E> {
-                Ok(Texts(vec![Text(Cow::Owned(flag.to_string()))]))
-            }
-
-            fn visit_unit<E>(self) -> Result<Self::Value, E> {
-                Ok(Texts(vec![Text(Cow::Borrowed(""))]))
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-                let mut texts = Vec::new();
-                while let Some(text) = seq.next_element()? {
-                    texts.push(text);
-                }
-                Ok(Texts(texts))
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-                Ok(Texts(vec![Text(Cow::Borrowed(""))]))
-            }
-        }
-        deserializer.deserialize_any(TextsVisitor)
-    }
-}
-
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct ObjectVisitor<T>(PhantomData<T>);
@@ -336,38 +292,114 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
 
 impl<'de: 'a, 'a> Deserialize<'de> for Pairs<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct PairsVisitor;
-        impl<'de> Visitor<'de> for PairsVisitor {
-            type Value = Pairs<'de>;
+        let mut pairs = Vec::new();
+        deserializer.deserialize_any(PairsInto(&mut pairs))?;
+        Ok(Self(pairs))
+    }
+}
 
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an array of objects")
-            }
+impl<'de> DeserializeSeed<'de> for PairsInto<'_, 'de> {
+    type Value = ();
 
-            fn visit_unit<E>(self) -> Result<Self::Value, E> {
-                Ok(Pairs::default())
-            }
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
 
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-                let mut all = Vec::new();
-                while let Some(Pairs(pairs)) = seq.next_element()? {
-                    all.extend(pairs);
-                }
-                Ok(Pairs(all))
-            }
+impl<'de> Visitor<'de> for PairsInto<'_, 'de> {
+    type Value = ();
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut pairs = Vec::new();
-                while let Some((name, Texts(values))) = map.next_entry::<Text<'de>, _>()? {
-                    pairs.extend(
-                        values
-                            .into_iter()
-                            .map(|value| (Text(name.0.clone()), value)),
-                    );
-                }
-                Ok(Pairs(pairs))
-            }
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array of objects")
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+        if self.0.capacity() == 0 {
+            self.0.reserve(USUAL_HEADERS);
         }
-        deserializer.deserialize_any(PairsVisitor)
+        while seq.next_element_seed(PairsInto(self.0))?.is_some() {}
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some(name) = map.next_key::<Text<'de>>()? {
+            let pairs = &mut *self.0;
+            map.next_value_seed(ValuesInto { name, pairs })?;
+        }
+        Ok(())
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for ValuesInto<'_, 'de> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> ValuesInto<'_, 'de> {
+    fn push(self, value: Cow<'de, str>) {
+        self.pairs.push((self.name, Text(value)));
+    }
+}
+
+impl<'de> Visitor<'de> for ValuesInto<'_, 'de> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string, a number or an array of them")
+    }
+
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<(), E> {
+        self.push(Cow::Borrowed(text));
+        Ok(())
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<(), E> {
+        self.push(Cow::Owned(text.to_owned()));
+        Ok(())
+    }
+
+    fn visit_u64<E>(self, number: u64) -> Result<(), E> {
+        self.push(Cow::Owned(number.to_string()));
+        Ok(())
+    }
+
+    fn visit_i64<E>(self, number: i64) -> Result<(), E> {
+        self.push(Cow::Owned(number.to_string()));
+        Ok(())
+    }
+
+    fn visit_f64<E>(self, number: f64) -> Result<(), E> {
+        self.push(Cow::Owned(number.to_string()));
+        Ok(())
+    }
+
+    fn visit_bool<E>(self, flag: bool) -> Result<(), E> {
+        self.push(Cow::Owned(flag.to_string()));
+        Ok(())
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        self.push(Cow::Borrowed(""));
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+        while let Some(value) = seq.next_element::<Text<'de>>()? {
+            self.pairs.push((Text(self.name.0.clone()), value));
+        }
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        self.push(Cow::Borrowed(""));
+        Ok(())
     }
 }
