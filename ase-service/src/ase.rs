@@ -136,7 +136,7 @@ impl Ase {
     pub async fn request(&self, call: &Call, body: &[u8]) -> Answer {
         let (answer, pending) = self.answer(call, body);
         if let Some(pending) = pending {
-            pending.listed().await;
+            Box::pin(pending.listed()).await;
         }
         answer
     }

@@ -97,8 +97,8 @@ impl Port {
             // Of trailers; the buffer bounds the headers.
             .max_header_size(limits.header_bytes)
             .max_buf_size(limits.header_bytes);
-        // Hyper keeps room for its default number on the stack, and for any other on the heap; fewer are counted by the call.
-        if limits.headers > HYPER_HEADERS {
+        // Hyper keeps room for its default number on the stack, and for any other on the heap.
+        if limits.headers != HYPER_HEADERS {
             http1.max_headers(limits.headers);
         }
         let lines = limits.headers.saturating_mul(H2_LINE_BYTES);

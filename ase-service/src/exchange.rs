@@ -23,6 +23,8 @@ use crate::telemetry::exchanges::Kind;
 const MAX_URL_BYTES: usize = 4096;
 /// Longest other value that is logged, in bytes.
 const MAX_VALUE_BYTES: usize = 512;
+/// The one logged header that may hold a URL.
+const REFERER: &str = "referer";
 /// Most credentials that are logged; the others are only counted.
 const MAX_CREDENTIALS: usize = 32;
 
@@ -232,7 +234,7 @@ fn write_request(o: &mut Object<'_>, metadata: &RequestMetadata<'_>, found: Opti
         "user-agent",
         &secret_names,
     );
-    header(o, "referer", &metadata.headers, "referer", &secret_names);
+    header(o, "referer", &metadata.headers, REFERER, &secret_names);
     header(
         o,
         "content_type",
@@ -331,10 +333,13 @@ fn header(o: &mut Object<'_>, key: &str, headers: &Headers<'_>, name: &str, secr
             .any(|secret| secret.eq_ignore_ascii_case(name))
         {
             Cow::Borrowed(redaction::HIDDEN)
-        } else {
+        } else if name == REFERER {
             redaction::redact_header(name, &value, secret)
+        } else {
+            // The others that are logged hold no secret by their own names.
+            value
         };
-        let max = if name == "referer" {
+        let max = if name == REFERER {
             MAX_URL_BYTES
         } else {
             MAX_VALUE_BYTES

@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http_body_util::Full;
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::http::request::Parts;
+use hyper::{Method, Response, StatusCode};
 
 use crate::ase::Delivery;
 use crate::ase::answer::Answer;
@@ -42,11 +43,11 @@ impl Default for Leniency {
 impl Leniency {
     /// How this call is to be answered.
     #[must_use]
-    pub fn tone<B>(&self, tokens: &Tokens, call: &Request<B>) -> Tone {
+    pub fn tone(&self, tokens: &Tokens, call: &Parts) -> Tone {
         let lenient = match self {
             Self::Everyone => true,
             Self::Gateways(names) if names.is_empty() => false,
-            Self::Gateways(names) => match tokens.check(call.headers()) {
+            Self::Gateways(names) => match tokens.check(&call.headers) {
                 Some(Gateway::Named(name)) => names.contains(&name),
                 Some(Gateway::Unchecked) | None => false,
             },
@@ -76,8 +77,8 @@ impl Tone {
     }
 }
 
-fn is_old_call<B>(call: &Request<B>) -> bool {
-    call.method() == Method::POST
-        && matches!(call.uri().path(), "/ase/request" | "/ase/response")
-        && delivery(call.uri()) == Delivery::PerCall
+fn is_old_call(call: &Parts) -> bool {
+    call.method == Method::POST
+        && matches!(call.uri.path(), "/ase/request" | "/ase/response")
+        && delivery(&call.uri) == Delivery::PerCall
 }

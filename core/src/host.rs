@@ -69,6 +69,9 @@ impl HostName {
                 }
             }
         }
+        if names.len() < 2 {
+            return names;
+        }
         let mut distinct: Vec<Self> = Vec::with_capacity(names.len().min(MAX_READINGS));
         for name in names {
             if distinct.len() < MAX_READINGS && !distinct.contains(&name) {

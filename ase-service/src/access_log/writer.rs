@@ -32,6 +32,8 @@ const MESSAGES_PER_WRITE: usize = 1024;
 const BYTES_PER_WRITE: usize = 1024 * 1024;
 /// A buffer that one long batch made larger than this is not kept.
 const KEPT_BUFFER_BYTES: usize = 4 * BYTES_PER_WRITE;
+/// How long more lines are waited for when nobody waits for these: to wake the writer costs a caller as much as its whole line.
+const GATHER: Duration = Duration::from_millis(1);
 /// Between two looks at the clock while no lines come, and between two attempts at what the disk refused.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
@@ -110,7 +112,14 @@ impl Writer {
     pub(super) fn run(mut self, mut queue: mpsc::UnboundedReceiver<Message>) {
         loop {
             match next(&mut queue) {
-                Next::Message(message) => self.take_waiting(message, &mut queue),
+                Next::Message(message) => {
+                    self.take(message, &mut queue);
+                    self.take_waiting(&mut queue);
+                    if self.pieces.iter().all(|piece| piece.settle.is_none()) {
+                        std::thread::sleep(GATHER);
+                        self.take_waiting(&mut queue);
+                    }
+                }
                 Next::Idle => {}
                 Next::Closed => break,
             }
@@ -126,8 +135,7 @@ impl Writer {
         self.feeds.finish();
     }
 
-    fn take_waiting(&mut self, first: Message, queue: &mut mpsc::UnboundedReceiver<Message>) {
-        self.take(first, queue);
+    fn take_waiting(&mut self, queue: &mut mpsc::UnboundedReceiver<Message>) {
         for _ in 1..MESSAGES_PER_WRITE {
             if self.buffer.len() >= BYTES_PER_WRITE {
                 break;

@@ -61,7 +61,7 @@ pub(super) async fn read(
             })
             .await
         }
-        Clock::Own(patience) => tokio::time::timeout(patience, reading)
+        Clock::Own(patience) => Box::pin(tokio::time::timeout(patience, reading))
             .await
             .unwrap_or(Err(BodyFault::TooSlow)),
     }
@@ -85,7 +85,7 @@ async fn read_within(
     if declared > limit {
         // Such a client waits for the answer before it sends anything.
         if !headers.contains_key(EXPECT) {
-            discard(&mut body, limit.saturating_mul(DISCARD_FACTOR)).await;
+            Box::pin(discard(&mut body, limit.saturating_mul(DISCARD_FACTOR))).await;
         }
         return Err(BodyFault::TooLarge);
     }
@@ -103,7 +103,7 @@ async fn read_within(
     while let Some(data) = next_data(&mut body).await? {
         if whole.len().saturating_add(data.len()) > limit {
             drop(whole);
-            discard(&mut body, limit.saturating_mul(DISCARD_FACTOR)).await;
+            Box::pin(discard(&mut body, limit.saturating_mul(DISCARD_FACTOR))).await;
             return Err(BodyFault::TooLarge);
         }
         whole.extend_from_slice(&data);

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::header::{CONNECTION, HeaderValue, ORIGIN};
+use hyper::http::request::Parts;
 use hyper::{HeaderMap, Method, Request, Response, Version};
 
 use super::activity::Activity;
@@ -38,17 +39,17 @@ pub(super) struct Caller {
     pub(super) activity: Arc<Activity>,
 }
 
-/// Answers one call.
+/// Answers one call. The future is moved for every call, so what is rare in it stands in boxes.
 pub(super) async fn answer(
     caller: Arc<Caller>,
     request: Request<Incoming>,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     let under_way = caller.activity.begin();
-    let version = request.version();
-    let tone = caller.ase.leniency.tone(&caller.ase.tokens, &request);
-    let answer = route(&caller, request).await;
+    let (head, body) = request.into_parts();
+    let tone = caller.ase.leniency.tone(&caller.ase.tokens, &head);
+    let answer = route(&caller, &head, body).await;
     // What is left of such a call would be taken for the next one.
-    let leaves = answer == Answer::TimedOut && version != Version::HTTP_2;
+    let leaves = answer == Answer::TimedOut && head.version != Version::HTTP_2;
     let mut response = tone.respond(answer, &caller.ase.counters);
     if leaves {
         let headers = response.headers_mut();
@@ -58,31 +59,31 @@ pub(super) async fn answer(
     Ok(response)
 }
 
-async fn route(caller: &Caller, request: Request<Incoming>) -> Answer {
-    if request.headers().len() > caller.ase.limits.transport.headers {
+async fn route(caller: &Caller, head: &Parts, body: Incoming) -> Answer {
+    if head.headers.len() > caller.ase.limits.transport.headers {
         count(caller, PortEvent::HeadersTooLarge);
         return Answer::HeadersTooLarge;
     }
-    match (request.uri().path(), request.method()) {
-        ("/ase/request", &Method::POST) => take(caller, request, Target::Request).await,
-        ("/ase/response", &Method::POST) => take(caller, request, Target::Response).await,
-        ("/ase/batch", &Method::POST) => take(caller, request, Target::Batch).await,
-        ("/ase", &Method::GET | &Method::HEAD) => Answer::Alive,
+    let target = match (head.uri.path(), &head.method) {
+        ("/ase/request", &Method::POST) => Target::Request,
+        ("/ase/response", &Method::POST) => Target::Response,
+        ("/ase/batch", &Method::POST) => Target::Batch,
+        ("/ase", &Method::GET | &Method::HEAD) => return Answer::Alive,
         (path, _) => {
             caller.ase.counters.count(Counter::UnknownCalls);
             caller.activity.hurry();
-            match path {
+            return match path {
                 "/ase/request" | "/ase/response" | "/ase/batch" => Answer::MethodNotAllowed("POST"),
                 "/ase" => Answer::MethodNotAllowed("GET, HEAD"),
                 _ => Answer::NotFound,
-            }
+            };
         }
-    }
+    };
+    take(caller, head, body, target).await
 }
 
-async fn take(caller: &Caller, request: Request<Incoming>, target: Target) -> Answer {
+async fn take(caller: &Caller, head: &Parts, body: Incoming, target: Target) -> Answer {
     let ase = &caller.ase;
-    let (head, body) = request.into_parts();
     let Some(gateway) = ase.tokens.check(&head.headers) else {
         count_unauthorized(ase, target);
         caller.activity.hurry();
@@ -91,7 +92,7 @@ async fn take(caller: &Caller, request: Request<Incoming>, target: Target) -> An
     let Some(_room) = caller.room.for_call() else {
         count_shed(caller, target);
         caller.activity.hurry();
-        body::pass_over(body, ase.limits.body_bytes).await;
+        Box::pin(body::pass_over(body, ase.limits.body_bytes)).await;
         return Answer::Overloaded;
     };
     let limit = match target {

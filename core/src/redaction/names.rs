@@ -67,22 +67,48 @@ impl SecretNames {
 
     /// Whether `name`, or a part of it as in `user[password]`, marks a secret.
     pub(super) fn has(&self, name: &str) -> bool {
+        // Most names are in one piece and have nothing to decode.
+        if name.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+            return self.is_secret(name);
+        }
         let name = decoded(name);
-        let is_secret = |name: &str| {
-            let name = plain(name);
-            EXACT.contains(&name.as_str())
-                || WITHIN.iter().any(|part| name.contains(part))
-                || self.extra.contains(&name)
-        };
-        is_secret(&name)
+        self.is_secret(&name)
             || name
                 .split(['[', ']', '.', ':', '&', ';', '?', '#', '/', '\\'])
-                .any(is_secret)
+                .any(|part| self.is_secret(part))
     }
+
+    fn is_secret(&self, name: &str) -> bool {
+        let name = plain(name);
+        EXACT.contains(&name.as_str()) || holds_marker(&name) || self.extra.contains(&name)
+    }
+}
+
+/// Whether one of [`WITHIN`] is in it. Names are short and the markers many: a search per marker would cost more to set up
+/// than this costs in all.
+fn holds_marker(name: &str) -> bool {
+    let mut rest = name.as_bytes();
+    while let Some((first, behind)) = rest.split_first() {
+        let here = |marker: &&&str| {
+            let marker = marker.as_bytes();
+            marker.first() == Some(first) && rest.starts_with(marker)
+        };
+        if WITHIN.iter().find(here).is_some() {
+            return true;
+        }
+        rest = behind;
+    }
+    false
 }
 
 /// Lower case, letters and digits only.
 pub(super) fn plain(name: &str) -> String {
+    if name.is_ascii() {
+        let letters = name.bytes().filter(u8::is_ascii_alphanumeric);
+        return letters
+            .map(|byte| char::from(byte.to_ascii_lowercase()))
+            .collect();
+    }
     let letters = name.chars().filter(|c| c.is_alphanumeric());
     letters.flat_map(char::to_lowercase).collect()
 }
