@@ -137,7 +137,7 @@ impl CredentialKey {
     }
 
     /// The id of a credential: keyed BLAKE2s of 16 bytes (RFC 7693) over kind, a zero byte, the name's length (8 bytes,
-    /// big endian), name and value. Why not HMAC: `docs/decisions/0007-credential-ids-by-blake2s.md`.
+    /// big endian), name and value. Why not HMAC: `docs/decisions/0008-credential-ids-by-blake2s.md`.
     ///
     /// Only a cookie's name counts. A token, an API key and a user name are the same credential under whatever header,
     /// query parameter or field they come, so their `name` is hashed as empty.
