@@ -118,7 +118,7 @@ class Attackers:
         if case.setting == "slow":
             return Disguise(((b"user-agent", self.browser),))
         if case.setting == "forged":
-            token = f"Bearer {forged_token(self.victim)}".encode()
+            token = f"Bearer {forged_token(self.victim, case.name)}".encode()
             return Disguise(((b"authorization", lambda: token),))
         return Disguise()
 

@@ -58,9 +58,9 @@ def signed_token(name, now):
     return f"{text}.{signature(text)}"
 
 
-def forged_token(name):
-    """What an attacker makes who knows a name and no key."""
-    return ".".join((part({"alg": "none", "typ": "JWT"}), part({"sub": name, "exp": 4102444800}), ""))
+def forged_token(name, nonce):
+    """What an attacker makes who knows a name and no key. No two attackers make the same."""
+    return ".".join((part({"alg": "none", "typ": "JWT"}), part({"sub": name, "exp": 4102444800, "jti": nonce}), ""))
 
 
 def name_in_token(token, now):
