@@ -1,4 +1,9 @@
 //! Who of recorded traffic is listed, at which request, and why: `judge [whole|first|second]` with `ASE_TRAFFIC` set to its folder.
+#![allow(
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "it prints a table"
+)]
 
 #[path = "../tests/support/mod.rs"]
 mod support;

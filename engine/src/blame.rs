@@ -27,6 +27,8 @@ const PROOF_SECONDS: f32 = 10.0 * 60.0;
 /// Everybody who is answerable for a transaction.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Blamed {
+    /// No credential came with the request that had come before.
+    pub(crate) unknown_bearer: bool,
     pub(crate) subjects: [Option<Subject>; MAX_CREDENTIALS + 1],
 }
 
@@ -57,15 +59,16 @@ pub(crate) fn blame(
     counters: &mut Counters,
     forgotten: &mut Vec<Slot>,
 ) -> Blamed {
-    let mut blamed = Blamed::default();
+    let mut blamed = Blamed {
+        unknown_bearer: true,
+        ..Blamed::default()
+    };
     let mut shielded = false;
     let (looked_at, left_out) = transaction
         .credentials
         .split_at(transaction.credentials.len().min(MAX_CREDENTIALS));
     counters.credentials_left_out += left_out.len() as u64;
-    let (address, others) = match &mut blamed.subjects {
-        [address, others @ ..] => (address, others),
-    };
+    let [address, others @ ..] = &mut blamed.subjects;
     for (place, carried) in others.iter_mut().zip(looked_at) {
         if !counts(carried, signs) {
             continue;
@@ -79,6 +82,7 @@ pub(crate) fn blame(
         let Some(client) = clients.get_mut(slot) else {
             continue;
         };
+        blamed.unknown_bearer &= client.requests == 0;
         let role = role(client, carried, signs);
         shielded |= role == Role::Proven;
         *place = Some(Subject { slot, role });

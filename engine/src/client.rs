@@ -52,6 +52,8 @@ pub(crate) struct Client {
     pub(crate) walks: Walks,
     pub(crate) volume: Volume,
     pub(crate) places: Places,
+    /// The networks of its odd requests.
+    pub(crate) hostile: Bitmap<1>,
 }
 
 /// How far an identifier can be held to be one client.
@@ -117,6 +119,7 @@ impl Client {
             walks: Walks::default(),
             volume: Volume::default(),
             places: Places::default(),
+            hostile: Bitmap::default(),
         }
     }
 
@@ -143,6 +146,7 @@ impl Client {
         self.places.fade(fading);
         if self.probing.routes < 0.5 {
             self.probing.seen.clear();
+            self.hostile.clear();
         }
     }
 

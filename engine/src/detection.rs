@@ -105,6 +105,8 @@ pub enum Listing {
     },
     /// The detector only simulates.
     Simulated(Hypothetical),
+    /// Many clients act as one: those that may be listed have detections of their own.
+    OfMembers,
 }
 
 /// What would have happened.

@@ -23,8 +23,12 @@ pub(crate) struct Context {
     pub(crate) known_route: bool,
     /// The route answers well to several: it belongs to the API.
     pub(crate) common_route: bool,
+    /// The object that the request names is for everybody.
+    pub(crate) public_object: bool,
     /// The record is that of a credential, and not of an address.
     pub(crate) credential: bool,
+    /// No credential came with the request that had come before.
+    pub(crate) unknown_bearer: bool,
 }
 
 /// An attack with what was measured.
@@ -50,8 +54,8 @@ pub(crate) struct Measure<'t> {
 pub(crate) fn learn(client: &mut Client, signs: &Signs, context: Context) {
     probing::learn(client, signs, context);
     tool::learn(client, signs, context);
-    login::learn(client, signs);
-    enumeration::learn(client, signs);
+    login::learn(client, signs, context);
+    enumeration::learn(client, signs, context);
     volume::learn(client, signs);
     activity::learn(client, signs);
 }
@@ -64,7 +68,7 @@ pub(crate) fn judge(
     thresholds: &Thresholds<'_>,
 ) -> Option<Suspicion> {
     activity::broken_rules(client, thresholds)
-        .or_else(|| login::judge(client, signs, thresholds))
+        .or_else(|| login::judge(client, signs, context, thresholds))
         .or_else(|| probing::judge(client, thresholds))
         .or_else(|| tool::judge(client, thresholds))
         .or_else(|| enumeration::judge(client, signs, thresholds))
@@ -111,7 +115,7 @@ impl<'t> Measure<'t> {
     }
 
     pub(crate) fn suspicion_if(self, is_attack: bool) -> Option<Suspicion> {
-        is_attack.then_some(Suspicion {
+        (is_attack && self.thresholds.judge(self.attack)).then_some(Suspicion {
             attack: self.attack,
             values: self.values,
         })

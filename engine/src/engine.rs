@@ -3,33 +3,35 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use ase_core::api_id::ApiId;
-use ase_core::identifier_list::Scope;
 use ase_core::time::UnixMillis;
 
 use crate::blame::{Blamed, Role, Subject, blame};
+use crate::campaign::Campaigns;
 use crate::catalogue::Attack;
 use crate::clients::{Clients, Slot};
 use crate::clock::Clock;
 use crate::counters::Counters;
-use crate::detection::{Detection, DetectionId, Hypothetical, Listing, Output, Proposal};
+use crate::detection::{DetectionId, Output};
 use crate::detectors::{self, Context, Suspicion, Values};
 use crate::evidence::Evidence;
 use crate::hash::Hasher;
 use crate::known_routes::KnownRoutes;
 use crate::lessons::{Lessons, LimitTable, Undone};
 use crate::login_routes::LoginRoutes;
+use crate::object_routes::{self, Bears, ObjectRoutes};
 use crate::settings::{Response, Settings};
-use crate::signs::{Answer, ApiIndex, Reader, Signs};
+use crate::signs::{Answer, ApiIndex, Intent, Reader, Signs};
 use crate::transaction::{Fate, Transaction};
 
 mod inspect;
+mod raise;
+mod together;
 
 pub use inspect::{ClientReport, Provenness};
+use raise::Accusation;
 
 /// Fingerprints of records that are remembered to drop those that come twice.
 const RECENT_RECORDS: usize = 1 << 16;
-/// Detections that can be undone.
-const UNDOABLE: usize = 4096;
 
 /// The behaviour engine. One owner feeds it; see the crate's text.
 #[derive(Debug)]
@@ -42,7 +44,11 @@ pub struct Engine {
     evidence: Evidence,
     routes: KnownRoutes,
     logins: LoginRoutes,
+    objects: ObjectRoutes,
     lessons: Lessons,
+    campaigns: Campaigns,
+    /// The attacks whose detectors are off, a bit each.
+    off: u32,
     apis: BTreeMap<ApiId, ApiIndex>,
     recent_records: Vec<u64>,
     made: VecDeque<Made>,
@@ -74,7 +80,10 @@ impl Engine {
             evidence: Evidence::new(settings.limits.suspects),
             routes: KnownRoutes::new(settings.limits.routes),
             logins: LoginRoutes::default(),
+            objects: ObjectRoutes::new(settings.limits.routes / 16),
             lessons: Lessons::new(settings.limits.lessons),
+            campaigns: Campaigns::default(),
+            off: off(&settings),
             apis: BTreeMap::new(),
             recent_records: vec![0; RECENT_RECORDS],
             made: VecDeque::new(),
@@ -134,6 +143,7 @@ impl Engine {
         );
         for slot in self.forgotten.drain(..) {
             self.evidence.forget(slot);
+            self.campaigns.forget(slot);
         }
         self.learn_and_judge(transaction, &signs, &blamed, output);
     }
@@ -148,17 +158,50 @@ impl Engine {
         let place = self.reader.hasher.address(transaction.client.ip());
         let known_route = self.routes.is_known_to_others(signs.route, place);
         let common_route = self.routes.is_common(signs.route);
+        let public_object = signs
+            .object
+            .is_some_and(|object| self.objects.are_public(object, signs.api));
         for subject in blamed.subjects.iter().flatten() {
             let context = Context {
                 known_route,
                 common_route,
+                public_object,
                 credential: subject.role != Role::Address,
+                unknown_bearer: blamed.unknown_bearer,
             };
             self.charge(transaction, signs, *subject, context, output);
         }
-        if signs.answer == Answer::Success && signs.injection.is_none() {
-            self.routes
-                .learn(signs.route, place, signs.at, &mut self.counters);
+        if signs.answer == Answer::Success
+            && signs.injection.is_none()
+            && !self.is_accused(blamed, signs)
+        {
+            self.learn_routes(transaction, signs, place);
+        }
+    }
+
+    /// Whether somebody answerable has been detected lately: nothing is learned from those.
+    fn is_accused(&self, blamed: &Blamed, signs: &Signs) -> bool {
+        let mut subjects = blamed.subjects.iter().flatten();
+        subjects.any(|subject| {
+            let client = self.clients.get(subject.slot);
+            client.is_some_and(|client| client.reported_until > signs.at)
+        })
+    }
+
+    /// What good answers say about the API.
+    fn learn_routes(&mut self, transaction: &Transaction<'_>, signs: &Signs, address: u64) {
+        let counters = &mut self.counters;
+        self.routes.learn(signs.route, address, signs.at, counters);
+        let reader = object_routes::Reader {
+            address,
+            bears: match transaction.credentials {
+                [] => Bears::Nothing,
+                [_, ..] => Bears::Credential,
+            },
+        };
+        if signs.intent == Intent::Read {
+            self.objects
+                .learn(signs.object, signs.api, reader, signs.at, counters);
         }
     }
 
@@ -183,114 +226,33 @@ impl Engine {
         }
         detectors::learn(client, signs, context);
         if signs.odd().is_some() {
+            client.hostile.insert(u64::from(signs.network));
             self.evidence
                 .keep(subject.slot, transaction, signs, &mut self.counters);
         }
-        let thresholds = self.lessons.thresholds(&self.limits, signs.api);
-        let Some(suspicion) = detectors::judge(client, signs, context, &thresholds) else {
-            return;
-        };
-        let may_be_listed =
-            subject.role != Role::Unproven || suspicion.attack == Attack::StolenCredential;
-        let known = client.attacks & bit(suspicion.attack) != 0;
-        let exempt = self
-            .lessons
-            .exempt(&client.identifier, signs.route, suspicion.attack);
-        if may_be_listed && !known && !exempt {
+        let skipped =
+            self.off | client.attacks | self.lessons.exempt(&client.identifier, signs.route);
+        let thresholds = self.lessons.thresholds(&self.limits, signs.api, skipped);
+        let mut suspicion = detectors::judge(client, signs, context, &thresholds);
+        if subject.role == Role::Unproven {
+            suspicion = suspicion.filter(|suspicion| suspicion.attack == Attack::StolenCredential);
+            suspicion = suspicion.or_else(|| self.rotates(signs, subject, &thresholds));
+        }
+        if let Some(suspicion) = suspicion {
+            self.unlearn(transaction, signs, &suspicion);
             self.detect(transaction, signs, subject.slot, &suspicion, output);
         }
+        if subject.role == Role::Address {
+            self.gather(transaction, signs, subject, context, output);
+        }
     }
 
-    fn detect(
-        &mut self,
-        transaction: &Transaction<'_>,
-        signs: &Signs,
-        slot: Slot,
-        suspicion: &Suspicion,
-        output: &mut Output,
-    ) {
-        let attack = suspicion.attack;
-        let response = self.settings.response(attack);
-        let Some(client) = self.clients.get_mut(slot) else {
-            return;
-        };
-        if response == Response::Off {
-            return;
+    /// What somebody has read who is found to walk says nothing about who may.
+    fn unlearn(&mut self, transaction: &Transaction<'_>, signs: &Signs, suspicion: &Suspicion) {
+        if let (Attack::Enumeration, Some(object)) = (suspicion.attack, signs.object) {
+            let address = self.reader.hasher.address(transaction.client.ip());
+            self.objects.unlearn(object, address);
         }
-        client.attacks |= bit(attack);
-        let identifier = client.identifier;
-        let ttl = self.settings.ttl.of(&identifier, client.offences);
-        let end = signs.at.after_millis(ttl.as_millis());
-        client.reported_until = client.reported_until.max(end);
-        let listing = match response {
-            Response::Off | Response::Simulate => Listing::Simulated(Hypothetical { ttl }),
-            Response::Enforce => {
-                // Another attack within one listing is the same offence.
-                if !client.is_listed(signs.at) {
-                    client.offences = client.offences.saturating_add(1);
-                    client.passed_since_listing = 0;
-                }
-                client.listed_until = client.listed_until.max(end);
-                Listing::Proposed { ttl }
-            }
-        };
-        let (first, last, requests) = (client.first, client.last, client.requests);
-        if signs.odd().is_none() {
-            self.evidence
-                .keep(slot, transaction, signs, &mut self.counters);
-        }
-        let id = DetectionId(self.next_detection);
-        self.next_detection += 1;
-        let thresholds = self.lessons.thresholds(&self.limits, signs.api);
-        let detection = Detection {
-            id,
-            attack,
-            catalogue_id: attack.id(&identifier),
-            api: transaction.api.map(|api| api.id.clone()),
-            identifier,
-            at: self.clock.unix(signs.at),
-            variables: detectors::measured(attack, &suspicion.values, &thresholds),
-            first: self.clock.unix(first),
-            last: self.clock.unix(last),
-            requests,
-            samples: self.evidence.samples(slot, &self.clock),
-            listing,
-            members: Vec::new(),
-        };
-        self.remember(Made {
-            id,
-            undone: Undone { identifier, attack },
-            api: signs.api,
-            route: signs.route,
-            values: suspicion.values,
-        });
-        self.hand_out(detection, output);
-    }
-
-    fn hand_out(&mut self, detection: Detection, output: &mut Output) {
-        self.counters.detections += 1;
-        match detection.listing {
-            Listing::Simulated(_) => self.counters.simulated += 1,
-            Listing::Proposed { ttl } => {
-                self.counters.proposals += 1;
-                output.proposals.push(Proposal {
-                    detection: detection.id,
-                    identifier: detection.identifier,
-                    attack: detection.attack,
-                    scope: Scope::All,
-                    ttl,
-                    reason: detection.reason(),
-                });
-            }
-        }
-        output.detections.push(detection);
-    }
-
-    fn remember(&mut self, made: Made) {
-        if self.made.len() >= UNDOABLE {
-            self.made.pop_front();
-        }
-        self.made.push_back(made);
     }
 
     fn came_before(&mut self, transaction: &Transaction<'_>) -> bool {
@@ -328,4 +290,11 @@ impl Engine {
 
 fn bit(attack: Attack) -> u32 {
     1 << (attack as u32)
+}
+
+/// The attacks whose detectors are off.
+fn off(settings: &Settings) -> u32 {
+    let attacks = Attack::ALL.into_iter();
+    let off = attacks.filter(|attack| settings.response(*attack) == Response::Off);
+    off.fold(0, |mask, attack| mask | bit(attack))
 }

@@ -49,6 +49,8 @@ pub(crate) struct Thresholds<'t> {
     table: &'t LimitTable,
     raised: &'t BTreeMap<(ApiIndex, Attack, Variable), f32>,
     api: ApiIndex,
+    /// The attacks that are not judged, a bit each.
+    skipped: u32,
 }
 
 /// The thresholds of the settings, by attack and variable.
@@ -74,11 +76,17 @@ impl Lessons {
         self.len() < self.capacity
     }
 
-    pub(crate) fn thresholds<'t>(&'t self, table: &'t LimitTable, api: ApiIndex) -> Thresholds<'t> {
+    pub(crate) fn thresholds<'t>(
+        &'t self,
+        table: &'t LimitTable,
+        api: ApiIndex,
+        skipped: u32,
+    ) -> Thresholds<'t> {
         Thresholds {
             table,
             raised: &self.raised,
             api,
+            skipped,
         }
     }
 
@@ -91,13 +99,26 @@ impl Lessons {
         }
     }
 
-    /// Whether this was taught to be no attack.
-    pub(crate) fn exempt(&self, identifier: &ListedIdentifier, route: u64, attack: Attack) -> bool {
-        self.clients.contains(&(*identifier, attack)) || self.routes.contains(&(route, attack))
+    /// The attacks that this was taught to be none of, a bit each.
+    pub(crate) fn exempt(&self, identifier: &ListedIdentifier, route: u64) -> u32 {
+        if self.clients.is_empty() && self.routes.is_empty() {
+            return 0;
+        }
+        let taught = |attack: &Attack| {
+            self.clients.contains(&(*identifier, *attack))
+                || self.routes.contains(&(route, *attack))
+        };
+        let attacks = Attack::ALL.into_iter().filter(taught);
+        attacks.fold(0, |mask, attack| mask | 1 << (attack as u32))
     }
 }
 
 impl Thresholds<'_> {
+    /// Whether an attack is judged at all.
+    pub(crate) fn judge(&self, attack: Attack) -> bool {
+        self.skipped & 1 << (attack as u32) == 0
+    }
+
     pub(crate) fn limit(&self, attack: Attack, variable: Variable) -> Option<Limit> {
         let row = self.table.0.get(attack as usize)?;
         let limit = row.get(variable as usize).copied().flatten()?;
@@ -136,13 +157,13 @@ mod tests {
         );
         let of = |api| {
             lessons
-                .thresholds(&table, ApiIndex(api))
+                .thresholds(&table, ApiIndex(api), 0)
                 .limit(Attack::Probing, Variable::A)
         };
         assert_eq!(of(1).map(|limit| limit.tn), Some(50.0));
         assert_eq!(of(2).map(|limit| limit.tn), Some(8.0));
         let share = lessons
-            .thresholds(&table, ApiIndex(1))
+            .thresholds(&table, ApiIndex(1), 0)
             .limit(Attack::Probing, Variable::B);
         assert_eq!(share.map(|limit| limit.tn), Some(50.0));
     }

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod blame;
+mod campaign;
 mod catalogue;
 mod client;
 mod clients;
@@ -19,6 +20,7 @@ mod hash;
 mod known_routes;
 mod lessons;
 mod login_routes;
+mod object_routes;
 mod path_shape;
 mod settings;
 mod signs;

@@ -20,6 +20,8 @@ pub(crate) struct Shape<'a> {
     pub(crate) whole: u64,
     /// The last id in it.
     pub(crate) object: Option<Object>,
+    /// The route of the objects right below it.
+    pub(crate) collection: u32,
     /// The last segment; empty for the root.
     pub(crate) last: &'a [u8],
 }
@@ -60,6 +62,7 @@ impl<'a> Shape<'a> {
             route: 1,
             whole: 1,
             object: None,
+            collection: 0,
             last: &[],
         };
         for segment in path.segments() {
@@ -78,6 +81,7 @@ impl<'a> Shape<'a> {
             let route = (shape.route >> 32) as u32;
             shape.object = Some(Object { route, id, sort });
         }
+        shape.collection = (hasher.pair(shape.route, 2) >> 32) as u32;
         shape
     }
 }

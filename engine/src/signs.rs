@@ -28,6 +28,8 @@ pub(crate) struct Signs {
     /// The API and the whole target.
     pub(crate) target: u64,
     pub(crate) object: Option<Object>,
+    /// The route of the objects right below the path.
+    pub(crate) collection: u32,
     pub(crate) file: File,
     pub(crate) sensitive: Option<Sensitive>,
     pub(crate) injection: Option<Injection>,
@@ -138,6 +140,7 @@ impl Reader {
                 u64::from(api.0),
             ),
             object,
+            collection: shape.collection,
             file: File::of(shape.last),
             sensitive: self.paths.look(transaction.path),
             injection: self.queries.look(transaction.target),

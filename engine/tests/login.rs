@@ -119,3 +119,28 @@ fn a_program_that_asks_for_tokens_all_day_is_left_alone() {
     story.play_all(renewals);
     assert_eq!(story.attacks(), []);
 }
+
+#[test]
+fn guessing_the_password_of_a_page_without_a_form_is_told_by_its_refusals() {
+    let mut story = Story::new();
+    let guesses = (0..60).map(|number| {
+        let guess = Request::get(f64::from(number) * 5.0, ATTACKER, "/api/reports", 401);
+        guess.with(
+            CredentialKind::Cookie,
+            &format!("random-{number}"),
+            Provenance::Claimed,
+        )
+    });
+    let until = story.requests_until_listed(guesses);
+    assert!(until.is_some_and(|until| until <= 36), "{until:?}");
+}
+
+#[test]
+fn a_client_whose_token_has_expired_may_ask_for_hours() {
+    let mut story = Story::new();
+    story.play_all((0..3000).map(|number| {
+        let poll = Request::get(f64::from(number) * 2.0, OFFICE, "/api/orders", 401);
+        poll.with(CredentialKind::Token, "expired", Provenance::Claimed)
+    }));
+    assert_eq!(story.attacks(), []);
+}

@@ -2,6 +2,8 @@
 //!
 //! What of this traffic the defaults were chosen on is said in `docs/detection.md`.
 
+#![allow(clippy::print_stdout, reason = "says what it skips")]
+
 mod support;
 
 use std::path::PathBuf;

@@ -93,8 +93,83 @@ fn somebody_who_opens_many_documents_here_and_there_is_left_alone() {
 }
 
 #[test]
+fn pages_that_everybody_reads_may_be_read_one_after_the_other() {
+    let mut story = Story::new();
+    for (reader, ip) in ["192.0.2.1", "192.0.2.2", "198.51.100.3", "198.51.100.4"]
+        .into_iter()
+        .enumerate()
+    {
+        for id in 0..12 {
+            let at = f64::from(id) * 60.0 + reader as f64;
+            story.play(&Request::get(at, ip, &format!("/api/products/{id}"), 200));
+        }
+    }
+    // A link checker, a crawler.
+    story.play_all((0..400).map(|id| {
+        Request::get(
+            1000.0 + f64::from(id),
+            USER,
+            &format!("/api/products/{id}"),
+            200,
+        )
+    }));
+    assert_eq!(story.attacks(), []);
+}
+
+#[test]
+fn several_who_walk_over_the_same_ids_do_not_make_them_public() {
+    let mut story = Story::new();
+    for owner in 0..40 {
+        let token = format!("token-{owner}");
+        let read = Request::get(
+            f64::from(owner),
+            &format!("10.1.{owner}.1"),
+            &format!("/api/invoices/{owner}"),
+            200,
+        );
+        story.play(&read.with(Token, &token, Verified));
+    }
+    for walker in 0..8 {
+        let ip = format!("203.0.113.{walker}");
+        let at = 100.0 + f64::from(walker) * 100.0;
+        let walk = (0..60)
+            .map(|id| Request::get(at + f64::from(id), &ip, &format!("/api/invoices/{id}"), 200));
+        assert!(
+            story
+                .requests_until_listed(walk)
+                .is_some_and(|until| until <= 30),
+            "{walker}"
+        );
+    }
+}
+
+#[test]
+fn who_reads_back_what_it_has_made_is_left_alone() {
+    let mut story = Story::new();
+    for id in 0..60 {
+        let at = f64::from(id) * 10.0;
+        story.play(&Request::new(at, USER, "POST", "/api/files", 201));
+        story.play(&Request::get(
+            at + 1.0,
+            USER,
+            &format!("/api/files/{id}"),
+            200,
+        ));
+        story.play(&Request::new(
+            at + 2.0,
+            USER,
+            "DELETE",
+            &format!("/api/files/{id}"),
+            204,
+        ));
+    }
+    assert_eq!(story.attacks(), []);
+}
+
+#[test]
 fn scraping_deleting_writing_and_hammering_are_told_apart() {
-    let cases: [(Attack, fn(u32) -> Request); 4] = [
+    type Case = (Attack, fn(u32) -> Request);
+    let cases: [Case; 4] = [
         (Attack::Scraping, |number| {
             Request::get(
                 f64::from(number) * 0.2,

@@ -43,6 +43,10 @@ const LOGIN: &[VariableSpec] = &[
         20.0,
     ),
     normal("logins among requests, in percent", 80.0),
+    normal(
+        "calls refused for want of a known credential, over about ten minutes",
+        30.0,
+    ),
 ];
 const CREDENTIAL_STUFFING: &[VariableSpec] = &[
     both("distinct accounts whose login failed", 6.0, 20.0),
@@ -67,6 +71,7 @@ const ENUMERATION: &[VariableSpec] = &[
     ),
     both("ids asked for within their span, in percent", 50.0, 30.0),
     normal("failures among them, in percent", 60.0),
+    normal("steps to a neighbouring id, in percent", 50.0),
 ];
 const EXFILTRATION: &[VariableSpec] = &[
     normal("megabytes received, over about ten minutes", 2_000.0),
@@ -92,10 +97,14 @@ const DECOY: &[VariableSpec] = &[normal("calls of decoys", 1.0)];
 const PATTERN: &[VariableSpec] = &[normal("calls that no rule of the API allows", 2.0)];
 const DISTRIBUTED_PROBING: &[VariableSpec] = &[
     normal(
-        "clients that tried a few absent routes each, in ten minutes",
-        25.0,
+        "clients of one program that tried absent routes, in ten minutes",
+        15.0,
     ),
-    normal("failures among their answers, in percent", 70.0),
+    normal(
+        "failures among the answers of that program, in percent",
+        70.0,
+    ),
+    normal("distinct absent routes that they tried", 15.0),
 ];
 const CREDENTIAL_ROTATION: &[VariableSpec] = &[normal(
     "networks that attacked with the credential within an hour",

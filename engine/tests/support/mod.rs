@@ -4,6 +4,9 @@
     clippy::unwrap_used,
     clippy::string_slice,
     clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::disallowed_methods,
     reason = "it is a test's"
 )]
 
