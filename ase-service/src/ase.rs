@@ -14,6 +14,7 @@ use ase_core::metadata::{RequestFault, RequestMetadata, RequestReport, ResponseF
 use ase_core::time::UnixMillis;
 use ase_core::transaction::{End, GatewayDecision, VerdictLabel};
 use ase_core::wire;
+use tokio::sync::Semaphore;
 
 use crate::access_log::{AccessLog, recall};
 use crate::config::Limits;
@@ -30,6 +31,10 @@ pub mod answer;
 mod batch;
 
 use answer::Answer;
+
+/// Most batches that are read at a time: fewer than there are threads for work off the request path, so that list changes find
+/// one whatever gateways send.
+pub const BATCHES_AT_ONCE: usize = 8;
 
 /// What all calls share.
 pub struct Ase {
@@ -49,6 +54,7 @@ pub struct Ase {
     pub telemetry: Arc<Telemetry>,
     keys: Arc<ArcSwap<KeyRing>>,
     real_time: RealTime,
+    batch_turns: Semaphore,
     fingerprinter: Fingerprinter,
     correlation: Mutex<Correlation>,
     /// Shared with what waits for the access log.
@@ -105,6 +111,7 @@ impl Ase {
                 limits.correlation_ttl,
             )),
             seen: Arc::new(Mutex::new(Seen::new(limits.record_ids))),
+            batch_turns: Semaphore::new(BATCHES_AT_ONCE),
             limits,
         }
     }

@@ -24,7 +24,7 @@ use crate::definitions::{Folder, FolderError, Followed};
 use crate::health::Part;
 use crate::lifetimes::SharedLifetimes;
 use crate::lists::{self, ListFileError, Lists};
-use crate::management::tls::AdminTlsError;
+use crate::management::tls::{AdminCertificate, AdminTlsError};
 use crate::management::{self, ApiFolder, Followers, Management};
 use crate::real_time::RealTime;
 use crate::secret::Secret;
@@ -120,6 +120,7 @@ pub struct Daemon {
     pub new_secret: Option<Secret>,
     ase: Arc<Ase>,
     tls: Option<Arc<Tls>>,
+    admin_tls: Option<AdminCertificate>,
     drain: Duration,
     /// Data port and management port, each with its stop. The management port tells of the drain until the data port is done.
     ports: [(watch::Sender<bool>, JoinHandle<()>); 2],
@@ -205,7 +206,9 @@ impl Daemon {
             access: settings.metrics,
         };
         let router = management::router(management, observed);
-        let admin = management::serve(admin, (router, admin_tls.clone()), drain, admin_stopped);
+        let serving = admin_tls.as_ref().map(|admin| Arc::clone(&admin.tls));
+        let bounds = (management::Bounds::default(), drain);
+        let admin = management::serve(admin, (router, serving), bounds, admin_stopped);
         let listening = data.addresses.clone();
         write_addresses(&settings.state_dir, (&listening, addresses.1))?;
         let tls = data.tls.clone();
@@ -219,9 +222,10 @@ impl Daemon {
                 (stop, tokio::spawn(data)),
                 (stop_admin, tokio::spawn(admin)),
             ],
-            upkeep: upkeep((followed, [tls.clone(), admin_tls]), &ase, lists),
+            upkeep: upkeep((followed, tls.clone(), admin_tls.clone()), &ase, lists),
             ase,
             tls,
+            admin_tls,
             drain,
         })
     }
@@ -240,7 +244,11 @@ impl Daemon {
     /// Reads certificate and key again; faulty ones are logged and change nothing.
     pub async fn reload_certificates(&self) {
         if let Some(tls) = &self.tls {
-            listeners::reload(tls, &self.ase.counters).await;
+            listeners::reload(tls, &self.ase.counters, || {}).await;
+        }
+        if let Some(admin) = self.admin_tls.clone() {
+            let tls = Arc::clone(&admin.tls);
+            listeners::reload(&tls, &self.ase.counters, move || admin.show()).await;
         }
     }
 
@@ -318,15 +326,27 @@ fn registered(settings: &Settings) -> Result<(Option<Folder>, Snapshot), StartEr
 
 /// What goes on beside the calls.
 fn upkeep(
-    (followed, [tls, admin_tls]): (Option<Arc<Followed>>, [Option<Arc<Tls>>; 2]),
+    (followed, tls, admin_tls): (
+        Option<Arc<Followed>>,
+        Option<Arc<Tls>>,
+        Option<AdminCertificate>,
+    ),
     ase: &Arc<Ase>,
     lists: Arc<Lists>,
 ) -> Vec<JoinHandle<()>> {
     let mut tasks = vec![
         tokio::spawn(expire(Arc::clone(ase))),
         tokio::spawn(tell_failures(Arc::clone(ase))),
-        tokio::spawn(listeners::follow(tls, Arc::clone(&ase.counters))),
-        tokio::spawn(listeners::follow(admin_tls, Arc::clone(&ase.counters))),
+        tokio::spawn(listeners::follow(tls, Arc::clone(&ase.counters), || {})),
+        tokio::spawn(listeners::follow(
+            admin_tls.as_ref().map(|admin| Arc::clone(&admin.tls)),
+            Arc::clone(&ase.counters),
+            move || {
+                if let Some(admin) = &admin_tls {
+                    admin.show();
+                }
+            },
+        )),
         tokio::spawn(purge(lists)),
     ];
     tasks.extend(followed.map(|followed| tokio::spawn(followed.follow())));

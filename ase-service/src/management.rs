@@ -51,7 +51,7 @@ mod upkeep;
 
 use reply::Refusal;
 use route::{Access, Route};
-pub use server::serve;
+pub use server::{Bounds, serve};
 
 pub use apis::ApiFolder;
 pub use follow::Followers;
@@ -133,6 +133,7 @@ pub fn router(management: Management, observed: Observed) -> Router {
         })
         .fallback(async |request: Request| refused(&request, StatusCode::NOT_FOUND, "no such path"))
         .layer(authenticate)
+        .layer(middleware::from_fn(guard::tell_too_large))
         .merge(open)
         .layer(refuse)
         .with_state(management)

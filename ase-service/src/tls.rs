@@ -132,8 +132,13 @@ impl Tls {
         })
     }
 
-    /// Follows the files for as long as it is polled. `refused` hears of every version that cannot serve, once.
-    pub async fn follow(self: Arc<Self>, refused: impl Fn(&TlsError)) {
+    /// Follows the files for as long as it is polled. `refused` hears of every version that cannot serve, once; `changed` of every
+    /// other one, where it may block.
+    pub async fn follow(
+        self: Arc<Self>,
+        refused: impl Fn(&TlsError),
+        changed: impl Fn() + Clone + Send + 'static,
+    ) {
         let mut ticks = tokio::time::interval(LOOK_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut last_seen = self.tried.load(Ordering::Relaxed);
@@ -146,8 +151,9 @@ impl Tls {
             if !settled || seen == self.tried.load(Ordering::Relaxed) {
                 continue;
             }
-            let tls = Arc::clone(&self);
-            match tokio::task::spawn_blocking(move || tls.reload()).await {
+            let (tls, changed) = (Arc::clone(&self), changed.clone());
+            let reload = move || tls.reload().inspect(|_| changed());
+            match tokio::task::spawn_blocking(reload).await {
                 Ok(Ok(reloaded)) => self.say(reloaded),
                 Ok(Err(error)) => {
                     self.tried.store(seen, Ordering::Relaxed);

@@ -79,7 +79,10 @@ impl Ase {
     /// acknowledged survives the end of this process; a gateway that is told to come again sends the same ids, so nothing is doubled.
     pub async fn batch(self: &Arc<Self>, call: &Call, body: Bytes) -> Answer {
         let (ase, call) = (Arc::clone(self), call.clone());
+        // The semaphore is never closed.
+        let turn = self.batch_turns.acquire().await;
         let taken = tokio::task::spawn_blocking(move || ase.take_batch(&call, &body)).await;
+        drop(turn);
         let (report, outstanding) = match taken {
             Ok(Taken::Answered(answer)) => return answer,
             Ok(Taken::Waiting(report, outstanding)) => (report, outstanding),

@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{DONE, REFUSED, complain, say};
+use crate::ase::BATCHES_AT_ONCE;
 use crate::config::{Overrides, Settings};
 use crate::daemon::{Daemon, Stopped};
 use crate::log_level;
@@ -30,8 +31,8 @@ pub(super) fn run((config, overrides, level): (Option<PathBuf>, Overrides, traci
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
-        // Batches, list changes and the wait for the writer; each is short.
-        .max_blocking_threads(16)
+        // Batches, which never take more than BATCHES_AT_ONCE of them, list changes and other visits to the disk; each is short.
+        .max_blocking_threads(2 * BATCHES_AT_ONCE)
         .build();
     match runtime {
         Ok(runtime) => {

@@ -95,17 +95,26 @@ impl Listeners {
     }
 }
 
-/// Follows the files of a certificate, where there is one.
-pub(super) async fn follow(tls: Option<Arc<Tls>>, counters: Arc<Counters>) {
+/// Follows the files of a certificate, where there is one. `changed` is called, off the request path, when another one serves.
+pub(super) async fn follow(
+    tls: Option<Arc<Tls>>,
+    counters: Arc<Counters>,
+    changed: impl Fn() + Clone + Send + 'static,
+) {
     if let Some(tls) = tls {
-        tls.follow(|error| refused(error, &counters)).await;
+        tls.follow(|error| refused(error, &counters), changed).await;
     }
 }
 
-/// Reads the files of a certificate again.
-pub(super) async fn reload(tls: &Arc<Tls>, counters: &Counters) {
+/// Reads the files of a certificate again. `changed` is called as by [`follow`].
+pub(super) async fn reload(
+    tls: &Arc<Tls>,
+    counters: &Counters,
+    changed: impl FnOnce() + Send + 'static,
+) {
     let reloading = Arc::clone(tls);
-    match tokio::task::spawn_blocking(move || reloading.reload()).await {
+    let reload = move || reloading.reload().inspect(|_| changed());
+    match tokio::task::spawn_blocking(reload).await {
         Ok(Ok(reloaded)) => tls.say(reloaded),
         Ok(Err(error)) => refused(&error, counters),
         Err(error) => tracing::error!(%error, "the reload of a certificate broke off"),

@@ -50,6 +50,20 @@ pub(super) async fn authenticate(
     in_family(request.uri().path(), refusal)
 }
 
+/// Says of a body over its bound what other refusals say, in the shape of the path.
+pub(super) async fn tell_too_large(request: Request, next: Next) -> Response {
+    let path = request.uri().path().to_owned();
+    let response = next.run(request).await;
+    if response.status() != StatusCode::PAYLOAD_TOO_LARGE {
+        return response;
+    }
+    let refusal = Refusal {
+        status: StatusCode::PAYLOAD_TOO_LARGE,
+        faults: vec!["the body is larger than this call takes".to_owned()],
+    };
+    in_family(&path, refusal)
+}
+
 /// Whether access key and secret are shown.
 pub(super) fn is_authentic(management: &Management, headers: &HeaderMap) -> bool {
     let shown = |name| headers.get(name).map_or(&[][..], HeaderValue::as_bytes);

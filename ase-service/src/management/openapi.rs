@@ -9,6 +9,23 @@ mod schema;
 
 pub(super) use schema::Schema;
 
+/// The pages for probes and monitoring, which are text and served beside the table of calls.
+const OBSERVED: [(&str, &str, &str, Access); 3] = [
+    ("/livez", "livez", "Whether ASE runs", Access::Open),
+    (
+        "/readyz",
+        "readyz",
+        "Whether ASE may be asked: 503 while it loads or drains",
+        Access::Open,
+    ),
+    (
+        "/metrics",
+        "metrics",
+        "Everything that is measured, as Prometheus reads it; open or not by metrics.access",
+        Access::Secret,
+    ),
+];
+
 /// The document.
 pub(super) fn document(routes: &[Route]) -> Value {
     let mut paths = Map::new();
@@ -17,6 +34,9 @@ pub(super) fn document(routes: &[Route]) -> Value {
         if let Some(path) = path.as_object_mut() {
             path.insert(route.method.as_str().to_owned(), operation(route));
         }
+    }
+    for (path, name, summary, access) in OBSERVED {
+        paths.insert(path.to_owned(), json!({"get": page(name, summary, access)}));
     }
     let schemas: Map<String, Value> = Schema::ALL
         .iter()
@@ -65,6 +85,23 @@ fn operation(route: &Route) -> Value {
         operation.insert("requestBody".to_owned(), body);
     }
     operation
+}
+
+fn page(name: &str, summary: &str, access: Access) -> Value {
+    let text = json!({"text/plain": {"schema": {"type": "string"}}});
+    let told = |description: &str| json!({"description": description, "content": text});
+    let (security, refusal) = match access {
+        Access::Open => (json!([]), ("503", "Not ready")),
+        Access::Secret => (
+            json!([{}, {"accessKey": [], "secretKey": []}]),
+            ("401", "The management headers are absent or wrong"),
+        ),
+    };
+    let (status, why) = refusal;
+    json!({
+        "operationId": name, "summary": summary, "security": security,
+        "responses": {"200": told("Done"), status: told(why)},
+    })
 }
 
 fn parameters(route: &Route) -> Vec<Value> {

@@ -17,6 +17,33 @@ pub const CERTIFICATE_FILE: &str = "admin.crt";
 const OWN_CERTIFICATE: &str = "admin-self-signed.crt";
 const OWN_KEY: &str = "admin-self-signed.key";
 
+/// The certificate that serves, and the copy that the command line accepts.
+#[derive(Clone, Debug)]
+pub struct AdminCertificate {
+    /// What serves.
+    pub tls: Arc<Tls>,
+    source: PathBuf,
+    shown: PathBuf,
+}
+
+impl AdminCertificate {
+    /// Copies the certificate to where the command line finds it. Blocks on the disk.
+    pub fn show(&self) {
+        if let Err(error) = self.copy() {
+            tracing::error!(%error, "the command line does not find the new certificate");
+        }
+    }
+
+    fn copy(&self) -> Result<(), AdminTlsError> {
+        let certificate = std::fs::read(&self.source).map_err(|error| AdminTlsError::File {
+            path: self.source.clone(),
+            error,
+        })?;
+        whole_file::write(&self.shown, &certificate, Audience::Owner)?;
+        Ok(())
+    }
+}
+
 /// Why there is no TLS.
 #[derive(Debug, Error)]
 pub enum AdminTlsError {
@@ -47,7 +74,7 @@ pub fn open(
     configured: &AdminTls,
     folder: &Path,
     hosts: &[String],
-) -> Result<Option<Arc<Tls>>, AdminTlsError> {
+) -> Result<Option<AdminCertificate>, AdminTlsError> {
     let shown = folder.join(CERTIFICATE_FILE);
     let files = match configured {
         AdminTls::Off => {
@@ -60,13 +87,13 @@ pub fn open(
         AdminTls::Files(files) => files.clone(),
         AdminTls::SelfSigned => own(folder, hosts)?,
     };
-    let tls = Tls::load(files.clone(), &["http/1.1"])?;
-    let certificate = std::fs::read(&files.cert).map_err(|error| AdminTlsError::File {
-        path: files.cert,
-        error,
-    })?;
-    whole_file::write(&shown, &certificate, Audience::Owner)?;
-    Ok(Some(Arc::new(tls)))
+    let serving = AdminCertificate {
+        tls: Arc::new(Tls::load(files.clone(), &["http/1.1"])?),
+        source: files.cert,
+        shown,
+    };
+    serving.copy()?;
+    Ok(Some(serving))
 }
 
 fn own(folder: &Path, hosts: &[String]) -> Result<TlsFiles, AdminTlsError> {

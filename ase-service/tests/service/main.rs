@@ -13,6 +13,7 @@ mod definitions;
 mod detections;
 mod entering;
 mod exhaustion;
+mod fairness;
 mod harness;
 mod leniency;
 mod lenient;

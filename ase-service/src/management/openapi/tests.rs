@@ -29,7 +29,35 @@ fn every_call_is_in_the_document_under_a_name_of_its_own() {
     }
     let operations = document["paths"].as_object().unwrap().values();
     let operations: usize = operations.map(|path| path.as_object().unwrap().len()).sum();
-    assert_eq!(operations, routes.len());
+    assert_eq!(operations, routes.len() + OBSERVED.len());
+}
+
+#[test]
+fn every_call_of_our_own_is_told_in_the_guide() {
+    let guide = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/management.md");
+    let guide = std::fs::read_to_string(guide).unwrap();
+    let (ours, _) = guide.split_once("## Documented calls").unwrap();
+    let rows: Vec<&str> = ours
+        .lines()
+        .filter(|line| line.starts_with("| `"))
+        .collect();
+    let mut untold: Vec<String> = Vec::new();
+    for route in crate::management::routes() {
+        let method = route.method.as_str().to_ascii_uppercase();
+        let named = |row: &&str| {
+            let call = row.split(" | ").next().unwrap_or_default();
+            let names = |word: &str| call.split(['`', ' ', ',', '?']).any(|found| found == word);
+            names(&method) && names(&route.path)
+        };
+        if route.path.starts_with("/v1/") && !rows.iter().any(named) {
+            untold.push(format!("{method} {}", route.path));
+        }
+    }
+    assert_eq!(
+        untold,
+        Vec::<String>::new(),
+        "write them into docs/management.md"
+    );
 }
 
 #[test]
