@@ -5,8 +5,10 @@
 #![forbid(unsafe_code)]
 #![expect(clippy::panic, reason = "a fuzz target fails by panicking")]
 
+#[cfg(feature = "daemon")]
+pub mod daemon;
+
 use ase_core::api_id::ApiId;
-use ase_core::credential::{CredentialKey, KeyId, KeyRing};
 use ase_core::host::HostName;
 use ase_core::identifier_list::parse_plain;
 use ase_core::metadata::RequestReport;
@@ -15,22 +17,17 @@ use ase_core::redaction::{redact_header, redact_url};
 use ase_core::registry::{ApiDefinition, Registry};
 use ase_core::transaction::wire::read_record;
 use ase_core::wire::{body_text, read_request, read_response};
-use ase_service::management::bodies;
 
 /// A body of a fuzz target.
 pub type Target = fn(&[u8]);
 
-/// Every target by its name, which is that of its corpus folder too.
-pub const TARGETS: [(&str, Target); 12] = [
+/// The targets of what is pure, by their names, which are those of their corpus folders too.
+pub const TARGETS: [(&str, Target); 8] = [
     ("request", request),
     ("response", response),
     ("record", record),
     ("definition", definition),
     ("import", import),
-    ("import_plain", import_plain),
-    ("import_json", import_json),
-    ("import_csv", import_csv),
-    ("management", management),
     ("path", path),
     ("host", host),
     ("redaction", redaction),
@@ -79,67 +76,6 @@ pub fn import(bytes: &[u8]) {
         list.networks.len() + list.faults.len() <= lines,
         "more entries and faults than lines"
     );
-}
-
-/// An import as plain text.
-pub fn import_plain(bytes: &[u8]) {
-    imported_again("plain", bytes);
-}
-
-/// An import as JSON.
-pub fn import_json(bytes: &[u8]) {
-    imported_again("json", bytes);
-}
-
-/// An import as CSV.
-pub fn import_csv(bytes: &[u8]) {
-    imported_again("csv", bytes);
-}
-
-/// What was imported is exported, and imported again as the same: as JSON and CSV whole, as plain text without scope, time and reason.
-fn imported_again(format: &str, bytes: &[u8]) {
-    let keys = KeyRing::new(key(), None);
-    let import = |format: &str, body: &[u8]| {
-        let Some(read) = bodies::import(format, body, &keys) else {
-            panic!("{format} is no format");
-        };
-        read
-    };
-    let read = import(format, bytes);
-    for format in ["plain", "json", "csv"] {
-        let Some(text) = bodies::export(format, &read.entries) else {
-            panic!("{format} is no format");
-        };
-        let again = import(format, text.as_bytes());
-        assert_eq!(again.faults, 0, "{text:?} was exported");
-        if format == "plain" {
-            let (left, right) = (read.entries.iter(), again.entries.iter());
-            assert!(
-                left.map(|(id, _)| id).eq(right.map(|(id, _)| id)),
-                "{text:?}"
-            );
-        } else {
-            assert_eq!(read.entries, again.entries, "{text:?}");
-        }
-    }
-}
-
-/// The body of a management call; the first byte says of which.
-pub fn management(bytes: &[u8]) {
-    let Some((first, body)) = bytes.split_first() else {
-        return;
-    };
-    let number = usize::from(*first) % bodies::CHANGES;
-    if let Err(faults) = bodies::change(number, body, &key()) {
-        assert!(
-            !faults.is_empty() && faults.iter().all(|fault| !fault.is_empty()),
-            "refused without a fault"
-        );
-    }
-}
-
-fn key() -> CredentialKey {
-    CredentialKey::from_bytes(KeyId(1), [7; 32])
 }
 
 /// A URL: the normal path is one of its readings.

@@ -3,11 +3,15 @@
 use std::fs;
 use std::path::Path;
 
-use ase_fuzz::TARGETS;
+use ase_fuzz::{TARGETS, Target, daemon};
+
+fn every_target() -> impl Iterator<Item = (&'static str, Target)> {
+    TARGETS.into_iter().chain(daemon::TARGETS)
+}
 
 #[test]
 fn no_input_of_the_corpus_breaks_its_target() {
-    for (name, target) in TARGETS {
+    for (name, target) in every_target() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("corpus")
             .join(name);
@@ -25,7 +29,7 @@ fn no_input_of_the_corpus_breaks_its_target() {
 /// Every prefix and every flipped byte of the corpus too: cheap, and near to what breaks parsers.
 #[test]
 fn no_cut_or_bent_input_of_the_corpus_breaks_its_target() {
-    for (name, target) in TARGETS {
+    for (name, target) in every_target() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("corpus")
             .join(name);

@@ -1,4 +1,4 @@
-//! See `ase_fuzz::import_csv`.
+//! See `ase_fuzz::daemon::import_csv`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| ase_fuzz::import_csv(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| ase_fuzz::daemon::import_csv(bytes));

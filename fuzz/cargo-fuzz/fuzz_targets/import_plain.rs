@@ -1,4 +1,4 @@
-//! See `ase_fuzz::import_plain`.
+//! See `ase_fuzz::daemon::import_plain`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| ase_fuzz::import_plain(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| ase_fuzz::daemon::import_plain(bytes));
