@@ -13,6 +13,7 @@ use hyper::body::Incoming;
 use hyper::header::{CONNECTION, HeaderValue, ORIGIN};
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, Method, Request, Response, Version};
+use tokio::runtime::Handle;
 
 use super::activity::Activity;
 use super::body::{self, BodyFault, Clock};
@@ -23,6 +24,9 @@ use crate::ase::{Ase, Call, Delivery};
 use crate::clock;
 use crate::counters::{Counter, PortEvent};
 use crate::telemetry::trace::{Ended, Operation, Parent};
+
+/// A question over this is read apart from the others; ordinary ones have a few hundred bytes.
+const LARGE_QUESTION_BYTES: usize = 64 * 1024;
 
 /// What a body may be used for.
 #[derive(Clone, Copy)]
@@ -127,7 +131,11 @@ async fn take(caller: &Caller, head: &Parts, body: Incoming, target: Target) -> 
     let parent = tracing.then(|| Parent::of_call(&head.headers)).flatten();
     match target {
         Target::Request => {
-            let answer = ase.request(&call, &body).await;
+            let answer = if body.len() > LARGE_QUESTION_BYTES {
+                Box::pin(ask_apart(ase, call.clone(), body.clone())).await
+            } else {
+                ase.request(&call, &body).await
+            };
             let took = began.elapsed();
             ase.telemetry.question_time.record(took);
             if tracing {
@@ -163,6 +171,19 @@ fn trace(ase: &Ase, parent: Option<Parent>, call: &Call, operation: Operation, t
             took,
         };
         tracer.ended(parent, &ended);
+    }
+}
+
+/// A large question keeps a core busy for milliseconds; the calls of the same thread must not wait behind it.
+async fn ask_apart(ase: &Arc<Ase>, call: Call, body: Bytes) -> Answer {
+    let (asked, runtime) = (Arc::clone(ase), Handle::current());
+    let asking = tokio::task::spawn_blocking(move || runtime.block_on(asked.request(&call, &body)));
+    match asking.await {
+        Ok(answer) => answer,
+        Err(error) => {
+            tracing::error!(%error, "a question could not be read to its end");
+            Answer::Overloaded
+        }
     }
 }
 
