@@ -37,6 +37,7 @@ class Run:
         self.arguments, self.folder = arguments, folder
         self.random = random.Random(arguments.seed)
         self.cases = [case for case in attacks.cases(people.OFFICE) if all(part in case.label for part in arguments.only)]
+        self.cases = [case for case in self.cases if not any(part in case.label for part in arguments.without)]
         self.lacking = attacks.lacking_tools(self.cases)
         self.cases = [case for case in self.cases if case not in self.lacking]
         self.passwords = self.make_accounts()
@@ -162,7 +163,8 @@ def parse_arguments():
     parser.add_argument("--fast-seconds", type=float, default=25, help="how long each of the others may take")
     parser.add_argument("--insider-seconds", type=float, default=630, help="how long the insider works honestly before she turns")
     parser.add_argument("--timed-clients", type=int, default=200, help="how many throwaway clients the time to block is measured on; 0: not measured")
-    parser.add_argument("--only", action="append", default=[], metavar="PART", help="only cases whose 'name [setting]' contains this; may be repeated")
+    parser.add_argument("--only", action="append", default=[], metavar="PART", help="only cases whose 'name [setting]' contains this; all of them when repeated")
+    parser.add_argument("--without", action="append", default=[], metavar="PART", help="no case whose 'name [setting]' contains this; may be repeated")
     parser.add_argument("--no-users", action="store_true", help="without ordinary users, to look at one attacker alone")
     parser.add_argument("--deny", choices=(*attacks.SETTINGS, "spread"), help="put the attackers of this setting on the deny list: the harness's own proof")
     parser.add_argument("--seed", type=int, default=1)
