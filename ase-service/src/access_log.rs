@@ -17,7 +17,7 @@ use crate::exchange::Line;
 use crate::telemetry::exchanges::Exchanges;
 
 mod archive;
-mod backlog;
+pub(crate) mod backlog;
 mod complaint;
 pub mod outputs;
 pub mod recall;

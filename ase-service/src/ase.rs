@@ -20,6 +20,7 @@ use crate::access_log::{AccessLog, recall};
 use crate::config::Limits;
 use crate::correlation::{AbortCause, Aborted, Correlation, Finished, Opened};
 use crate::counters::{Counter, Counters};
+use crate::engine_host::EngineHost;
 use crate::exchange::{self, Ending, Finding, ReportMode, RequestFacts, RequestHalf, Started};
 use crate::fingerprint::{Fingerprinter, Seen};
 use crate::leniency::Leniency;
@@ -52,6 +53,8 @@ pub struct Ase {
     pub log: AccessLog,
     /// What is measured beside the counters.
     pub telemetry: Arc<Telemetry>,
+    /// Who studies the exchanges.
+    pub engine: EngineHost,
     keys: Arc<ArcSwap<KeyRing>>,
     real_time: RealTime,
     batch_turns: Semaphore,
@@ -102,6 +105,7 @@ impl Ase {
             counters,
             log,
             telemetry: Arc::default(),
+            engine: EngineHost::off(),
             keys,
             real_time,
             fingerprinter: Fingerprinter::default(),
@@ -126,6 +130,12 @@ impl Ase {
     #[must_use]
     pub fn measured(self, telemetry: Arc<Telemetry>) -> Self {
         Self { telemetry, ..self }
+    }
+
+    /// The same, studied by this engine.
+    #[must_use]
+    pub fn studied(self, engine: EngineHost) -> Self {
+        Self { engine, ..self }
     }
 
     /// The same, knowing the records at the end of this access log: a batch whose answer a crash has lost comes again. Blocks on the disk.
@@ -195,7 +205,9 @@ impl Ase {
         match lock(&self.correlation).finish(id, call.at) {
             Finished::Unknown => self.refuse_response(ResponseFault::CorrelationIdNotFound),
             Finished::Logged => Answer::Accepted,
-            Finished::Half(half, duration) => {
+            Finished::Half(mut half, duration) => {
+                let observed = half.take_observed();
+                self.engine.ended(observed, Some(&response), Some(duration));
                 self.log.log(half.finish(&Ending {
                     outcome: End::Upstream,
                     response: Some(&response),
@@ -270,16 +282,19 @@ impl Ase {
         {
             return;
         }
-        let half = RequestHalf::of(&RequestFacts {
+        let id = id.map_or_else(|| "-".into(), wire::body_text);
+        let facts = RequestFacts {
             started: Started::At(call.now),
-            id: &id.map_or_else(|| "-".into(), wire::body_text),
+            id: &id,
             gateway: call.gateway.as_str(),
             mode: ReportMode::Sideband,
             metadata: report.metadata,
             decision: sideband_decision(found.verdict),
             verdict: Some(label),
             found: Some(&finding),
-        });
+        };
+        let mut half = RequestHalf::of(&facts);
+        let observed = self.engine.begun(report, &facts);
         let denied = label == VerdictLabel::Blocked;
         let outcome = if denied { End::Denied } else { End::Aborted };
         let ended = |duration| Ending {
@@ -290,6 +305,7 @@ impl Ase {
         };
         let Some((id, question)) = keys else {
             self.counters.count(Counter::CorrelationIdAbsent);
+            self.engine.ended(observed, None, None);
             self.log.log(half.finish(&ended(None)));
             return;
         };
@@ -297,6 +313,7 @@ impl Ase {
             self.log.log(half.finish(&ended(Some(Duration::ZERO))));
             Opened::Logged
         } else {
+            half.watch(observed);
             Opened::Half(half)
         };
         let aborted = lock(&self.correlation).open(id, question, opened, call.at);
@@ -304,7 +321,8 @@ impl Ase {
     }
 
     fn log_aborted(&self, aborted: Vec<Aborted>) {
-        for Aborted { half, cause } in aborted {
+        for Aborted { mut half, cause } in aborted {
+            self.engine.ended(half.take_observed(), None, None);
             match cause {
                 AbortCause::Expired => self.counters.count(Counter::CorrelationExpired),
                 AbortCause::Evicted => self.counters.count(Counter::CorrelationEvicted),

@@ -15,6 +15,8 @@ use crate::config::{
 use crate::replay;
 use crate::secret::Secret;
 
+mod attacks;
+mod clients;
 mod connection;
 mod detections;
 mod docs;
@@ -56,6 +58,14 @@ enum Command {
     /// What was detected
     #[command(subcommand)]
     Detections(detections::DetectionsCommand),
+    /// What the behaviour engine has found
+    #[command(subcommand)]
+    Attacks(attacks::AttacksCommand),
+    /// What is known of a client
+    #[command(subcommand)]
+    Clients(clients::ClientsCommand),
+    /// What the behaviour engine does and has counted
+    Engine(connection::Connection),
     /// How long entries of the deny list last by default
     #[command(subcommand)]
     Ttl(detections::TtlCommand),
@@ -138,6 +148,9 @@ pub fn run() -> ExitCode {
         Command::Deny(command) => lists::change("deny", &command),
         Command::Allow(command) => lists::change("allow", &command),
         Command::Detections(command) => detections::detections(&command),
+        Command::Attacks(command) => attacks::attacks(&command),
+        Command::Clients(command) => clients::clients(&command),
+        Command::Engine(connection) => clients::engine(&connection),
         Command::Ttl(command) => detections::ttl(&command),
         Command::Api(command) => manage::api(&command),
         Command::Token(command) => manage::token(&command),

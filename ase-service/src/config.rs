@@ -22,6 +22,7 @@ use crate::tokens::{Token, Tokens};
 
 pub mod access_log_outputs;
 pub mod access_log_rotation;
+pub mod engine;
 mod management;
 pub mod metrics;
 pub mod otel;
@@ -67,6 +68,8 @@ pub struct Settings {
     pub ipv6_prefix: Ipv6Width,
     /// The master switches, and what real-time rules do.
     pub real_time: RealTimeSettings,
+    /// What the behaviour engine does.
+    pub engine: engine::EngineSettings,
     /// How the management port is guarded.
     pub management: ManagementSettings,
     /// Listeners of the data port beside the plain one.
@@ -304,6 +307,10 @@ fn read(fields: &mut Fields<'_, '_>, folder: &Path, overrides: &Overrides) -> Op
     };
     let width = fields.integer("ipv6_prefix", 1..=128_u8, 64);
     let real_time = RealTimeSettings::read(fields);
+    let ipv6_prefix = Ipv6Width::new(width).unwrap_or_default();
+    let access_log = access_log.unwrap_or_else(|| state_dir.join("access.jsonl"));
+    let beside = access_log.parent().unwrap_or(&state_dir);
+    let engine = engine::EngineSettings::read(fields, (folder, beside), ipv6_prefix);
     let management = ManagementSettings::read(fields, exposure, (overrides, folder));
     if let Some(address) = admin_listen
         && !address.ip().is_loopback()
@@ -324,15 +331,16 @@ fn read(fields: &mut Fields<'_, '_>, folder: &Path, overrides: &Overrides) -> Op
         data_listen: data_listen?,
         admin_listen: admin_listen?,
         api_dir,
-        access_log: access_log.unwrap_or_else(|| state_dir.join("access.jsonl")),
+        access_log,
         state_dir,
         attack_list_file,
         allow_list_file,
         tokens: Tokens::new(tokens),
         leniency,
         keep_alive,
-        ipv6_prefix: Ipv6Width::new(width).unwrap_or_default(),
+        ipv6_prefix,
         real_time,
+        engine,
         management,
         transport,
         limits,

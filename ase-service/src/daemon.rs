@@ -21,6 +21,7 @@ use crate::config::Settings;
 use crate::counters::Counters;
 use crate::data_port::Port;
 use crate::definitions::{Folder, FolderError, Followed};
+use crate::engine_host::{EngineHost, Keeper};
 use crate::health::Part;
 use crate::lifetimes::SharedLifetimes;
 use crate::lists::{self, ListFileError, Lists};
@@ -82,7 +83,7 @@ pub enum StartError {
         error: io::Error,
     },
     /// A thread that the system does not give.
-    #[error("no thread to list clients with: {0}")]
+    #[error("no thread for lists or engine: {0}")]
     Thread(io::Error),
     /// Certificate and key.
     #[error(transparent)]
@@ -173,7 +174,13 @@ impl Daemon {
         let recording = (counters, log);
         let ase = Ase::new(shared, published, Arc::clone(&keys), recording, real_time);
         let ase = ase.lenient(settings.leniency).measured(telemetry);
-        let ase = ase.recalling(&settings.access_log);
+        let keeper = Keeper {
+            lists: Arc::clone(&lists),
+            published: Arc::clone(&ase.snapshot),
+            lifetimes: lifetimes.clone(),
+        };
+        let engine = EngineHost::start(&settings.engine, keeper).map_err(StartError::Thread)?;
+        let ase = ase.studied(engine).recalling(&settings.access_log);
         let ase = Arc::new(ase);
         let (stop, stopped) = watch::channel(false);
         let (stop_admin, admin_stopped) = watch::channel(false);
@@ -281,6 +288,12 @@ impl Daemon {
         }
         self.ase.abort_waiting();
         self.ase.settle_detections().await;
+        if tokio::time::timeout(self.drain, self.ase.engine.close())
+            .await
+            .is_err()
+        {
+            tracing::error!("the engine did not look at everything in time");
+        }
         match tokio::time::timeout(self.drain, self.ase.log.close()).await {
             Ok(()) => Stopped::Whole,
             Err(_) => {

@@ -17,6 +17,7 @@ use ase_core::time::UnixMillis;
 use ase_core::transaction::{End, GatewayDecision, Mode, VerdictLabel};
 
 use crate::clock;
+use crate::engine_host::Observed;
 use crate::telemetry::exchanges::Kind;
 
 /// Longest URL or referer that is logged, in bytes.
@@ -104,6 +105,8 @@ pub struct Ending<'a> {
 pub struct RequestHalf {
     text: Vec<u8>,
     decision: GatewayDecision,
+    /// What the engine is told when the exchange has ended.
+    observed: Option<Box<Observed>>,
 }
 
 /// A line, newline included.
@@ -131,7 +134,18 @@ impl RequestHalf {
     /// How many bytes it holds.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.text.len()
+        let observed = self.observed.as_deref().map_or(0, Observed::bytes);
+        self.text.len().saturating_add(observed)
+    }
+
+    /// Takes along what the engine is to be told.
+    pub fn watch(&mut self, observed: Option<Box<Observed>>) {
+        self.observed = observed;
+    }
+
+    /// Hands out what was taken along.
+    pub fn take_observed(&mut self) -> Option<Box<Observed>> {
+        self.observed.take()
     }
 
     /// Writes the request half.
@@ -146,6 +160,7 @@ impl RequestHalf {
         Self {
             text: out,
             decision: facts.decision,
+            observed: None,
         }
     }
 

@@ -16,6 +16,7 @@ pub mod counters;
 pub mod daemon;
 pub mod data_port;
 pub mod definitions;
+pub mod engine_host;
 pub mod exchange;
 pub mod fingerprint;
 pub mod health;

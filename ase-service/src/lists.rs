@@ -204,10 +204,25 @@ impl Lists {
         identifier: &ListedIdentifier,
         scope: Option<&Scope>,
     ) -> Result<Removed, StateError> {
+        self.remove_of(name, identifier, scope, Sources::All)
+    }
+
+    /// The same for what some sources have listed.
+    ///
+    /// # Errors
+    /// When the removal is not stored; then nothing is removed.
+    pub fn remove_of(
+        &self,
+        name: ListName,
+        identifier: &ListedIdentifier,
+        scope: Option<&Scope>,
+        sources: Sources,
+    ) -> Result<Removed, StateError> {
         let mut state = self.state.lock();
         let snapshot = self.published.load();
         let mut listed = list_of(&snapshot, name).entries_of(identifier);
         listed.retain(|entry| scope.is_none_or(|scope| entry.scope == scope));
+        listed.retain(|entry| sources.include(entry.source));
         let places: Vec<(Scope, Source)> = listed
             .iter()
             .filter(|entry| entry.source != Source::File)

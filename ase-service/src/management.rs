@@ -26,10 +26,13 @@ use crate::secret::Secret;
 use crate::state::SharedState;
 use crate::telemetry::port::{self, Caller, Observed};
 
+mod abs;
 mod apis;
+mod attacks;
 pub mod bodies;
 mod caller;
 mod change;
+mod clients;
 mod detections;
 mod documented;
 mod follow;
@@ -63,6 +66,10 @@ pub const ACCESS_KEY_HEADER: &str = "x-ase-access-key";
 pub const SECRET_KEY_HEADER: &str = "x-ase-secret-key";
 /// The one access key.
 pub const ACCESS_KEY: &str = "admin";
+/// The same on the paths of the original's analysis engine.
+pub const ABS_ACCESS_KEY_HEADER: &str = "x-abs-ak";
+/// The secret there.
+pub const ABS_SECRET_KEY_HEADER: &str = "x-abs-sk";
 /// How the command line's `User-Agent` begins.
 pub const CLI_AGENT: &str = "ase-cli";
 
@@ -147,6 +154,9 @@ fn routes() -> Vec<Route> {
     routes.extend(upkeep::routes());
     routes.extend(keys::routes());
     routes.extend(detections::routes());
+    routes.extend(attacks::routes());
+    routes.extend(abs::routes());
+    routes.extend(clients::routes());
     routes.extend(lifetimes::routes());
     routes.extend(apis::routes());
     routes.extend(tokens::routes());

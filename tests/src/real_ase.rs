@@ -51,6 +51,16 @@ pub fn program() -> PathBuf {
     }
 }
 
+/// Who is blocked is what the plan says: the behaviour engine, which would find attackers in recorded traffic too, is off unless the
+/// plan speaks of it.
+fn configured(config: &str) -> String {
+    if config.contains("enable_abs") {
+        config.to_owned()
+    } else {
+        format!("enable_abs = false\n{config}")
+    }
+}
+
 impl RealAse {
     /// Starts the daemon in `folder`, waits for its ports and lists what the plan denies.
     ///
@@ -70,7 +80,7 @@ impl RealAse {
                 definition.to_string(),
             )?;
         }
-        fs::write(folder.join("ase.toml"), &plan.config)?;
+        fs::write(folder.join("ase.toml"), configured(&plan.config))?;
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         let mut ase = Self {
             process: spawn(folder, any, any)?,

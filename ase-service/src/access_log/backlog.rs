@@ -15,7 +15,7 @@ pub enum Bound {
 
 /// What waits.
 #[derive(Debug)]
-pub(super) struct Backlog {
+pub(crate) struct Backlog {
     lines: Amount,
     bytes: Amount,
 }
@@ -27,7 +27,7 @@ struct Amount {
 }
 
 impl Backlog {
-    pub(super) fn new(lines: usize, bytes: usize) -> Self {
+    pub(crate) fn new(lines: usize, bytes: usize) -> Self {
         let amount = |most| Amount {
             now: AtomicUsize::new(0),
             most,
@@ -39,7 +39,7 @@ impl Backlog {
     }
 
     /// Room for these, or the bound that they break.
-    pub(super) fn enter(&self, lines: usize, bytes: usize) -> Result<(), Bound> {
+    pub(crate) fn enter(&self, lines: usize, bytes: usize) -> Result<(), Bound> {
         if !self.lines.enter(lines) {
             return Err(Bound::Lines);
         }
@@ -50,22 +50,22 @@ impl Backlog {
         Ok(())
     }
 
-    pub(super) fn leave(&self, lines: usize, bytes: usize) {
+    pub(crate) fn leave(&self, lines: usize, bytes: usize) {
         self.lines.leave(lines);
         self.bytes.leave(bytes);
     }
 
     /// Whether an empty queue would hold these.
-    pub(super) fn could_hold(&self, lines: usize, bytes: usize) -> bool {
+    pub(crate) fn could_hold(&self, lines: usize, bytes: usize) -> bool {
         lines <= self.lines.most && bytes <= self.bytes.most
     }
 
-    pub(super) fn waiting(&self) -> (usize, usize) {
+    pub(crate) fn waiting(&self) -> (usize, usize) {
         let of = |amount: &Amount| amount.now.load(Ordering::Relaxed);
         (of(&self.lines), of(&self.bytes))
     }
 
-    pub(super) fn most(&self) -> (usize, usize) {
+    pub(crate) fn most(&self) -> (usize, usize) {
         (self.lines.most, self.bytes.most)
     }
 }

@@ -22,6 +22,7 @@ use super::answer::Answer;
 use super::{Ase, Call, lock};
 use crate::access_log::{Coming, Entry, Kept, NoRoom};
 use crate::counters::Counter;
+use crate::engine_host::Observed;
 use crate::exchange::{Ending, Line, ReportMode, RequestFacts, RequestHalf, Started};
 use crate::fingerprint::{Fingerprint, Standing};
 use crate::real_time::Deed;
@@ -56,6 +57,8 @@ struct Record {
     line: Line,
     /// What it asks for beside its line; `None` when its question has asked for it.
     deed: Option<Deed>,
+    /// What the engine is told.
+    observed: Option<Box<Observed>>,
 }
 
 /// What has become of a batch so far.
@@ -183,8 +186,8 @@ impl Ase {
                 Ok(transaction) => {
                     let id = transaction.id.as_str().as_bytes();
                     let id = self.fingerprinter.of(&call.gateway, id);
-                    let (line, deed) = self.line_of(call, &transaction, &mut batch);
-                    batch.records.push(Record { id, line, deed });
+                    let record = self.record(call, id, &transaction, &mut batch);
+                    batch.records.push(record);
                 }
                 Err(fault) => batch.reject(number, fault.to_string()),
             }
@@ -192,12 +195,13 @@ impl Ase {
         batch
     }
 
-    fn line_of(
+    fn record(
         &self,
         call: &Call,
+        id: Fingerprint,
         transaction: &Transaction<'_>,
         batch: &mut Batch,
-    ) -> (Line, Option<Deed>) {
+    ) -> Record {
         let started = clamped(transaction.started, call.now);
         let report = RequestReport::of(&transaction.request).ok();
         if report.is_none() {
@@ -220,7 +224,7 @@ impl Ase {
                 .as_ref()
                 .map(|found| unasked(found.decision.verdict.label()))
         };
-        let half = RequestHalf::of(&RequestFacts {
+        let facts = RequestFacts {
             started,
             id: transaction.id.as_str(),
             gateway: call.gateway.as_str(),
@@ -229,8 +233,14 @@ impl Ase {
             decision: transaction.decision,
             verdict: transaction.verdict.or_else(own_label),
             found: found.as_ref(),
-        });
-        let line = half.finish(&Ending {
+        };
+        let mut observed = report
+            .as_ref()
+            .and_then(|report| self.engine.begun(report, &facts));
+        if let Some(observed) = &mut observed {
+            observed.end(transaction.response.as_ref(), Some(transaction.duration));
+        }
+        let line = RequestHalf::of(&facts).finish(&Ending {
             outcome: transaction.end,
             response: transaction.response.as_ref(),
             duration: Some(transaction.duration),
@@ -241,7 +251,12 @@ impl Ase {
             Question::Asked => None,
             Question::NotAsked => deed,
         };
-        (line, deed)
+        Record {
+            id,
+            line,
+            deed,
+            observed,
+        }
     }
 
     /// Queues every record that the log does not have, carries out the effects of those that are new, and says which are neither.
@@ -249,9 +264,11 @@ impl Ase {
         let mut seen = lock(&self.seen);
         let mut of_batch = HashSet::with_capacity(records.len());
         let (mut ids, mut entries, mut deeds) = (Vec::new(), Vec::new(), Vec::new());
+        let mut exchanges = Vec::new();
         let mut duplicates = Vec::new();
         let mut bytes = 0_usize;
-        for Record { id, line, deed } in records {
+        for record in records {
+            let Record { id, line, deed, .. } = record;
             let coming = match seen.standing(&id) {
                 _ if !of_batch.insert(id) => None,
                 Standing::New => Some(Coming::First),
@@ -264,7 +281,10 @@ impl Ase {
             };
             bytes = bytes.saturating_add(line.as_bytes().len());
             match coming {
-                Coming::First => deeds.extend(deed),
+                Coming::First => {
+                    deeds.extend(deed);
+                    exchanges.extend(record.observed.map(|observed| *observed));
+                }
                 Coming::Again => {}
             }
             ids.push(id);
@@ -291,6 +311,7 @@ impl Ase {
             let _left = told.send(kept);
         });
         drop(seen);
+        self.engine.observe(exchanges);
         let snapshot = self.snapshot.load();
         for deed in deeds {
             // Nobody waits: the request was answered long ago.

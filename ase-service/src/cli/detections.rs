@@ -77,6 +77,11 @@ enum Minutes {
 
 pub(super) fn detections(command: &DetectionsCommand) -> u8 {
     let DetectionsCommand::List(arguments) = command;
+    list("detections", arguments, line)
+}
+
+/// What `/v1/<what>` answers to the filters.
+pub(super) fn list(what: &str, arguments: &ListArguments, line: fn(&Value) -> String) -> u8 {
     let since = arguments.since.map(|seconds| {
         let since = clock::now().0.saturating_sub(seconds.saturating_mul(1000));
         clock::rfc3339(ase_core::time::UnixMillis(since))
@@ -93,7 +98,7 @@ pub(super) fn detections(command: &DetectionsCommand) -> u8 {
         .into_iter()
         .filter_map(|(name, value)| Some(format!("{name}={}", escaped(&value?))))
         .collect();
-    let path = format!("detections?{}", query.join("&"));
+    let path = format!("{what}?{}", query.join("&"));
     let connection = &arguments.connection;
     let answer = call(&path, Method::GET, Ok(Map::new()), connection);
     finish(answer, connection, |answer| {
@@ -103,7 +108,7 @@ pub(super) fn detections(command: &DetectionsCommand) -> u8 {
     })
 }
 
-fn line(detection: &Value) -> String {
+pub(super) fn line(detection: &Value) -> String {
     let attack = detection.get("attack_id").and_then(Value::as_u64);
     let undone = detection.get("undone").and_then(Value::as_bool) == Some(true);
     let evidence = detection.get("evidence");

@@ -57,7 +57,7 @@ pub(super) struct RemoveArguments {
 }
 
 #[derive(Args)]
-struct Identifier {
+pub(super) struct Identifier {
     /// ip, cookie, token, api_key or username
     #[arg(value_name = "TYPE", value_parser = ["ip", "cookie", "token", "api_key", "username"])]
     kind: String,
@@ -160,7 +160,7 @@ fn shown(entry: &Value) -> String {
 }
 
 impl Identifier {
-    fn to_json(&self) -> Result<Map<String, Value>, Failure> {
+    pub(super) fn to_json(&self) -> Result<Map<String, Value>, Failure> {
         let mut body = Map::new();
         put(&mut body, "type", Some(self.kind.clone().into()));
         match self.value.as_slice() {

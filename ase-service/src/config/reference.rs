@@ -10,7 +10,7 @@ use super::{Overrides, read};
 
 /// A document in which every list has one element, so that the reader asks for the keys of an element too.
 fn sample() -> serde_json::Value {
-    serde_json::json!({"tokens": [{}]})
+    serde_json::json!({"tokens": [{}], "engine": {"thresholds": [{}]}})
 }
 
 /// Every key that the reader asks for, in the order of asking; `[]` stands for any element of a list.

@@ -33,8 +33,13 @@ pub(super) fn routes() -> [Route; 1] {
             plain(StatusCode::OK, found(management, query).await)
         },
     );
+    [filtered(route)]
+}
+
+/// The call with the parameters of [`filter`].
+pub(super) fn filtered(route: Route) -> Route {
     let optional = Presence::Optional;
-    let route = route
+    route
         .query(
             "since",
             optional,
@@ -52,8 +57,7 @@ pub(super) fn routes() -> [Route; 1] {
             "limit",
             optional,
             "at most so many, 100 unless said and 10000 at most",
-        );
-    [route]
+        )
 }
 
 /// Everything that was found before the call is in the answer and stays when ASE is killed after it.
@@ -71,7 +75,11 @@ async fn found(
     .await
 }
 
-fn filter(
+/// Reads the query of a call that shows detections.
+///
+/// # Errors
+/// With every fault of it.
+pub(super) fn filter(
     management: &Management,
     query: Vec<(String, String)>,
 ) -> Result<(DetectionFilter, u32), Refusal> {
@@ -98,6 +106,7 @@ fn filter(
         name: fields.text("name"),
         api: fields.text("api"),
         identifier: fields.custom("identifier", |text| change::named(text, width)),
+        ..DetectionFilter::default()
     };
     let limit = fields.integer("limit", 1..=MAX_SHOWN, SHOWN);
     for name in twice {
@@ -107,7 +116,8 @@ fn filter(
     Ok(collector.into_result((filter, limit))?)
 }
 
-fn shown(detection: &StoredDetection) -> Value {
+/// A detection as answers show it.
+pub(super) fn shown(detection: &StoredDetection) -> Value {
     let StoredDetection {
         id,
         sighting,

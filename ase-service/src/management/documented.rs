@@ -31,7 +31,7 @@ enum Names {
 }
 
 /// The query of a call; a name that comes twice is a fault.
-type Parameters = Result<Query<Vec<(String, String)>>, QueryRejection>;
+pub(super) type Parameters = Result<Query<Vec<(String, String)>>, QueryRejection>;
 
 pub(super) fn routes() -> Vec<Route> {
     let mut routes = Vec::new();
@@ -204,12 +204,15 @@ async fn delete_api(
     Ok(success(&format!("api {id} deleted successfully")))
 }
 
-fn success(message: &str) -> Value {
+pub(super) fn success(message: &str) -> Value {
     json!({"status": "success", "status_message": message})
 }
 
 /// The query by name, with every fault of it.
-fn parameters(query: Parameters, known: &[&str]) -> Result<BTreeMap<String, String>, Refusal> {
+pub(super) fn parameters(
+    query: Parameters,
+    known: &[&str],
+) -> Result<BTreeMap<String, String>, Refusal> {
     let Query(pairs) = query.map_err(|error| Refusal::wrong(error.body_text()))?;
     let (mut found, mut faults) = (BTreeMap::new(), Vec::new());
     for (name, value) in pairs {

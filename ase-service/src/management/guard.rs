@@ -13,7 +13,13 @@ use axum::middleware::Next;
 use axum::response::Response;
 
 use super::reply::Refusal;
-use super::{ACCESS_KEY, ACCESS_KEY_HEADER, Management, SECRET_KEY_HEADER};
+use super::{
+    ABS_ACCESS_KEY_HEADER, ABS_SECRET_KEY_HEADER, ACCESS_KEY, ACCESS_KEY_HEADER, Management,
+    SECRET_KEY_HEADER,
+};
+
+/// What the paths of the original's analysis engine are called with, beside the others.
+const ABS_HEADERS: (&str, &str) = (ABS_ACCESS_KEY_HEADER, ABS_SECRET_KEY_HEADER);
 
 /// Refuses what a browser's page may have sent.
 pub(super) async fn refuse_browsers(
@@ -39,7 +45,9 @@ pub(super) async fn authenticate(
     request: Request,
     next: Next,
 ) -> Response {
-    if is_authentic(&management, request.headers()) {
+    let (path, headers) = (request.uri().path(), request.headers());
+    let abs = path.starts_with("/v4/abs") && shows(&management, headers, ABS_HEADERS);
+    if abs || is_authentic(&management, headers) {
         return next.run(request).await;
     }
     let fault = format!("{ACCESS_KEY_HEADER} or {SECRET_KEY_HEADER} is absent or wrong");
@@ -66,9 +74,17 @@ pub(super) async fn tell_too_large(request: Request, next: Next) -> Response {
 
 /// Whether access key and secret are shown.
 pub(super) fn is_authentic(management: &Management, headers: &HeaderMap) -> bool {
-    let shown = |name| headers.get(name).map_or(&[][..], HeaderValue::as_bytes);
-    let secret = management.secret.load().matches(shown(SECRET_KEY_HEADER));
-    secret && shown(ACCESS_KEY_HEADER) == ACCESS_KEY.as_bytes()
+    shows(management, headers, (ACCESS_KEY_HEADER, SECRET_KEY_HEADER))
+}
+
+fn shows(
+    management: &Management,
+    headers: &HeaderMap,
+    (access_key, secret_key): (&str, &str),
+) -> bool {
+    let shown = |name: &str| headers.get(name).map_or(&[][..], HeaderValue::as_bytes);
+    let secret = management.secret.load().matches(shown(secret_key));
+    secret && shown(access_key) == ACCESS_KEY.as_bytes()
 }
 
 /// A refusal as the calls of this path say it.

@@ -91,6 +91,10 @@ pub struct DetectionFilter {
     pub api: Option<String>,
     /// Those of this client.
     pub identifier: Option<ListedIdentifier>,
+    /// Those that this has detected.
+    pub source: Option<Source>,
+    /// The one of this number.
+    pub id: Option<i64>,
 }
 
 impl Default for Retention {
@@ -146,7 +150,8 @@ impl State {
             "SELECT id, attack, name, api, identifier, scope, source, variables, evidence, first_ms, last_ms, count, ttl_ms,
                 outcome, undone FROM detection
             WHERE (?1 IS NULL OR last_ms >= ?1) AND (?2 IS NULL OR attack = ?2) AND (?3 IS NULL OR name = ?3)
-                AND (?4 IS NULL OR api = ?4) AND (?5 IS NULL OR identifier = ?5)
+                AND (?4 IS NULL OR api = ?4) AND (?5 IS NULL OR identifier = ?5) AND (?7 IS NULL OR source = ?7)
+                AND (?8 IS NULL OR id = ?8)
             ORDER BY last_ms DESC, id DESC LIMIT ?6",
         )?;
         let mut rows = select.query(params![
@@ -156,6 +161,8 @@ impl State {
             filter.api,
             filter.identifier.map(|identifier| identifier.to_string()),
             bound,
+            filter.source.map(Source::as_str),
+            filter.id,
         ])?;
         let mut found = Vec::new();
         while let Some(row) = rows.next()? {

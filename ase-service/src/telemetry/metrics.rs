@@ -90,6 +90,7 @@ pub fn page(ase: &Ase, access_log: &Path, started: UnixMillis) -> String {
     connections(&mut page, ase);
     sizes(&mut page, ase);
     access_log_gauges(&mut page, ase, access_log);
+    ase.engine.tallies.write(&mut page, ase.engine.waiting());
     spans(&mut page, ase);
     process_gauges(&mut page);
     page.into_text()

@@ -6,11 +6,13 @@
     reason = "a test fails by panicking, its helpers too"
 )]
 
+mod attacks;
 mod batches;
 mod checks;
 mod correlation;
 mod definitions;
 mod detections;
+mod engine;
 mod entering;
 mod exhaustion;
 mod fairness;

@@ -1,0 +1,222 @@
+//! The host of the behaviour engine: one thread owns the engine and is fed finished exchanges, another one keeps what it finds.
+//!
+//! Nothing here is waited for by a request. Exchanges come through a queue that is bounded in number and in bytes; what finds no
+//! room is counted. The engine's thread never touches the disk: what it finds goes to the `recorder`, which lists clients first
+//! and writes about it second.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use ase_core::decision::Switch;
+use ase_core::metadata::{RequestReport, ResponseMetadata};
+use ase_engine::Engine;
+use tokio::sync::oneshot;
+
+use crate::access_log::backlog::Backlog;
+use crate::config::engine::EngineSettings;
+use crate::exchange::RequestFacts;
+use crate::secret;
+
+mod attack_log;
+mod desk;
+mod observed;
+mod recorder;
+mod tallies;
+
+pub use desk::{Desk, Taught};
+pub use observed::{Observed, Untold};
+pub use recorder::Keeper;
+pub(crate) use recorder::{rounded, sample};
+pub use tallies::{EngineState, Event, Tallies};
+
+/// Longest that a management call waits for the engine.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The way to the engine, for all who have exchanges or questions for it.
+#[derive(Debug)]
+pub struct EngineHost {
+    /// `None` while the engine is off.
+    queue: Option<Sender<Message>>,
+    backlog: Arc<Backlog>,
+    /// What was counted.
+    pub tallies: Arc<Tallies>,
+    listing: Arc<AtomicBool>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+/// What the engine's thread is told.
+enum Message {
+    Exchanges(Vec<Observed>, Instant),
+    Exchange(Box<Observed>, Instant),
+    Ask(Box<dyn FnOnce(&mut Desk) + Send>),
+    Close,
+}
+
+impl EngineHost {
+    /// A host without an engine.
+    #[must_use]
+    pub fn off() -> Self {
+        Self {
+            queue: None,
+            backlog: Arc::new(Backlog::new(0, 0)),
+            tallies: Arc::default(),
+            listing: Arc::default(),
+            threads: Mutex::default(),
+        }
+    }
+
+    /// Starts the engine as the settings say, if it is on.
+    ///
+    /// # Errors
+    /// When the system has no thread or no randomness to give.
+    pub fn start(settings: &EngineSettings, keeper: Keeper) -> std::io::Result<Self> {
+        match settings.engine {
+            Switch::Off => return Ok(Self::off()),
+            Switch::On => {}
+        }
+        let [a, b, c, d, e, f, g, h, ..] = secret::random_bytes()?;
+        let seed = u64::from_be_bytes([a, b, c, d, e, f, g, h]);
+        let engine = Engine::new(settings.behaviour.clone(), seed);
+        let tallies = Arc::<Tallies>::default();
+        let listing = Arc::new(AtomicBool::new(settings.listing.is_on()));
+        let backlog = Arc::new(Backlog::new(settings.queue, settings.queue_bytes));
+        let (findings, found) = recorder::channel();
+        let recorder = recorder::Recorder::new(
+            keeper,
+            &settings.attack_log,
+            (Arc::clone(&tallies), Arc::clone(&listing)),
+        );
+        let (queue, messages) = channel();
+        let shared = (Arc::clone(&tallies), Arc::clone(&backlog));
+        let desk = Desk::new(engine, shared, findings);
+        let named = |name: &str| std::thread::Builder::new().name(name.to_owned());
+        let threads = vec![
+            named("engine").spawn(move || desk.run(&messages))?,
+            named("engine-recorder").spawn(move || recorder.run(&found))?,
+        ];
+        Ok(Self {
+            queue: Some(queue),
+            backlog,
+            tallies,
+            listing,
+            threads: Mutex::new(threads),
+        })
+    }
+
+    /// Whether there is an engine.
+    #[must_use]
+    pub fn is_on(&self) -> bool {
+        self.queue.is_some()
+    }
+
+    /// Whether what the engine proposes is put on the deny list.
+    #[must_use]
+    pub fn lists(&self) -> bool {
+        self.listing.load(Ordering::Relaxed)
+    }
+
+    /// Says whether what the engine proposes from now on is put on the deny list.
+    pub fn set_listing(&self, to: Switch) {
+        self.listing.store(to.is_on(), Ordering::Relaxed);
+    }
+
+    /// The request half of an exchange, if the engine is to hear of it.
+    #[must_use]
+    pub fn begun(
+        &self,
+        report: &RequestReport<'_>,
+        facts: &RequestFacts<'_>,
+    ) -> Option<Box<Observed>> {
+        self.queue.as_ref()?;
+        match Observed::begun(report, facts, facts.found?) {
+            Ok(observed) => Some(Box::new(observed)),
+            Err(Untold::NotPassed) => {
+                self.tallies.add(Event::NotPassed, 1);
+                None
+            }
+            Err(Untold::AllowListed) => {
+                self.tallies.add(Event::AllowListed, 1);
+                None
+            }
+        }
+    }
+
+    /// Hands an exchange over that has ended.
+    pub fn ended(
+        &self,
+        observed: Option<Box<Observed>>,
+        response: Option<&ResponseMetadata<'_>>,
+        duration: Option<Duration>,
+    ) {
+        if let Some(mut observed) = observed {
+            observed.end(response, duration);
+            let size = (1, observed.bytes());
+            self.send(size, Message::Exchange(observed, Instant::now()));
+        }
+    }
+
+    /// Hands exchanges over, all of them or, when there is no room, none.
+    pub fn observe(&self, exchanges: Vec<Observed>) {
+        if !exchanges.is_empty() {
+            let bytes = exchanges.iter().map(Observed::bytes).sum();
+            let size = (exchanges.len(), bytes);
+            self.send(size, Message::Exchanges(exchanges, Instant::now()));
+        }
+    }
+
+    fn send(&self, (count, bytes): (usize, usize), message: Message) {
+        let Some(queue) = &self.queue else {
+            return;
+        };
+        if self.backlog.enter(count, bytes).is_err() {
+            self.tallies.add(Event::Dropped, count);
+        } else if queue.send(message).is_err() {
+            self.backlog.leave(count, bytes);
+            self.tallies.add(Event::Dropped, count);
+        }
+    }
+
+    /// Exchanges that wait for the engine, and their bytes.
+    #[must_use]
+    pub fn waiting(&self) -> (usize, usize) {
+        self.backlog.waiting()
+    }
+
+    /// Asks the engine something, behind everything that waits for it. `None` when it is off or does not come to it in time.
+    pub async fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&mut Desk) -> T + Send + 'static,
+    ) -> Option<T> {
+        let (tell, told) = oneshot::channel();
+        let ask = move |desk: &mut Desk| {
+            // Whoever asked may have left.
+            let _left = tell.send(question(desk));
+        };
+        let queue = self.queue.as_ref()?;
+        queue.send(Message::Ask(Box::new(ask))).ok()?;
+        tokio::time::timeout(PATIENCE, told).await.ok()?.ok()
+    }
+
+    /// Looks at everything that was handed over, keeps what is found, and ends. Later exchanges are dropped and counted.
+    pub async fn close(&self) {
+        if let Some(queue) = &self.queue
+            && queue.send(Message::Close).is_err()
+        {
+            tracing::warn!("the engine had ended before");
+        }
+        let threads = {
+            let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::take(&mut *threads)
+        };
+        let joined = tokio::task::spawn_blocking(|| {
+            let ended = threads.into_iter().map(JoinHandle::join);
+            ended.filter(Result::is_err).count()
+        });
+        if !matches!(joined.await, Ok(0)) {
+            tracing::error!("the engine or its recorder broke off");
+        }
+    }
+}

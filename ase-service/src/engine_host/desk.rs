@@ -1,0 +1,159 @@
+//! The engine's own thread: takes exchanges as they come, asks the engine, and hands on what it finds at once.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
+use std::time::{Duration, Instant};
+
+use ase_core::path::NormalPath;
+use ase_engine::{Attack, DetectionId, Engine, Identifier, Lesson, Output, Transaction};
+
+use super::recorder::Finding;
+use super::tallies::{EngineState, Tallies};
+use super::{Message, Observed};
+use crate::access_log::backlog::Backlog;
+use crate::clock;
+
+/// Between two looks of the engine at the clock.
+const TICK: Duration = Duration::from_secs(1);
+/// Most exchanges that the engine gets at once, so that what it finds in a large batch does not wait for the end of it.
+const AT_ONCE: usize = 256;
+/// Most detections that can be taken back.
+const REMEMBERED: usize = 4096;
+
+/// The engine and what belongs to it.
+#[derive(Debug)]
+pub struct Desk {
+    /// The engine.
+    pub engine: Engine,
+    tallies: Arc<Tallies>,
+    backlog: Arc<Backlog>,
+    findings: SyncSender<Finding>,
+    output: Output,
+    /// The last detection of each attack by each client.
+    made: BTreeMap<(Identifier, Attack), DetectionId>,
+    made_in_order: VecDeque<(Identifier, Attack)>,
+    behind: Duration,
+}
+
+/// What the engine has made of a lesson.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Taught {
+    /// It has taken it.
+    Learned,
+    /// It does not remember the detection.
+    Forgotten,
+}
+
+impl Desk {
+    pub(super) fn new(
+        engine: Engine,
+        (tallies, backlog): (Arc<Tallies>, Arc<Backlog>),
+        findings: SyncSender<Finding>,
+    ) -> Self {
+        Self {
+            engine,
+            tallies,
+            backlog,
+            findings,
+            output: Output::default(),
+            made: BTreeMap::new(),
+            made_in_order: VecDeque::new(),
+            behind: Duration::ZERO,
+        }
+    }
+
+    /// Until it is told to close.
+    pub(super) fn run(mut self, messages: &Receiver<Message>) {
+        let mut next_tick = Instant::now() + TICK;
+        loop {
+            let wait = next_tick.saturating_duration_since(Instant::now());
+            match messages.recv_timeout(wait) {
+                Ok(message) => match self.take(message) {
+                    ControlFlow::Continue(()) => {}
+                    ControlFlow::Break(()) => return,
+                },
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+            if Instant::now() >= next_tick {
+                next_tick = Instant::now() + TICK;
+                self.engine.tick(clock::now(), &mut self.output);
+                self.hand_over();
+            }
+            self.tallies.show(EngineState {
+                counters: self.engine.counters(),
+                watched: self.engine.watched(),
+                behind: self.behind,
+            });
+        }
+    }
+
+    fn take(&mut self, message: Message) -> ControlFlow<()> {
+        match message {
+            Message::Exchange(exchange, since) => self.observe(&[*exchange], since),
+            Message::Exchanges(exchanges, since) => self.observe(&exchanges, since),
+            Message::Ask(question) => question(self),
+            Message::Close => return ControlFlow::Break(()),
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn observe(&mut self, exchanges: &[Observed], since: Instant) {
+        self.behind = since.elapsed();
+        for exchanges in exchanges.chunks(AT_ONCE) {
+            let paths: Vec<NormalPath> = exchanges.iter().map(Observed::path).collect();
+            let transactions: Vec<Transaction<'_>> = exchanges
+                .iter()
+                .zip(&paths)
+                .map(|(exchange, path)| exchange.transaction(path))
+                .collect();
+            self.engine
+                .observe(&transactions, clock::now(), &mut self.output);
+            let bytes = exchanges.iter().map(Observed::bytes).sum();
+            self.backlog.leave(exchanges.len(), bytes);
+            self.hand_over();
+        }
+    }
+
+    /// Gives what was found to the recorder; waits when that has fallen far behind, and the queue of exchanges bounds the rest.
+    fn hand_over(&mut self) {
+        if self.output.detections.is_empty() && self.output.proposals.is_empty() {
+            return;
+        }
+        let output = std::mem::take(&mut self.output);
+        for detection in &output.detections {
+            self.tallies.detected(detection.attack);
+            self.remember((detection.identifier, detection.attack), detection.id);
+        }
+        let finding = Finding {
+            output,
+            at: clock::now(),
+        };
+        if self.findings.send(finding).is_err() {
+            tracing::error!("the engine's recorder has ended: nobody is listed");
+        }
+    }
+
+    fn remember(&mut self, made: (Identifier, Attack), id: DetectionId) {
+        if self.made.insert(made, id).is_some() {
+            return;
+        }
+        self.made_in_order.push_back(made);
+        if self.made_in_order.len() > REMEMBERED
+            && let Some(oldest) = self.made_in_order.pop_front()
+        {
+            self.made.remove(&oldest);
+        }
+    }
+
+    /// Takes the last detection of an attack by a client back.
+    pub fn undo(&mut self, identifier: Identifier, attack: Attack, lesson: Lesson) -> Taught {
+        let id = self.made.get(&(identifier, attack));
+        match id.and_then(|id| self.engine.undo(*id, lesson)) {
+            Some(_) => Taught::Learned,
+            None => Taught::Forgotten,
+        }
+    }
+}

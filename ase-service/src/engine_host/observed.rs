@@ -1,0 +1,195 @@
+//! A finished exchange on its way to the engine: owned and compact. The target is looked at by the engine and kept by nobody.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ase_core::address::ClientAddress;
+use ase_core::credential::CredentialId;
+use ase_core::credential::CredentialKind;
+use ase_core::decision::{Detection, Verdict};
+use ase_core::headers::Headers;
+use ase_core::metadata::{RequestReport, ResponseMetadata};
+use ase_core::path::NormalPath;
+use ase_core::registry::ApiDefinition;
+use ase_core::text;
+use ase_core::time::UnixMillis;
+use ase_core::transaction::{GatewayDecision, VerdictLabel};
+use ase_engine::{ApiFacts, Carried, Fate, Transaction};
+
+use crate::exchange::{Finding, RequestFacts};
+
+/// Longest method that the engine gets, in bytes.
+const MAX_METHOD_BYTES: usize = 32;
+/// Longest target.
+const MAX_TARGET_BYTES: usize = 4096;
+/// Longest user agent.
+const MAX_AGENT_BYTES: usize = 256;
+/// Most credentials.
+const MAX_CREDENTIALS: usize = 16;
+
+/// See the module's text.
+#[derive(Debug)]
+pub struct Observed {
+    at: UnixMillis,
+    api: Option<Arc<ApiDefinition>>,
+    client: ClientAddress,
+    credentials: Box<[Carried]>,
+    account: Option<CredentialId>,
+    method: Box<str>,
+    target: Box<str>,
+    user_agent: Option<Box<str>>,
+    request_bytes: Option<u64>,
+    broken_rule: Option<Detection>,
+    fate: Fate,
+    status: Option<u16>,
+    response_bytes: Option<u64>,
+    duration: Option<Duration>,
+}
+
+/// Why an exchange tells nothing about how its client behaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Untold {
+    /// The gateway did not let it through.
+    NotPassed,
+    /// Its client is on the allow list.
+    AllowListed,
+}
+
+impl Observed {
+    /// The request half of an exchange.
+    ///
+    /// # Errors
+    /// When it is none of the engine's business.
+    pub fn begun(
+        report: &RequestReport<'_>,
+        facts: &RequestFacts<'_>,
+        found: &Finding<'_>,
+    ) -> Result<Self, Untold> {
+        let decision = found.decision;
+        match decision.verdict {
+            Verdict::AllowListed => return Err(Untold::AllowListed),
+            Verdict::NotListed
+            | Verdict::WouldBlock
+            | Verdict::Blocked
+            | Verdict::UnknownApi
+            | Verdict::UnknownHostname => {}
+        }
+        let fate = fate(facts).ok_or(Untold::NotPassed)?;
+        let credentials = &found.identified.credentials;
+        let named = |kind| move |found: &&_| is_of(found, kind);
+        let account = credentials.iter().find(named(CredentialKind::Username));
+        let headers = &report.metadata.headers;
+        let agent = headers.first(b"user-agent").map(|value| text::of(value));
+        Ok(Self {
+            at: facts.started.at(),
+            api: decision.api.clone(),
+            client: report.client,
+            account: account.map(|found| found.id),
+            credentials: credentials
+                .iter()
+                .take(MAX_CREDENTIALS)
+                .map(|found| Carried {
+                    kind: found.kind,
+                    id: found.id,
+                    provenance: found.provenance,
+                })
+                .collect(),
+            method: start(report.method, MAX_METHOD_BYTES).into(),
+            target: start(report.url, MAX_TARGET_BYTES).into(),
+            user_agent: agent.map(|agent| start(&agent, MAX_AGENT_BYTES).into()),
+            request_bytes: length(headers),
+            broken_rule: decision.detection,
+            fate,
+            status: None,
+            response_bytes: None,
+            duration: None,
+        })
+    }
+
+    /// Adds the ending.
+    pub fn end(&mut self, response: Option<&ResponseMetadata<'_>>, duration: Option<Duration>) {
+        self.status = response.map(|response| response.code);
+        self.response_bytes = response.and_then(|response| length(&response.headers));
+        self.duration = duration;
+    }
+
+    /// How many bytes it holds, about.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let agent = self.user_agent.as_ref().map_or(0, |agent| agent.len());
+        size_of::<Self>()
+            + size_of_val(&*self.credentials)
+            + self.method.len()
+            + self.target.len()
+            + agent
+    }
+
+    /// The usual reading of its path.
+    #[must_use]
+    pub(super) fn path(&self) -> NormalPath {
+        NormalPath::from_url(&self.target)
+    }
+
+    /// As the engine takes it. Records have been told from those that came before.
+    pub(super) fn transaction<'a>(&'a self, path: &'a NormalPath) -> Transaction<'a> {
+        Transaction {
+            record: None,
+            at: self.at,
+            api: self.api.as_deref().map(|api| ApiFacts {
+                id: api.id(),
+                login: api.login_path(),
+            }),
+            client: self.client,
+            credentials: &self.credentials,
+            method: &self.method,
+            target: &self.target,
+            path,
+            user_agent: self.user_agent.as_deref(),
+            status: self.status,
+            request_bytes: self.request_bytes,
+            response_bytes: self.response_bytes,
+            duration: self.duration,
+            fate: self.fate,
+            broken_rule: self.broken_rule,
+            account: self.account,
+        }
+    }
+}
+
+fn is_of(found: &ase_core::decision::IdentifiedCredential, kind: CredentialKind) -> bool {
+    found.kind == kind
+}
+
+/// `None` when the gateway did not let the request through.
+fn fate(facts: &RequestFacts<'_>) -> Option<Fate> {
+    match facts.decision {
+        GatewayDecision::Denied
+        | GatewayDecision::UnregisteredBlocked
+        | GatewayDecision::FailedClosed(_) => None,
+        GatewayDecision::Verdict
+        | GatewayDecision::Async
+        | GatewayDecision::Unregistered
+        | GatewayDecision::FailOpen(_)
+        | GatewayDecision::Undecided => match facts.verdict {
+            Some(VerdictLabel::WouldBlock) => Some(Fate::WouldBlock),
+            Some(
+                VerdictLabel::Allowed
+                | VerdictLabel::Blocked
+                | VerdictLabel::Rejected
+                | VerdictLabel::Unregistered
+                | VerdictLabel::Overloaded,
+            )
+            | None => Some(Fate::Passed),
+        },
+    }
+}
+
+fn length(headers: &Headers<'_>) -> Option<u64> {
+    let value = headers.first(b"content-length")?;
+    text::of(value).trim().parse().ok()
+}
+
+/// As many whole characters as take at most `max` bytes.
+fn start(text: &str, max: usize) -> &str {
+    text.get(..text.floor_char_boundary(max)).unwrap_or(text)
+}

@@ -1,0 +1,189 @@
+//! What the behaviour engine has found, over the management port: looking at it, taking it back, and the documented paths.
+
+use serde_json::{Value, json};
+
+use crate::engine::{batch, event, failures, listed};
+use crate::harness::{Ase, record, wait_for};
+
+/// The one detection of a prober, when it is stored.
+fn detected(ase: &Ase, client: &str) -> Value {
+    batch(ase, &failures(client, "shop"));
+    wait_for("the detection", || {
+        let (status, found) = ase.admin("GET", "/v1/attacks", &Value::Null);
+        assert_eq!(status, 200, "{found}");
+        found["detections"]
+            .as_array()?
+            .iter()
+            .find(|found| found["identifier"] == client)
+            .cloned()
+    })
+}
+
+#[test]
+fn an_attack_that_is_taken_back_frees_its_client_and_is_not_found_again() {
+    let ase = Ase::start();
+    let attack = detected(&ase, "203.0.113.9");
+    let path = format!("/v1/attacks/{}", attack["id"]);
+    let (status, shown) = ase.admin("GET", &path, &Value::Null);
+    assert_eq!((status, &shown["identifier"]), (200, &attack["identifier"]));
+    let (status, undone) = ase.admin(
+        "POST",
+        &format!("{path}/undo"),
+        &json!({"lesson": "client"}),
+    );
+    assert_eq!(status, 200, "{undone}");
+    assert_eq!(
+        (&undone["removed"], &undone["learned"]),
+        (&json!(1), &json!(true))
+    );
+    assert_eq!(listed(&ase), [] as [Value; 0]);
+    let (_, shown) = ase.admin("GET", &path, &Value::Null);
+    assert_eq!(shown["undone"], json!(true));
+    assert!(
+        ase.audit_log().contains("undo_attack"),
+        "{}",
+        ase.audit_log()
+    );
+    let name = attack["name"].as_str().unwrap();
+    let again: Vec<Value> = failures("203.0.113.9", "shop")
+        .into_iter()
+        .map(|mut record| {
+            record["id"] = json!(format!("again-{}", record["id"].as_str().unwrap()));
+            record
+        })
+        .collect();
+    let before = event(&ase, "observed");
+    batch(&ase, &again);
+    wait_for("the records", || {
+        (event(&ase, "observed") == before + 20).then_some(())
+    });
+    let (_, found) = ase.admin("GET", &format!("/v1/attacks?name={name}"), &Value::Null);
+    assert_eq!(found["detections"].as_array().unwrap().len(), 1, "{found}");
+}
+
+#[test]
+fn undoing_an_attack_leaves_what_an_operator_has_listed() {
+    let ase = Ase::start();
+    let attack = detected(&ase, "203.0.113.9");
+    ase.deny(&json!({"type": "ip", "value": "203.0.113.9"}));
+    let path = format!("/v1/attacks/{}/undo", attack["id"]);
+    assert_eq!(ase.admin("POST", &path, &Value::Null).0, 200);
+    let entries = listed(&ase);
+    assert_eq!(
+        (entries.len(), &entries[0]["source"]),
+        (1, &json!("manual"))
+    );
+    for (path, status) in [("/v1/attacks/999/undo", 404), ("/v1/attacks/x/undo", 404)] {
+        assert_eq!(ase.admin("POST", path, &Value::Null).0, status, "{path}");
+    }
+    let wrong = ase.admin("POST", &path, &json!({"lesson": "nothing"}));
+    assert_eq!(wrong.0, 400);
+}
+
+#[test]
+fn what_is_known_of_a_client_is_told_by_address_and_by_raw_credential() {
+    let ase = Ase::start();
+    detected(&ase, "203.0.113.9");
+    let (status, client) = ase.admin("GET", "/v1/clients/203.0.113.9", &Value::Null);
+    assert_eq!(status, 200, "{client}");
+    assert_eq!(client["behaviour"]["requests"], json!(20));
+    assert_eq!(client["listed"]["deny"][0]["source"], json!("engine"));
+    assert_eq!(client["detections"][0]["identifier"], json!("203.0.113.9"));
+    let mut with_token = record("t", "192.0.2.1", "/shop");
+    with_token["request"]["headers"] =
+        json!([{"host": "api.example.com"}, {"authorization": "Bearer abc123"}]);
+    batch(&ase, &[with_token]);
+    let named = json!({"type": "token", "value": "abc123"});
+    let client = wait_for("the token", || {
+        let (status, client) = ase.admin("POST", "/v1/clients", &named);
+        assert_eq!(status, 200, "{client}");
+        (!client["behaviour"].is_null()).then_some(client)
+    });
+    assert!(!client.to_string().contains("abc123"), "{client}");
+    assert_eq!(client["behaviour"]["requests"], json!(1));
+    assert_eq!(
+        ase.admin("GET", "/v1/clients/nonsense", &Value::Null).0,
+        400
+    );
+    let (_, unknown) = ase.admin("GET", "/v1/clients/192.0.2.77", &Value::Null);
+    assert!(unknown["behaviour"].is_null(), "{unknown}");
+}
+
+#[test]
+fn the_state_of_the_engine_is_told() {
+    let ase = Ase::start();
+    detected(&ase, "203.0.113.9");
+    let (status, engine) = ase.admin("GET", "/v1/engine", &Value::Null);
+    assert_eq!((status, &engine["enable_abs"]), (200, &json!(true)));
+    wait_for("the count", || {
+        (ase.admin("GET", "/v1/engine", &Value::Null).1["events"]["observed"] == 20).then_some(())
+    });
+    assert!(
+        engine["detections"]
+            .as_object()
+            .is_some_and(|found| !found.is_empty()),
+        "{engine}"
+    );
+}
+
+#[test]
+fn the_documented_paths_of_the_analysis_engine_tell_and_change_its_list() {
+    let ase = Ase::start();
+    let attack = detected(&ase, "203.0.113.9");
+    let secret = ase.credentials()[1].1.to_owned();
+    let call = |method: &str, path: &str, body: &str| {
+        let headers = [("x-abs-ak", "admin"), ("x-abs-sk", secret.as_str())];
+        let reply = ase
+            .connect_admin()
+            .call(method, path, &headers, body.as_bytes());
+        (
+            reply.status,
+            serde_json::from_str::<Value>(&reply.body).unwrap(),
+        )
+    };
+    let (status, list) = call("GET", "/v4/abs/attacklist?status=active", "");
+    assert_eq!(
+        (status, &list["ips"][0]["value"]),
+        (200, &json!("203.0.113.9"))
+    );
+    let (_, old) = call("GET", "/v4/abs/attacklist?later_date=2020-01-01T00:00", "");
+    assert_eq!(old["ips"], json!([]));
+    let path = format!("/v4/abs/attack?type={}", attack["attack_id"]);
+    assert_eq!(call("GET", &path, "").1["total_ioc"], json!(1));
+    let (_, forensics) = call("GET", "/v4/abs?ip=203.0.113.9", "");
+    assert_eq!(
+        forensics["summary"],
+        json!({"total_requests": 20, "total_anomalies": 0, "total_ioc": 1})
+    );
+    let (status, done) = call("PUT", "/v4/abs/attacklist", r#"{"ips": ["203.0.113.9"]}"#);
+    assert_eq!(
+        (status, &done["status_message"]),
+        (200, &json!("1 entries deleted from the attack list"))
+    );
+    assert_eq!(listed(&ase), [] as [Value; 0]);
+    detected(&ase, "198.51.100.7");
+    assert_eq!(
+        call(
+            "DELETE",
+            "/v4/abs/attacklist",
+            r#"{"delete_all_ips": true}"#
+        )
+        .0,
+        200
+    );
+    assert_eq!(listed(&ase), [] as [Value; 0]);
+    for path in [
+        "/v4/abs/attack?type=x",
+        "/v4/abs",
+        "/v4/abs/attacklist?status=some",
+    ] {
+        assert_eq!(call("GET", path, "").0, 400, "{path}");
+    }
+    let stranger = ase.connect_admin().call(
+        "GET",
+        "/v4/abs/attacklist",
+        &[("x-abs-ak", "admin"), ("x-abs-sk", "x")],
+        b"",
+    );
+    assert_eq!(stranger.status, 401);
+}
