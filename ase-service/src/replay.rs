@@ -1,4 +1,4 @@
-//! `ase replay`: sends the requests of an access log through a gateway, in the order of the log.
+//! `ase replay`: sends the requests of an access log through a gateway, in the order of the log, or shows the log to an engine.
 //!
 //! Real logs hold garbage: what cannot be sent is counted and named by its line, never fatal. Only loopback gateways are
 //! called unless the operator says otherwise, since a log of attacks is an attack.
@@ -18,6 +18,7 @@ use tokio::sync::{Mutex, mpsc};
 
 mod line;
 mod sender;
+mod study;
 mod summary;
 mod target;
 
@@ -34,8 +35,14 @@ pub struct Arguments {
     /// The access log: combined format, or one JSON object a line as Envoy writes them
     file: PathBuf,
     /// The gateway, such as http://127.0.0.1:10000
-    #[arg(long, value_name = "URL")]
-    gateway: String,
+    #[arg(long, value_name = "URL", required_unless_present = "engine")]
+    gateway: Option<String>,
+    /// Send nothing: show the log to a behaviour engine and say what it finds
+    #[arg(long, conflicts_with_all = ["gateway", "host", "rate", "concurrency", "allow_remote"])]
+    engine: bool,
+    /// With --engine: what the clients of the log are, a CSV file with the columns ip and label (attack, benign or grey)
+    #[arg(long, value_name = "FILE", requires = "engine")]
+    truth: Option<PathBuf>,
     /// The Host header [default: the log's own where it has one, else the gateway's]
     #[arg(long)]
     host: Option<String>,
@@ -100,7 +107,11 @@ pub enum ReplayError {
 /// # Errors
 /// When the log cannot be opened or the gateway cannot be called at all.
 pub fn run(arguments: &Arguments) -> Result<Replayed, ReplayError> {
-    let gateway = Gateway::parse(&arguments.gateway, arguments.allow_remote)?;
+    if arguments.engine {
+        return study::run(arguments);
+    }
+    let url = arguments.gateway.as_deref().unwrap_or_default();
+    let gateway = Gateway::parse(url, arguments.allow_remote)?;
     let log = Log::open(&arguments.file)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)

@@ -212,7 +212,7 @@ impl<'v> Fields<'v> {
 }
 
 /// An address, with or without a port.
-fn address(text: &str) -> Option<IpAddr> {
+pub(super) fn address(text: &str) -> Option<IpAddr> {
     let text = text.trim();
     let bare = text.trim_start_matches('[').trim_end_matches(']');
     bare.parse()
@@ -221,7 +221,7 @@ fn address(text: &str) -> Option<IpAddr> {
 }
 
 /// The content of the quotes that `text` begins with, without the server's escapes, and what follows.
-fn quoted(text: &[u8]) -> Option<(Vec<u8>, &[u8])> {
+pub(super) fn quoted(text: &[u8]) -> Option<(Vec<u8>, &[u8])> {
     let mut rest = text.strip_prefix(b"\"")?;
     let mut content = Vec::new();
     loop {
@@ -259,7 +259,7 @@ fn hex(high: u8, low: u8) -> Option<u8> {
     Some((digit(high)? << 4) | digit(low)?)
 }
 
-fn find(text: &[u8], part: &[u8]) -> Option<usize> {
+pub(super) fn find(text: &[u8], part: &[u8]) -> Option<usize> {
     text.windows(part.len()).position(|window| window == part)
 }
 

@@ -13,6 +13,7 @@ mod correlation;
 mod definitions;
 mod detections;
 mod engine;
+mod engine_replays;
 mod entering;
 mod exhaustion;
 mod fairness;
