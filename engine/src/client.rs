@@ -159,7 +159,7 @@ impl Client {
     pub(crate) fn is_suspect(&self) -> bool {
         self.offences > 0
             || self.probing.points >= 1.0
-            || self.probing.routes >= 2.0
+            || self.probing.routes >= 0.9
             || self.injection >= 1.0
             || self.disguise.telling >= 1.0
             || self.broken_rules >= 1.0

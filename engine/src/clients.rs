@@ -91,6 +91,11 @@ impl Clients {
         self.node_mut(slot.0).map(|node| &mut node.client)
     }
 
+    /// Every record.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Client> {
+        self.chunks.iter().flatten().map(|node| &node.client)
+    }
+
     /// The record of an identifier, made when there is none, with everything faded up to `at`. Also says who was forgotten for it.
     pub(crate) fn touch(
         &mut self,
@@ -130,6 +135,15 @@ impl Clients {
     pub(crate) fn reset(&mut self, slot: Slot, at: Moment) {
         if let Some(client) = self.get_mut(slot) {
             *client = Client::new(client.identifier, at);
+        }
+    }
+
+    /// A newcomer who has become a suspect is one no longer.
+    pub(crate) fn promote(&mut self, slot: Slot) {
+        let node = self.node(slot.0);
+        if node.is_some_and(|node| node.queue == Which::Newcomers && node.client.is_suspect()) {
+            self.unlink(slot.0);
+            self.link(slot.0, Which::Known);
         }
     }
 

@@ -67,6 +67,16 @@ impl Clock {
         self.moment(believed)
     }
 
+    /// The latest time.
+    pub(crate) fn now(&self) -> Moment {
+        self.moment(self.latest)
+    }
+
+    /// A time of the host's clock, whenever it is.
+    pub(crate) fn moment_of(&self, time: UnixMillis) -> Moment {
+        self.moment(time.0.saturating_add(self.shift))
+    }
+
     /// A moment by the host's clock.
     pub(crate) fn unix(&self, moment: Moment) -> UnixMillis {
         let since = (u64::from(moment.0) * UNIT_MS).saturating_add(self.origin.unwrap_or(0));
@@ -74,7 +84,9 @@ impl Clock {
     }
 
     fn moment(&self, shifted: u64) -> Moment {
-        let since = (shifted + FIRST).saturating_sub(self.origin.unwrap_or(0));
+        let since = shifted
+            .saturating_add(FIRST)
+            .saturating_sub(self.origin.unwrap_or(0));
         Moment(u32::try_from(since / UNIT_MS).unwrap_or(u32::MAX))
     }
 }

@@ -21,6 +21,8 @@ pub struct Counters {
     pub evidence_evicted: u64,
     /// Routes that could not be learned for want of room.
     pub routes_refused: u64,
+    /// Undeclared APIs and calls that could not be noted for want of room.
+    pub discoveries_refused: u64,
     /// APIs beyond the limit, counted at every transaction: they share one account.
     pub apis_shared: u64,
     /// Credentials of one request beyond those that are looked at.

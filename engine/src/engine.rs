@@ -13,6 +13,7 @@ use crate::clock::Clock;
 use crate::counters::Counters;
 use crate::detection::{DetectionId, Output};
 use crate::detectors::{self, Context, Suspicion, Values};
+use crate::discovery::{DiscoveredApi, Discovery};
 use crate::evidence::Evidence;
 use crate::hash::Hasher;
 use crate::known_routes::KnownRoutes;
@@ -25,10 +26,12 @@ use crate::transaction::{Fate, Transaction};
 
 mod inspect;
 mod raise;
+mod snapshot;
 mod together;
 
 pub use inspect::{ClientReport, Provenness};
 use raise::Accusation;
+pub use snapshot::Restored;
 
 /// Fingerprints of records that are remembered to drop those that come twice.
 const RECENT_RECORDS: usize = 1 << 16;
@@ -47,6 +50,7 @@ pub struct Engine {
     objects: ObjectRoutes,
     lessons: Lessons,
     campaigns: Campaigns,
+    discovery: Discovery,
     /// The attacks whose detectors are off, a bit each.
     off: u32,
     apis: BTreeMap<ApiId, ApiIndex>,
@@ -83,6 +87,7 @@ impl Engine {
             objects: ObjectRoutes::new(settings.limits.routes / 16),
             lessons: Lessons::new(settings.limits.lessons),
             campaigns: Campaigns::default(),
+            discovery: Discovery::default(),
             off: off(&settings),
             apis: BTreeMap::new(),
             recent_records: vec![0; RECENT_RECORDS],
@@ -111,6 +116,12 @@ impl Engine {
     #[must_use]
     pub fn counters(&self) -> Counters {
         self.counters
+    }
+
+    /// The APIs that traffic shows and no definition covers, the busiest first.
+    #[must_use]
+    pub fn discovered(&self) -> Vec<DiscoveredApi> {
+        self.discovery.apis()
     }
 
     /// How many identifiers are watched.
@@ -192,6 +203,7 @@ impl Engine {
     fn learn_routes(&mut self, transaction: &Transaction<'_>, signs: &Signs, address: u64) {
         let counters = &mut self.counters;
         self.routes.learn(signs.route, address, signs.at, counters);
+        self.discovery.learn(transaction, signs, counters);
         let reader = object_routes::Reader {
             address,
             bears: match transaction.credentials {
@@ -229,7 +241,11 @@ impl Engine {
             client.hostile.insert(u64::from(signs.network));
             self.evidence
                 .keep(subject.slot, transaction, signs, &mut self.counters);
+            self.clients.promote(subject.slot);
         }
+        let Some(client) = self.clients.get(subject.slot) else {
+            return;
+        };
         let skipped =
             self.off | client.attacks | self.lessons.exempt(&client.identifier, signs.route);
         let thresholds = self.lessons.thresholds(&self.limits, signs.api, skipped);

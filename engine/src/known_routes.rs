@@ -70,6 +70,30 @@ impl KnownRoutes {
         self.routes.insert_unique(route, known, |known| known.route);
     }
 
+    /// Every route with the bits of its clients.
+    pub(crate) fn facts(&self) -> impl Iterator<Item = (u64, u32)> {
+        self.routes.iter().map(|known| (known.route, known.clients))
+    }
+
+    /// Takes a fact back; `None` when there is no room.
+    pub(crate) fn restore(&mut self, route: u64, clients: u32, at: Moment) -> Option<()> {
+        if self.routes.len() >= self.capacity
+            || self
+                .routes
+                .find(route, |known| known.route == route)
+                .is_some()
+        {
+            return None;
+        }
+        let known = Known {
+            route,
+            clients,
+            last: at,
+        };
+        self.routes.insert_unique(route, known, |known| known.route);
+        Some(())
+    }
+
     fn clean_up(&mut self, at: Moment) {
         if at.seconds_since(self.cleaned) < CLEANUP_SECONDS {
             return;

@@ -14,6 +14,7 @@ mod clock;
 mod counters;
 mod detection;
 mod detectors;
+mod discovery;
 mod engine;
 mod evidence;
 mod hash;
@@ -32,7 +33,8 @@ pub use counters::Counters;
 pub use detection::{
     Detection, DetectionId, Hypothetical, Listing, Measured, Output, Proposal, Sample, Threshold,
 };
-pub use engine::{ClientReport, Engine, Provenness};
+pub use discovery::{DiscoveredApi, Template};
+pub use engine::{ClientReport, Engine, Provenness, Restored};
 pub use lessons::{Lesson, Undone};
 pub use settings::{Limit, Limits, Response, Settings, Ttl};
 pub use transaction::{ApiFacts, Carried, Fate, Transaction};

@@ -45,6 +45,37 @@ impl LoginRoutes {
         }
         Some(habits.read(attempt, signs.answer))
     }
+
+    /// Every route with its habits as three digits.
+    pub(crate) fn facts(&self) -> impl Iterator<Item = (u64, String)> {
+        self.0.iter().map(|(route, habits)| {
+            let digits = [habits.refuses, habits.answers, habits.redirects];
+            (
+                *route,
+                digits
+                    .map(|habit| if habit { '1' } else { '0' })
+                    .iter()
+                    .collect(),
+            )
+        })
+    }
+
+    /// Takes a fact back; `None` when it is none or there is no room.
+    pub(crate) fn restore(&mut self, route: u64, digits: &str) -> Option<()> {
+        let [refuses, answers, redirects] = digits.as_bytes() else {
+            return None;
+        };
+        if self.0.len() >= CAPACITY {
+            return None;
+        }
+        let habits = Habits {
+            refuses: *refuses == b'1',
+            answers: *answers == b'1',
+            redirects: *redirects == b'1',
+        };
+        self.0.insert(route, habits);
+        Some(())
+    }
 }
 
 impl Habits {

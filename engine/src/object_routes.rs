@@ -130,6 +130,47 @@ impl ObjectRoutes {
         }
     }
 
+    /// Every route of objects, in words.
+    pub(crate) fn facts(&self) -> impl Iterator<Item = String> {
+        self.routes.iter().map(|route| {
+            let Reads { bare, borne } = route.reads;
+            format!(
+                "{:x} {:x} {:x} {bare} {borne}",
+                route.route, route.strangers, route.sharers
+            )
+        })
+    }
+
+    /// Takes a fact back; `None` when it is none or there is no room.
+    pub(crate) fn restore(&mut self, words: &[&str]) -> Option<()> {
+        let [route, strangers, sharers, bare, borne] = words else {
+            return None;
+        };
+        let number = |word: &str| {
+            word.parse()
+                .ok()
+                .filter(|number: &f32| (0.0..=FADE_AT).contains(number))
+        };
+        let mut restored = Box::new(Route::new(u32::from_str_radix(route, 16).ok()?));
+        restored.strangers = u64::from_str_radix(strangers, 16).ok()?;
+        restored.sharers = u64::from_str_radix(sharers, 16).ok()?;
+        restored.reads = Reads {
+            bare: number(bare)?,
+            borne: number(borne)?,
+        };
+        let hash = key(restored.route);
+        let is_known = self
+            .routes
+            .find(hash, |known| known.route == restored.route)
+            .is_some();
+        if is_known || self.routes.len() >= self.capacity {
+            return None;
+        }
+        self.routes
+            .insert_unique(hash, restored, |route| key(route.route));
+        Some(())
+    }
+
     /// A client has been found to walk: what it read says nothing about who may.
     pub(crate) fn unlearn(&mut self, object: Object, address: u64) {
         let found = self

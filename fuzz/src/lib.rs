@@ -18,11 +18,15 @@ use ase_core::registry::{ApiDefinition, Registry};
 use ase_core::transaction::wire::read_record;
 use ase_core::wire::{body_text, read_request, read_response};
 
+mod engine;
+
+pub use engine::engine;
+
 /// A body of a fuzz target.
 pub type Target = fn(&[u8]);
 
 /// The targets of what is pure, by their names, which are those of their corpus folders too.
-pub const TARGETS: [(&str, Target); 8] = [
+pub const TARGETS: [(&str, Target); 9] = [
     ("request", request),
     ("response", response),
     ("record", record),
@@ -31,6 +35,7 @@ pub const TARGETS: [(&str, Target); 8] = [
     ("path", path),
     ("host", host),
     ("redaction", redaction),
+    ("engine", engine),
 ];
 
 /// The body of a request call: read or refused, and what is refused is named.

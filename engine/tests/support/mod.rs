@@ -49,6 +49,8 @@ pub struct Story {
     pub output: Output,
     pub api: ApiId,
     pub login: NormalPath,
+    /// Whether requests belong to the demo API, or to none.
+    pub declared: bool,
 }
 
 impl Request {
@@ -105,6 +107,7 @@ impl Story {
             output: Output::default(),
             api: ApiId::parse("demo").unwrap(),
             login: NormalPath::from_url("/api/login"),
+            declared: true,
         }
     }
 
@@ -114,7 +117,7 @@ impl Story {
         let transaction = Transaction {
             record: request.record,
             at: UnixMillis(request.at_ms),
-            api: Some(ApiFacts {
+            api: self.declared.then_some(ApiFacts {
                 id: &self.api,
                 login: Some(&self.login),
             }),

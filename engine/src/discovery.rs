@@ -1,0 +1,185 @@
+//! APIs that no definition covers, as their traffic shows them: base paths, templates, what clients identify themselves by.
+//!
+//! Only what answers well is learned, so that a scanner cannot invent an API. Bounded in APIs, templates and their length.
+
+use std::collections::BTreeMap;
+
+use ase_core::credential::CredentialKind;
+
+use crate::client::percent;
+use crate::counters::Counters;
+use crate::path_shape::{Segment, segment_kind};
+use crate::signs::{Answer, File, Intent, Signs};
+use crate::transaction::Transaction;
+
+const MAX_APIS: usize = 256;
+const MAX_TEMPLATES: usize = 128;
+const MAX_SEGMENTS: usize = 12;
+const MAX_SEGMENT_CHARS: usize = 64;
+/// The share of requests from which on a kind of credential belongs to the API, in percent.
+const USUAL: f32 = 50.0;
+
+/// An API that nobody has declared.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DiscoveredApi {
+    /// The path that its requests begin with: a definition's `url`.
+    pub base_path: String,
+    /// Well answered requests.
+    pub requests: u32,
+    /// Its calls, the busiest first.
+    pub templates: Vec<Template>,
+    /// The kinds of credentials that half of its requests carry at least: `oauth2_access_token`, `apikey_header`, `cookie`, ...
+    pub identified_by: Vec<CredentialKind>,
+    /// Where its clients log in, if anywhere: a definition's `login_url`.
+    pub login_path: Option<String>,
+}
+
+/// One call of an API.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Template {
+    /// The method.
+    pub method: &'static str,
+    /// The path, with `{id}` for what names an object.
+    pub path: String,
+    /// Well answered requests.
+    pub requests: u32,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Discovery(BTreeMap<String, Found>);
+
+#[derive(Debug, Default)]
+struct Found {
+    requests: u32,
+    templates: BTreeMap<(&'static str, String), u32>,
+    kinds: [u32; CredentialKind::ALL.len()],
+    login_path: Option<String>,
+}
+
+impl Discovery {
+    /// Learns from a transaction that no definition covers.
+    pub(crate) fn learn(
+        &mut self,
+        transaction: &Transaction<'_>,
+        signs: &Signs,
+        counters: &mut Counters,
+    ) {
+        let is_call = signs.answer == Answer::Success
+            && signs.file == File::Call
+            && signs.injection.is_none();
+        let Some(method) =
+            method(transaction.method).filter(|_| is_call && transaction.api.is_none())
+        else {
+            return;
+        };
+        let Some(segments) = template(transaction) else {
+            return;
+        };
+        let base = base(&segments);
+        if !self.0.contains_key(&base) && self.0.len() >= MAX_APIS {
+            counters.discoveries_refused += 1;
+            return;
+        }
+        let found = self.0.entry(base).or_default();
+        found.requests = found.requests.saturating_add(1);
+        for (count, kind) in found.kinds.iter_mut().zip(CredentialKind::ALL) {
+            let carries = transaction
+                .credentials
+                .iter()
+                .any(|carried| carried.kind == kind);
+            *count = count.saturating_add(u32::from(carries));
+        }
+        let path = joined(&segments);
+        if signs.login.is_some() && signs.intent == Intent::Write && found.login_path.is_none() {
+            found.login_path = Some(path.clone());
+        }
+        let key = (method, path);
+        if found.templates.contains_key(&key) || found.templates.len() < MAX_TEMPLATES {
+            let count = found.templates.entry(key).or_default();
+            *count = count.saturating_add(1);
+        } else {
+            counters.discoveries_refused += 1;
+        }
+    }
+
+    /// What has been found, the busiest first.
+    pub(crate) fn apis(&self) -> Vec<DiscoveredApi> {
+        let mut apis: Vec<DiscoveredApi> =
+            self.0.iter().map(|(base, found)| found.api(base)).collect();
+        apis.sort_by_key(|api| std::cmp::Reverse(api.requests));
+        apis
+    }
+}
+
+impl Found {
+    fn api(&self, base: &str) -> DiscoveredApi {
+        let mut templates: Vec<Template> = self
+            .templates
+            .iter()
+            .map(|((method, path), requests)| Template {
+                method,
+                path: path.clone(),
+                requests: *requests,
+            })
+            .collect();
+        templates.sort_by_key(|template| std::cmp::Reverse(template.requests));
+        let usual = |count: u32| percent(count as f32, self.requests as f32) >= USUAL;
+        let kinds = CredentialKind::ALL.into_iter().zip(self.kinds);
+        DiscoveredApi {
+            base_path: base.to_owned(),
+            requests: self.requests,
+            templates,
+            identified_by: kinds
+                .filter(|(_, count)| usual(*count))
+                .map(|(kind, _)| kind)
+                .collect(),
+            login_path: self.login_path.clone(),
+        }
+    }
+}
+
+fn method(method: &str) -> Option<&'static str> {
+    const METHODS: [&str; 6] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"];
+    METHODS.into_iter().find(|known| *known == method)
+}
+
+/// The segments of a path with `{id}` for ids; `None` for a path that no API has.
+fn template(transaction: &Transaction<'_>) -> Option<Vec<String>> {
+    let segments = transaction
+        .path
+        .segments()
+        .map(|segment| match segment_kind(segment) {
+            Segment::Number(_) | Segment::Opaque => Some("{id}".to_owned()),
+            Segment::Word => {
+                let text = std::str::from_utf8(segment).ok()?;
+                let plain = text.len() <= MAX_SEGMENT_CHARS && !text.chars().any(char::is_control);
+                plain.then(|| text.to_owned())
+            }
+        });
+    let segments: Vec<String> = segments.take(MAX_SEGMENTS + 1).collect::<Option<_>>()?;
+    (1..=MAX_SEGMENTS)
+        .contains(&segments.len())
+        .then_some(segments)
+}
+
+/// What comes before the names of things: `/api/v1` of `/api/v1/orders/{id}`, otherwise the first segment.
+fn base(segments: &[String]) -> String {
+    let leads = |segment: &&String| {
+        let version = segment
+            .strip_prefix('v')
+            .is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_digit()));
+        version
+            || matches!(
+                segment.as_str(),
+                "api" | "apis" | "rest" | "services" | "public" | "internal"
+            )
+    };
+    let leading = segments.iter().take_while(leads).count().max(1);
+    joined(segments.get(..leading).unwrap_or(segments))
+}
+
+fn joined(segments: &[String]) -> String {
+    segments
+        .iter()
+        .fold(String::new(), |path, segment| path + "/" + segment)
+}

@@ -1,0 +1,87 @@
+//! What no definition covers is proposed as an API, and what scanners ask for is not.
+
+mod support;
+
+use ase_core::credential::CredentialKind::{Cookie, Token};
+use ase_core::identity::Provenance::Claimed;
+use support::{Request, Story};
+
+#[test]
+fn an_undeclared_api_is_found_with_its_calls_its_login_and_what_identifies_its_clients() {
+    let mut story = Story::new();
+    story.declared = false;
+    for number in 0..20 {
+        let at = f64::from(number);
+        let ip = format!("192.0.2.{number}");
+        let order = Request::get(at, &ip, &format!("/api/v2/orders/{}", 977 * number), 200);
+        story.play(&order.with(Token, &format!("token-{number}"), Claimed));
+        let list = Request::get(at + 0.2, &ip, "/api/v2/orders?page=1", 200);
+        let list = list.with(Token, &format!("token-{number}"), Claimed);
+        story.play(&if number < 3 {
+            list.with(Cookie, "some", Claimed)
+        } else {
+            list
+        });
+        if number < 5 {
+            story.play(&Request::new(at + 0.4, &ip, "POST", "/api/v2/login", 200));
+        }
+        story.play(&Request::get(
+            at + 0.6,
+            &ip,
+            &format!("/api/v3/absent-{number}"),
+            404,
+        ));
+    }
+    let found = story.engine.discovered();
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!(found[0].base_path, "/api/v2");
+    assert_eq!(found[0].requests, 45);
+    assert_eq!(found[0].identified_by, [Token]);
+    assert_eq!(found[0].login_path.as_deref(), Some("/api/v2/login"));
+    let calls: Vec<_> = found[0]
+        .templates
+        .iter()
+        .map(|call| (call.method, call.path.as_str(), call.requests))
+        .collect();
+    assert_eq!(
+        calls,
+        [
+            ("GET", "/api/v2/orders", 20),
+            ("GET", "/api/v2/orders/{id}", 20),
+            ("POST", "/api/v2/login", 5)
+        ]
+    );
+}
+
+#[test]
+fn a_declared_api_is_not_discovered() {
+    let mut story = Story::new();
+    story.play(&Request::get(0.0, "192.0.2.1", "/api/orders", 200));
+    assert_eq!(story.engine.discovered(), []);
+}
+
+#[test]
+fn thousands_of_paths_are_found_within_bounds() {
+    let mut story = Story::new();
+    story.declared = false;
+    for number in 0..2000_u32 {
+        let ip = format!("192.0.{}.{}", number / 200, number % 200);
+        story.play(&Request::get(
+            f64::from(number),
+            &ip,
+            &format!("/thing-{number}x/part"),
+            200,
+        ));
+        story.play(&Request::get(
+            f64::from(number),
+            &ip,
+            &format!("/api/thing-{number}x"),
+            200,
+        ));
+    }
+    let found = story.engine.discovered();
+    assert_eq!(found.len(), 256);
+    assert_eq!(found[0].base_path, "/api");
+    assert_eq!(found[0].templates.len(), 128);
+    assert!(story.engine.counters().discoveries_refused > 3000);
+}

@@ -1,0 +1,121 @@
+//! Traffic and snapshots for the behaviour engine, made of any bytes.
+
+use ase_core::address::ClientAddress;
+use ase_core::api_id::ApiId;
+use ase_core::credential::{CredentialKey, CredentialKind, KeyId};
+use ase_core::identity::Provenance;
+use ase_core::path::NormalPath;
+use ase_core::time::UnixMillis;
+use ase_core::wire::body_text;
+use ase_engine::{ApiFacts, Carried, Engine, Fate, Lesson, Limits, Output, Settings, Transaction};
+
+const START: u64 = 1_700_000_000_000;
+
+/// A line a transaction: three letters for the client, the answer and the time since the line before, then method and target. Or a snapshot, which begins as one.
+pub fn engine(bytes: &[u8]) {
+    let text = body_text(bytes);
+    let now = UnixMillis(START);
+    if text.starts_with("ase-engine") {
+        let (engine, restored) = Engine::restore(settings(), 1, &text, now);
+        assert!(restored.taken + restored.left_out <= text.lines().count() as u64);
+        let (again, _) = Engine::restore(settings(), 1, &engine.snapshot(), now);
+        assert_eq!(
+            again.snapshot(),
+            engine.snapshot(),
+            "a snapshot is not what it was made of"
+        );
+        return;
+    }
+    let mut engine = Engine::new(settings(), 1);
+    let mut output = Output::default();
+    let mut at = START;
+    for line in text.lines().take(2000) {
+        at = play(&mut engine, line, at, &mut output);
+        assert!(engine.watched() <= 100, "more clients than allowed");
+    }
+    for detection in &output.detections {
+        assert!(detection.samples.len() <= 8 && detection.first <= detection.last);
+        let undone = engine.undo(detection.id, Lesson::Route);
+        assert!(
+            undone.is_some() || output.detections.len() > 4096,
+            "a detection that cannot be undone"
+        );
+    }
+}
+
+fn play(engine: &mut Engine, line: &str, at: u64, output: &mut Output) -> u64 {
+    const STATUSES: [u16; 8] = [200, 404, 401, 403, 302, 500, 201, 0];
+    let mut bytes = line.bytes().map(|byte| byte.wrapping_sub(b'a'));
+    let (client, status, gap) = (
+        bytes.next().unwrap_or(0),
+        bytes.next().unwrap_or(0),
+        bytes.next().unwrap_or(0),
+    );
+    let rest = line.get(3..).unwrap_or_default();
+    let (method, target) = rest.split_once(' ').unwrap_or(("GET", rest));
+    // Mostly forward by squares of tenths of a second, sometimes backward.
+    let step = u64::from(gap) * u64::from(gap) * 100;
+    let at = if gap == 25 {
+        at.saturating_sub(3_600_000)
+    } else {
+        at.saturating_add(step)
+    };
+    let (Ok(address), Ok(api)) = (
+        ClientAddress::parse(&format!("192.0.2.{client}")),
+        ApiId::parse("fuzzed"),
+    ) else {
+        return at;
+    };
+    let kind = CredentialKind::ALL.into_iter().nth(usize::from(client % 5));
+    let key = CredentialKey::from_bytes(KeyId(1), [1; 32]);
+    let carried = kind.map(|kind| Carried {
+        kind,
+        id: key.id_of(kind, "name", &[client / 5]),
+        provenance: if client % 2 == 0 {
+            Provenance::Claimed
+        } else {
+            Provenance::Verified
+        },
+    });
+    let (path, login) = (NormalPath::from_url(target), NormalPath::from_url("/login"));
+    let transaction = Transaction {
+        record: None,
+        at: UnixMillis(at),
+        api: (status < 24).then_some(ApiFacts {
+            id: &api,
+            login: Some(&login),
+        }),
+        client: address,
+        credentials: carried.as_slice(),
+        method,
+        target,
+        path: &path,
+        user_agent: Some(target),
+        status: STATUSES.get(usize::from(status % 8)).copied(),
+        request_bytes: None,
+        response_bytes: Some(at),
+        duration: None,
+        fate: if status % 23 == 22 {
+            Fate::Blocked
+        } else {
+            Fate::Passed
+        },
+        broken_rule: None,
+        account: None,
+    };
+    engine.observe(&[transaction], UnixMillis(at), output);
+    at
+}
+
+fn settings() -> Settings {
+    Settings {
+        limits: Limits {
+            clients: 100,
+            suspects: 10,
+            routes: 64,
+            apis: 2,
+            lessons: 10,
+        },
+        ..Settings::default()
+    }
+}
