@@ -27,6 +27,12 @@ pub struct Counters {
     pub apis_shared: u64,
     /// Credentials of one request beyond those that are looked at.
     pub credentials_left_out: u64,
+    /// Windows of clients that ended early for want of room.
+    pub windows_displaced: u64,
+    /// Times that the counts of the model of sequences were halved for want of room.
+    pub sequences_halved: u64,
+    /// Values above a learned threshold that were not reported because too many clients of the API were above it.
+    pub baselines_doubted: u64,
     /// Detections made.
     pub detections: u64,
     /// Detections that were only simulated.

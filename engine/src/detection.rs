@@ -65,8 +65,23 @@ pub struct Measured {
     pub tn: f32,
     /// The extreme threshold, where there is one.
     pub tx: Option<f32>,
+    /// Where the thresholds come from.
+    pub basis: Basis,
     /// Which threshold it has reached.
     pub reached: Threshold,
+}
+
+/// Where a threshold comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Basis {
+    /// The catalogue.
+    System,
+    /// The API's own traffic: the normal threshold is learned, the extreme one is what it never exceeds.
+    Learned,
+    /// An operator's settings.
+    Operator,
+    /// A detection that an operator has taken back.
+    Taught,
 }
 
 /// How far a variable went.
@@ -152,6 +167,19 @@ impl Measured {
     }
 }
 
+impl Basis {
+    /// Its name in reports.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::System => "system",
+            Self::Learned => "learned",
+            Self::Operator => "operator",
+            Self::Taught => "taught",
+        }
+    }
+}
+
 impl Threshold {
     /// Its name in reports: `-`, `Tn`, `Tx`.
     #[must_use]
@@ -174,9 +202,13 @@ impl Detection {
             .filter(|measured| measured.reached != Threshold::Below)
             .map(|measured| {
                 format!(
-                    "{} {:.1} ({} {})",
+                    "{} {:.1} ({}{} {})",
                     measured.variable.as_str(),
                     measured.value,
+                    match measured.basis {
+                        Basis::Learned => "learned ",
+                        Basis::System | Basis::Operator | Basis::Taught => "",
+                    },
                     measured.reached.as_str(),
                     match measured.reached {
                         Threshold::Extreme => measured.tx.unwrap_or(measured.tn),

@@ -4,8 +4,9 @@
 
 use crate::catalogue::{Attack, Variable};
 use crate::client::Client;
-use crate::detection::{Measured, Threshold};
+use crate::detection::{Basis, Measured, Threshold};
 use crate::lessons::Thresholds;
+use crate::settings::Limit;
 use crate::signs::Signs;
 
 pub(crate) mod activity;
@@ -36,6 +37,17 @@ pub(crate) struct Context {
 pub(crate) struct Suspicion {
     pub(crate) attack: Attack,
     pub(crate) values: Values,
+    /// The threshold that was learned, where it is one.
+    pub(crate) learned: Option<Learned>,
+}
+
+/// A threshold in place of that of the settings.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Learned {
+    pub(crate) variable: Variable,
+    pub(crate) tn: f32,
+    pub(crate) tx: f32,
+    pub(crate) basis: Basis,
 }
 
 /// The values of an attack's variables, A first.
@@ -118,20 +130,30 @@ impl<'t> Measure<'t> {
         (is_attack && self.thresholds.judge(self.attack)).then_some(Suspicion {
             attack: self.attack,
             values: self.values,
+            learned: None,
         })
     }
 }
 
 /// The variables of an attack for a report.
-pub(crate) fn measured(
-    attack: Attack,
-    values: &Values,
-    thresholds: &Thresholds<'_>,
-) -> Vec<Measured> {
+pub(crate) fn measured(suspicion: &Suspicion, thresholds: &Thresholds<'_>) -> Vec<Measured> {
+    let Suspicion {
+        attack,
+        values,
+        learned,
+    } = suspicion;
+    let attack = *attack;
     let specs = attack.variables().iter().zip(Variable::ALL);
     specs
         .filter_map(|(spec, variable)| {
-            let limit = thresholds.limit(attack, variable)?;
+            let learned = learned.filter(|learned| learned.variable == variable);
+            let (limit, basis) = match learned {
+                Some(Learned { tn, tx, basis, .. }) => (Limit { tn, tx: Some(tx) }, basis),
+                None => (
+                    thresholds.limit(attack, variable)?,
+                    thresholds.basis(attack, variable),
+                ),
+            };
             let value = values.get(variable);
             let above = |threshold: f32| value >= threshold;
             // Where the extreme threshold is the lower one, it counts beside another variable's extreme.
@@ -147,6 +169,7 @@ pub(crate) fn measured(
                 value,
                 tn: limit.tn,
                 tx: limit.tx,
+                basis,
                 reached,
             })
         })

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use ase_core::api_id::ApiId;
 use ase_core::time::UnixMillis;
 
+use crate::baseline::{Baselines, Visit};
 use crate::blame::{Blamed, Role, Subject, blame};
 use crate::campaign::Campaigns;
 use crate::catalogue::Attack;
@@ -51,6 +52,7 @@ pub struct Engine {
     lessons: Lessons,
     campaigns: Campaigns,
     discovery: Discovery,
+    baselines: Baselines,
     /// The attacks whose detectors are off, a bit each.
     off: u32,
     apis: BTreeMap<ApiId, ApiIndex>,
@@ -88,6 +90,7 @@ impl Engine {
             lessons: Lessons::new(settings.limits.lessons),
             campaigns: Campaigns::default(),
             discovery: Discovery::default(),
+            baselines: Baselines::new(settings.training, hasher),
             off: off(&settings),
             apis: BTreeMap::new(),
             recent_records: vec![0; RECENT_RECORDS],
@@ -253,6 +256,18 @@ impl Engine {
         if subject.role == Role::Unproven {
             suspicion = suspicion.filter(|suspicion| suspicion.attack == Attack::StolenCredential);
             suspicion = suspicion.or_else(|| self.rotates(signs, subject, &thresholds));
+        }
+        if subject.role != Role::Unproven
+            && let Some(client) = self.clients.get(subject.slot)
+        {
+            let visit = Visit {
+                client,
+                signs,
+                context,
+            };
+            let counters = &mut self.counters;
+            let unusual = self.baselines.visit(visit, &thresholds, counters);
+            suspicion = suspicion.or(unusual);
         }
         if let Some(suspicion) = suspicion {
             self.unlearn(transaction, signs, &suspicion);

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use ase_core::identifier_list::ListedIdentifier;
 
 use crate::catalogue::{Attack, Variable};
+use crate::detection::Basis;
 use crate::detectors::Values;
 use crate::settings::{Limit, Settings};
 use crate::signs::ApiIndex;
@@ -114,23 +115,38 @@ impl Lessons {
 }
 
 impl Thresholds<'_> {
+    /// Where the thresholds of a variable come from.
+    pub(crate) fn basis(&self, attack: Attack, variable: Variable) -> Basis {
+        let spec = attack.variables().get(variable as usize);
+        let set = self.table.of_variable(attack, variable);
+        match (spec, set) {
+            (Some(spec), Some(set)) if set.tn != spec.tn || set.tx != spec.tx => Basis::Operator,
+            _ if self.raised(attack, variable).is_some() => Basis::Taught,
+            _ => Basis::System,
+        }
+    }
+
+    /// What an operator has taught to be usual for a variable.
+    pub(crate) fn raised(&self, attack: Attack, variable: Variable) -> Option<f32> {
+        if self.raised.is_empty() {
+            return None;
+        }
+        self.raised.get(&(self.api, attack, variable)).copied()
+    }
+
     /// Whether an attack is judged at all.
     pub(crate) fn judge(&self, attack: Attack) -> bool {
         self.skipped & 1 << (attack as u32) == 0
     }
 
     pub(crate) fn limit(&self, attack: Attack, variable: Variable) -> Option<Limit> {
-        let row = self.table.0.get(attack as usize)?;
-        let limit = row.get(variable as usize).copied().flatten()?;
-        if self.raised.is_empty() {
-            return Some(limit);
-        }
-        let Some(raised) = self.raised.get(&(self.api, attack, variable)) else {
+        let limit = self.table.of_variable(attack, variable)?;
+        let Some(raised) = self.raised(attack, variable) else {
             return Some(limit);
         };
         Some(Limit {
-            tn: limit.tn.max(*raised),
-            tx: limit.tx.map(|tx| tx.max(*raised)),
+            tn: limit.tn.max(raised),
+            tx: limit.tx.map(|tx| tx.max(raised)),
         })
     }
 }
@@ -139,6 +155,11 @@ impl LimitTable {
     pub(crate) fn of(settings: &Settings) -> Self {
         let row = |attack| Variable::ALL.map(|variable| settings.limit(attack, variable));
         Self(Attack::ALL.into_iter().map(row).collect())
+    }
+
+    fn of_variable(&self, attack: Attack, variable: Variable) -> Option<Limit> {
+        let row = self.0.get(attack as usize)?;
+        row.get(variable as usize).copied().flatten()
     }
 }
 

@@ -5,6 +5,7 @@
 //! [`Settings`]' limits, and what is dropped or degraded is counted in [`Counters`].
 #![forbid(unsafe_code)]
 
+mod baseline;
 mod blame;
 mod campaign;
 mod catalogue;
@@ -28,15 +29,17 @@ mod signs;
 mod transaction;
 mod vocabulary;
 
+pub use baseline::{BaselineReport, LearnedThreshold};
 pub use catalogue::{Attack, Variable, VariableSpec};
 pub use counters::Counters;
 pub use detection::{
-    Detection, DetectionId, Hypothetical, Listing, Measured, Output, Proposal, Sample, Threshold,
+    Basis, Detection, DetectionId, Hypothetical, Listing, Measured, Output, Proposal, Sample,
+    Threshold,
 };
 pub use discovery::{DiscoveredApi, Template};
 pub use engine::{ClientReport, Engine, Provenness, Restored};
 pub use lessons::{Lesson, Undone};
-pub use settings::{Limit, Limits, Response, Settings, Ttl};
+pub use settings::{Limit, Limits, Response, Settings, Training, Ttl};
 pub use transaction::{ApiFacts, Carried, Fate, Transaction};
 
 /// Who is watched and may be listed: a network (one address; for IPv6 the client's block) or a credential by its keyed id.

@@ -12,12 +12,14 @@ use crate::catalogue::{Attack, Variable};
 /// Settings of an engine. The defaults are what the project is judged on.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Settings {
-    /// What a detection of an attack leads to; [`Response::Enforce`] for those that are not named.
+    /// What a detection of an attack leads to; [`Response::Enforce`] for those that are not named, [`Response::Simulate`] for sequences.
     pub responses: BTreeMap<Attack, Response>,
     /// Thresholds that replace those of the catalogue.
     pub thresholds: BTreeMap<(Attack, Variable), Limit>,
     /// How long a first offence is listed.
     pub ttl: Ttl,
+    /// When what is learned of an API counts, and for what.
+    pub training: Training,
     /// Bounds of memory.
     pub limits: Limits,
     /// How many bits of an IPv6 address stand for one client.
@@ -62,6 +64,21 @@ pub struct Ttl {
     pub longest: Duration,
 }
 
+/// When what is learned of an API counts, and for what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Training {
+    /// What exceeding a learned threshold leads to at most.
+    pub response: Response,
+    /// How long an API must have had traffic, silences of more than ten minutes left out.
+    pub period: Duration,
+    /// How many windows (one client's ten minutes each) must have been learned from.
+    pub windows: u32,
+    /// Of how many clients.
+    pub clients: u32,
+    /// How many sessions before the order of calls is judged.
+    pub sessions: u32,
+}
+
 /// Bounds of memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -90,6 +107,18 @@ impl Default for Ttl {
     }
 }
 
+impl Default for Training {
+    fn default() -> Self {
+        Self {
+            response: Response::Enforce,
+            period: Duration::from_secs(24 * 60 * 60),
+            windows: 400,
+            clients: 20,
+            sessions: 200,
+        }
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {
@@ -106,7 +135,23 @@ impl Settings {
     /// What a detection of `attack` leads to.
     #[must_use]
     pub fn response(&self, attack: Attack) -> Response {
-        self.responses.get(&attack).copied().unwrap_or_default()
+        // An order that is new is no proof of an attack: an operator decides whether it blocks.
+        let usual = if attack == Attack::Sequence {
+            Response::Simulate
+        } else {
+            Response::Enforce
+        };
+        self.responses.get(&attack).copied().unwrap_or(usual)
+    }
+
+    /// What a detection of `attack` by a learned threshold leads to.
+    #[must_use]
+    pub fn learned_response(&self, attack: Attack) -> Response {
+        match (self.response(attack), self.training.response) {
+            (Response::Off, _) | (_, Response::Off) => Response::Off,
+            (Response::Simulate, _) | (_, Response::Simulate) => Response::Simulate,
+            (Response::Enforce, Response::Enforce) => Response::Enforce,
+        }
     }
 
     /// The thresholds of a variable; `None` when the attack has no such variable.

@@ -84,10 +84,27 @@ const SCRAPING_LONG: &[VariableSpec] =
     &[normal("distinct objects read, over about a day", 20_000.0)];
 const MASS_DELETION: &[VariableSpec] = &[normal("objects deleted, over about ten minutes", 60.0)];
 const MASS_WRITES: &[VariableSpec] = &[normal("objects written, over about ten minutes", 400.0)];
-const EXTREME_ACTIVITY: &[VariableSpec] = &[normal(
-    "requests at once, less a hundred every second",
-    6_000.0,
-)];
+const EXTREME_ACTIVITY: &[VariableSpec] = &[
+    normal("requests at once, less a hundred every second", 6_000.0),
+    normal(
+        "calls in ten minutes, against what is usual for the API",
+        60_000.0,
+    ),
+];
+const UNUSUAL_ACCESS: &[VariableSpec] = &[
+    normal(
+        "distinct routes that failed in ten minutes, against what is usual for the API",
+        60.0,
+    ),
+    normal("failures among calls, in percent", 20.0),
+];
+const SEQUENCE: &[VariableSpec] = &[
+    normal(
+        "surprise of the latest calls, in bits per call, against what is usual for the API",
+        12.0,
+    ),
+    normal("calls of the session, repeats left out", 12.0),
+];
 const STOLEN_CREDENTIAL: &[VariableSpec] = &[
     normal("places (network and program) within an hour", 2.0),
     normal("changes back and forth between them", 6.0),
@@ -136,7 +153,8 @@ impl Attack {
             Self::Pattern => PATTERN,
             Self::DistributedProbing => DISTRIBUTED_PROBING,
             Self::CredentialRotation => CREDENTIAL_ROTATION,
-            Self::Sequence | Self::UnusualAccess => &[],
+            Self::Sequence => SEQUENCE,
+            Self::UnusualAccess => UNUSUAL_ACCESS,
         }
     }
 }

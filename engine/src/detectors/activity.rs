@@ -32,7 +32,11 @@ pub(crate) fn broken_rules(client: &Client, thresholds: &Thresholds<'_>) -> Opti
 }
 
 pub(crate) fn judge(client: &Client, thresholds: &Thresholds<'_>) -> Option<Suspicion> {
-    let measure = Measure::of(Attack::ExtremeActivity, &[client.activity], thresholds);
+    let measure = Measure::of(
+        Attack::ExtremeActivity,
+        &[client.activity, client.recent],
+        thresholds,
+    );
     let is_attack = measure.normal(Variable::A);
     measure.suspicion_if(is_attack)
 }

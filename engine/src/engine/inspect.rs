@@ -4,10 +4,12 @@ use ase_core::identifier_list::ListedIdentifier;
 use ase_core::time::UnixMillis;
 
 use super::{Engine, bit};
+use crate::baseline::BaselineReport;
 use crate::catalogue::Attack;
 use crate::client::Standing;
 use crate::detection::{DetectionId, Sample};
 use crate::lessons::{Lesson, Undone};
+use crate::signs::ApiIndex;
 
 /// What the engine knows of one identifier.
 #[derive(Clone, Debug, PartialEq)]
@@ -50,6 +52,17 @@ pub enum Provenness {
 }
 
 impl Engine {
+    /// What has been learned of every API that had traffic.
+    #[must_use]
+    pub fn baselines(&self) -> Vec<BaselineReport> {
+        let named = self
+            .apis
+            .iter()
+            .filter_map(|(api, index)| self.baselines.report(*index, Some(api.clone())));
+        let unnamed = self.baselines.report(ApiIndex::default(), None);
+        unnamed.into_iter().chain(named).collect()
+    }
+
     /// What is known of an identifier; `None` when it is not watched.
     #[must_use]
     pub fn client(&self, identifier: &ListedIdentifier) -> Option<ClientReport> {
@@ -89,6 +102,8 @@ impl Engine {
             self.clients.reset(slot, at.unwrap_or_default());
             self.evidence.forget(slot);
         }
+        self.baselines
+            .forgive(self.reader.hasher.identifier(&identifier));
         if lesson != Lesson::Once && !self.lessons.has_room() {
             self.counters.lessons_refused += 1;
             return Some(made.undone);

@@ -32,7 +32,10 @@ impl Engine {
         output: &mut Output,
     ) {
         let attack = suspicion.attack;
-        let response = self.settings.response(attack);
+        let response = match suspicion.learned {
+            None => self.settings.response(attack),
+            Some(_) => self.settings.learned_response(attack),
+        };
         let Some(client) = self.clients.get_mut(slot) else {
             return;
         };
@@ -106,7 +109,7 @@ impl Engine {
             api: transaction.api.map(|api| api.id.clone()),
             identifier,
             at: self.clock.unix(signs.at),
-            variables: detectors::measured(attack, &suspicion.values, &thresholds),
+            variables: detectors::measured(suspicion, &thresholds),
             first: self.clock.unix(client.first),
             last: self.clock.unix(client.last),
             requests: client.requests,

@@ -1,0 +1,213 @@
+//! Layer two: what is usual on an API is learned from its traffic, and who does far more is reported against that.
+
+mod support;
+
+use ase_engine::{
+    Attack, Basis, Lesson, Limit, Listing, Response, Settings, Threshold, Training, Variable,
+};
+use support::{Request, Story};
+
+const HOUR: f64 = 3600.0;
+const SCRAPER: &str = "203.0.113.66";
+
+/// Hours in which eighty clients read some pages each, twice an hour.
+fn live(story: &mut Story, from_hour: u32, to_hour: u32) {
+    for half_hour in from_hour * 2..to_hour * 2 {
+        for client in 0..80_u32 {
+            let at = f64::from(half_hour) * HOUR / 2.0 + f64::from(client) * 15.0;
+            let ip = format!("10.0.{client}.1");
+            for call in 0..4 + client % 5 {
+                let page = (half_hour + client * 3 + call * 7) % 60;
+                story.play(&page_of(at + f64::from(call) * 3.0, &ip, page));
+            }
+        }
+    }
+}
+
+fn page_of(at_s: f64, ip: &str, page: u32) -> Request {
+    Request::get(
+        at_s,
+        ip,
+        &format!("/api/pages/page-{page}-of-the-guide"),
+        200,
+    )
+}
+
+/// Somebody who reads far more pages than anybody else, and fewer than would be an attack on every API.
+fn scrape(story: &mut Story, at_hour: u32, ip: &str, pages: u32) {
+    let start = f64::from(at_hour) * HOUR;
+    story.play_all((0..pages).map(|page| page_of(start + f64::from(page), ip, 1000 + page)));
+}
+
+fn progress(story: &Story) -> f32 {
+    let baselines = story.engine.baselines();
+    let demo = baselines.iter().find(|baseline| baseline.api.is_some());
+    demo.map_or(0.0, |baseline| baseline.progress)
+}
+
+#[test]
+fn nothing_is_judged_by_a_baseline_whose_training_goes_on() {
+    let mut story = Story::new();
+    live(&mut story, 0, 20);
+    scrape(&mut story, 20, SCRAPER, 400);
+    assert!((0.5..0.9).contains(&progress(&story)));
+    assert_eq!(story.attacks(), []);
+    assert!(
+        story
+            .engine
+            .baselines()
+            .iter()
+            .all(|baseline| baseline.thresholds.is_empty())
+    );
+}
+
+#[test]
+fn who_reads_far_more_than_is_usual_for_the_api_is_reported_with_the_learned_threshold() {
+    let mut story = Story::new();
+    live(&mut story, 0, 30);
+    assert_eq!(progress(&story), 1.0);
+    assert_eq!(story.attacks(), []);
+    scrape(&mut story, 30, SCRAPER, 400);
+    assert_eq!(story.attacks(), [Attack::Scraping]);
+    assert!(story.lists_address(SCRAPER));
+    let detection = &story.output.detections[0];
+    let measured = detection.variables[0];
+    assert_eq!((measured.basis, measured.tx), (Basis::Learned, Some(900.0)));
+    assert!(
+        measured.tn < 200.0 && measured.value >= measured.tn,
+        "{measured:?}"
+    );
+    assert_eq!(measured.reached, Threshold::Normal);
+    assert!(measured.deviation_percent() >= 0.0);
+    assert!(
+        detection.reason().contains("learned Tn"),
+        "{}",
+        detection.reason()
+    );
+}
+
+#[test]
+fn an_operators_threshold_counts_before_a_learned_one() {
+    let mut settings = Settings::default();
+    let own = Limit {
+        tn: 260.0,
+        tx: None,
+    };
+    settings
+        .thresholds
+        .insert((Attack::Scraping, Variable::A), own);
+    let mut story = Story::with(settings);
+    live(&mut story, 0, 30);
+    scrape(&mut story, 30, SCRAPER, 240);
+    assert_eq!(story.attacks(), []);
+    scrape(&mut story, 31, SCRAPER, 280);
+    let basis = story.output.detections[0].variables[0].basis;
+    assert_eq!(
+        (story.attacks(), basis),
+        (vec![Attack::Scraping], Basis::Operator)
+    );
+}
+
+#[test]
+fn a_learned_detection_that_is_taken_back_teaches_its_threshold() {
+    let mut story = Story::new();
+    live(&mut story, 0, 30);
+    scrape(&mut story, 30, SCRAPER, 125);
+    let detection = story.output.detections[0].clone();
+    assert!(story.engine.undo(detection.id, Lesson::Threshold).is_some());
+    story.output.clear();
+    scrape(&mut story, 31, "203.0.113.67", 140);
+    assert_eq!(story.attacks(), []);
+    scrape(&mut story, 32, "203.0.113.68", 400);
+    assert_eq!(story.output.detections[0].variables[0].basis, Basis::Taught);
+}
+
+#[test]
+fn learned_thresholds_can_be_simulated_as_a_whole() {
+    let training = Training {
+        response: Response::Simulate,
+        ..Training::default()
+    };
+    let mut story = Story::with(Settings {
+        training,
+        ..Settings::default()
+    });
+    live(&mut story, 0, 30);
+    scrape(&mut story, 30, SCRAPER, 400);
+    assert!(matches!(
+        story.output.detections[0].listing,
+        Listing::Simulated(_)
+    ));
+    assert!(!story.lists_address(SCRAPER));
+}
+
+#[test]
+fn a_day_on_which_everybody_reads_more_lists_hardly_anybody() {
+    let mut story = Story::new();
+    live(&mut story, 0, 30);
+    for page in 0..200_u32 {
+        for client in 0..80_u32 {
+            let at = 30.0 * HOUR + f64::from(page) * 2.0 + f64::from(client) * 0.02;
+            story.play(&page_of(at, &format!("10.0.{client}.1"), 1000 + page));
+        }
+    }
+    assert!(story.attacks().len() <= 5, "{:?}", story.attacks());
+    assert!(story.engine.counters().baselines_doubted > 1_000);
+}
+
+#[test]
+fn clients_that_were_detected_teach_nothing() {
+    let mut story = Story::new();
+    live(&mut story, 0, 12);
+    let before = story.engine.baselines()[0].windows;
+    for window in 0..10 {
+        let at = 12.0 * HOUR + f64::from(window) * 700.0;
+        for call in 0..40 {
+            let target = format!(
+                "/nothing/{}/here",
+                ["a", "b", "c", "d"][call % 4].repeat(call / 4 + 1)
+            );
+            story.play(&Request::get(at + call as f64, SCRAPER, &target, 404));
+        }
+    }
+    assert!(story.lists_address(SCRAPER));
+    story.engine.tick(
+        ase_core::time::UnixMillis(support::START + 20 * 3_600_000),
+        &mut story.output,
+    );
+    live(&mut story, 20, 20);
+    let after = story.engine.baselines()[0].windows;
+    // What the others' last windows teach is all that comes in.
+    assert!(after - before <= 80, "{before} {after}");
+    let failed = story.engine.baselines();
+    assert!(failed[0].clients < 90.0);
+}
+
+#[test]
+fn an_order_of_calls_that_nobody_else_uses_is_reported_and_by_default_blocks_nobody() {
+    const STEPS: [&str; 8] = [
+        "list", "look", "compare", "basket", "address", "pay", "confirm", "thank",
+    ];
+    let mut story = Story::new();
+    let shop = |story: &mut Story, at: f64, ip: &str, stride: usize| {
+        for call in 0..24 {
+            let target = format!("/api/{}", STEPS[call * stride % 8]);
+            story.play(&Request::get(at + call as f64 * 4.0, ip, &target, 200));
+        }
+    };
+    for half_hour in 0..64_u32 {
+        for client in 0..40_u32 {
+            let at = f64::from(half_hour) * HOUR / 2.0 + f64::from(client) * 30.0;
+            shop(&mut story, at, &format!("10.0.{client}.1"), 1);
+        }
+    }
+    assert_eq!(story.attacks(), []);
+    shop(&mut story, 32.0 * HOUR, SCRAPER, 5);
+    assert_eq!(story.attacks(), [Attack::Sequence]);
+    assert_eq!(story.output.detections[0].catalogue_id, 36);
+    assert!(matches!(
+        story.output.detections[0].listing,
+        Listing::Simulated(_)
+    ));
+    assert!(!story.lists_address(SCRAPER));
+}
