@@ -61,14 +61,14 @@ class Journal:
         return next((exchange for exchange in self.exchanges if exchange.refused), None)
 
     def outcome(self, confirmations):
-        """Blocked is who was refused once and by every one of the confirming requests that were sent at the end."""
+        """Blocked is who was refused by every one of the confirming requests that were sent at the end."""
+        held = bool(confirmations) and all(exchange.refused for exchange in confirmations)
         first = self.first_refusal()
         if first is None:
-            return Outcome(len(self.exchanges), len(self.exchanges), 0, None, False)
+            return Outcome(len(self.exchanges), len(self.exchanges), 0, None, held)
         passed = [exchange for exchange in self.exchanges if not exchange.refused]
         late = sum(exchange.sent_at > first.answered_at for exchange in passed)
         began = min(exchange.sent_at for exchange in self.exchanges)
-        held = bool(confirmations) and all(exchange.refused for exchange in confirmations)
         return Outcome(len(self.exchanges), len(passed) - late, late, first.answered_at - began, held)
 
     def write(self, path):

@@ -51,6 +51,10 @@ class WhoIsBlocked(unittest.TestCase):
         seen = journal(exchange(1, *REFUSED), exchange(1.05, *PASSED))
         self.assertEqual(seen.outcome([exchange(3, *REFUSED)])[1:3], (1, 0))
 
+    def test_who_is_refused_only_after_the_last_request_is_blocked_too(self):
+        outcome = journal(exchange(0, *PASSED)).outcome([exchange(2, *REFUSED)])
+        self.assertEqual((outcome.before_refusal, outcome.seconds, outcome.blocked), (1, None, True))
+
     def test_without_a_confirmation_nobody_is_blocked(self):
         self.assertFalse(journal(exchange(0, *REFUSED)).outcome([]).blocked)
 
