@@ -141,6 +141,9 @@ impl Tallies {
             simulated,
             proposals,
             lessons_refused,
+            windows_displaced,
+            sequences_halved,
+            baselines_doubted,
             ..
         } = self.engine().counters;
         let mut events = vec![
@@ -158,6 +161,9 @@ impl Tallies {
             ("simulated", simulated),
             ("proposal", proposals),
             ("lesson_refused", lessons_refused),
+            ("window_displaced", windows_displaced),
+            ("sequences_halved", sequences_halved),
+            ("baseline_doubted", baselines_doubted),
         ];
         events.extend(Event::ALL.map(|event| (event.as_str(), self.count(event))));
         events
