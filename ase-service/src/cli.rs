@@ -19,6 +19,7 @@ mod attacks;
 mod clients;
 mod connection;
 mod detections;
+mod discovered;
 mod docs;
 mod follow;
 mod lists;
@@ -64,6 +65,9 @@ enum Command {
     /// What is known of a client
     #[command(subcommand)]
     Clients(clients::ClientsCommand),
+    /// What traffic shows of APIs
+    #[command(subcommand)]
+    Apis(discovered::ApisCommand),
     /// What the behaviour engine does and has counted
     Engine(connection::Connection),
     /// How long entries of the deny list last by default
@@ -150,6 +154,7 @@ pub fn run() -> ExitCode {
         Command::Detections(command) => detections::detections(&command),
         Command::Attacks(command) => attacks::attacks(&command),
         Command::Clients(command) => clients::clients(&command),
+        Command::Apis(command) => discovered::apis(&command),
         Command::Engine(connection) => clients::engine(&connection),
         Command::Ttl(command) => detections::ttl(&command),
         Command::Api(command) => manage::api(&command),

@@ -34,6 +34,7 @@ mod caller;
 mod change;
 mod clients;
 mod detections;
+mod discovery;
 mod documented;
 mod follow;
 mod guard;
@@ -157,6 +158,7 @@ fn routes() -> Vec<Route> {
     routes.extend(attacks::routes());
     routes.extend(abs::routes());
     routes.extend(clients::routes());
+    routes.extend(discovery::routes());
     routes.extend(lifetimes::routes());
     routes.extend(apis::routes());
     routes.extend(tokens::routes());
