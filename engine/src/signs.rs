@@ -42,6 +42,8 @@ pub(crate) struct Signs {
     pub(crate) agent: u16,
     pub(crate) network: u16,
     pub(crate) response_bytes: f32,
+    /// Answered as taken, with nothing to show for it (202, 204), and about no object: reports of an application about itself are.
+    pub(crate) receipt: bool,
 }
 
 /// How it was answered.
@@ -152,6 +154,7 @@ impl Reader {
             agent: (hasher.bytes(agent.as_bytes()) >> 48) as u16,
             network: hasher.network(transaction.client.ip()),
             response_bytes: transaction.response_bytes.unwrap_or(0) as f32,
+            receipt: matches!(transaction.status, Some(202 | 204)) && object.is_none(),
         }
     }
 }

@@ -167,6 +167,39 @@ fn who_reads_back_what_it_has_made_is_left_alone() {
 }
 
 #[test]
+fn who_makes_many_files_before_reading_them_back_is_left_alone() {
+    let mut story = Story::new();
+    for round in 0..25 {
+        let at = f64::from(round) * 40.0;
+        let file = |which: u32| format!("/api/files/{}", 100 + round * 5 + which);
+        for which in 0..5 {
+            let at = at + f64::from(which);
+            story.play(&Request::new(at, USER, "POST", "/api/files", 201));
+        }
+        for which in 0..5 {
+            let at = at + 5.0 + f64::from(which);
+            story.play(&Request::get(at, USER, &file(which), 200));
+        }
+        for which in 0..3 {
+            let at = at + 10.0 + f64::from(which);
+            story.play(&Request::new(at, USER, "DELETE", &file(which), 204));
+        }
+    }
+    assert_eq!(story.attacks(), []);
+}
+
+#[test]
+fn a_page_that_reports_about_itself_every_second_is_left_alone() {
+    let mut story = Story::new();
+    for second in 0..1800 {
+        let at = f64::from(second);
+        story.play(&Request::new(at, USER, "POST", "/api/events", 204));
+        story.play(&Request::get(at + 0.5, USER, "/api/feed", 200));
+    }
+    assert_eq!(story.attacks(), []);
+}
+
+#[test]
 fn scraping_deleting_writing_and_hammering_are_told_apart() {
     type Case = (Attack, fn(u32) -> Request);
     let cases: [Case; 4] = [

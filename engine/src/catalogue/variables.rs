@@ -45,7 +45,7 @@ const LOGIN: &[VariableSpec] = &[
     normal("logins among requests, in percent", 80.0),
     normal(
         "calls refused for want of a known credential, over about ten minutes",
-        30.0,
+        20.0,
     ),
 ];
 const CREDENTIAL_STUFFING: &[VariableSpec] = &[

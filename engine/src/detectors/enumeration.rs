@@ -16,6 +16,9 @@ const WINDOW_SECONDS: f32 = 30.0 * 60.0;
 /// How far apart neighbours are at most: parallel requests overtake each other.
 const NEIGHBOUR: u32 = 8;
 
+/// Distinct ids are estimated, so those that a client has made itself are taken off with a margin of about three deviations.
+const OWN_MARGIN: f32 = 1.3;
+
 /// The walks of one client.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Walks([Walk; 2]);
@@ -68,7 +71,8 @@ pub(crate) fn judge(
         .iter()
         .find(|walk| walk.route == object.route)?;
     // What somebody has made is not somebody else's.
-    let distinct = (walk.ids.count().round() - f32::from(walk.made)).max(0.0);
+    let own = f32::from(walk.made) * OWN_MARGIN;
+    let distinct = (walk.ids.count() - own).round().max(0.0);
     let span = walk.highest.saturating_sub(walk.lowest) as f32 + 1.0;
     let dense = match object.sort {
         ObjectSort::Number => percent(distinct, span).min(100.0),
@@ -94,6 +98,7 @@ impl Walks {
     fn make(&mut self, route: u32, at: Moment) {
         let walk = self.of(route, at);
         walk.made = walk.made.saturating_add(1);
+        walk.last = at;
     }
 
     /// The walk on a route of objects; the one used least recently makes room for a new one.
@@ -123,10 +128,7 @@ impl Walk {
         let id = u32::try_from(object.id).unwrap_or(u32::MAX);
         self.last = at;
         // Asking twice for the same is no step.
-        if !self
-            .ids
-            .insert(object.id.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 20)
-        {
+        if !self.ids.insert(scattered(object.id)) {
             return;
         }
         self.near = self
@@ -138,4 +140,12 @@ impl Walk {
         self.asked = self.asked.saturating_add(1);
         self.failed = self.failed.saturating_add(u16::from(fails));
     }
+}
+
+/// Neighbouring ids as if at random, which the estimate of their number takes for granted (finalizer of SplitMix64: Steele, Lea,
+/// Flood, 2014).
+fn scattered(id: u64) -> u64 {
+    let id = (id ^ (id >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let id = (id ^ (id >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    id ^ (id >> 31)
 }

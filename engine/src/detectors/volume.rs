@@ -8,6 +8,8 @@ use crate::lessons::Thresholds;
 use crate::signs::{Answer, File, Intent, Signs};
 
 const WINDOW_SECONDS: f32 = 10.0 * 60.0;
+/// What a write counts that was only taken: pages send reports about themselves all the time, and make nothing.
+const RECEIPT: f32 = 0.1;
 const MEGABYTE: f32 = 1_000_000.0;
 
 /// What one client has taken.
@@ -32,6 +34,7 @@ pub(crate) fn learn(client: &mut Client, signs: &Signs) {
         Intent::Read if signs.file == File::Call => client.volume.read(signs.target, signs.at),
         Intent::Read | Intent::Other => {}
         Intent::Write if signs.login.is_some() => {}
+        Intent::Write if signs.receipt => client.writes += RECEIPT,
         Intent::Write => client.writes += 1.0,
         Intent::Delete => client.deletes += 1.0,
     }
