@@ -26,6 +26,11 @@ fn no_input_of_the_corpus_breaks_its_target() {
     }
 }
 
+/// An engine is made anew for every input, with all of its tables: it is cut and bent at fewer places.
+fn stride(target: &str) -> usize {
+    if target == "engine" { 32 } else { 1 }
+}
+
 /// Every prefix and every flipped byte of the corpus too: cheap, and near to what breaks parsers.
 #[test]
 fn no_cut_or_bent_input_of_the_corpus_breaks_its_target() {
@@ -35,7 +40,7 @@ fn no_cut_or_bent_input_of_the_corpus_breaks_its_target() {
             .join(name);
         for input in fs::read_dir(&folder).unwrap() {
             let bytes = fs::read(input.unwrap().path()).unwrap();
-            for at in 0..bytes.len().min(512) {
+            for at in (0..bytes.len().min(512)).step_by(stride(name)) {
                 target(&bytes[..at]);
                 for bent in [0x00, 0x22, 0x25, 0x5c, 0x80, 0xff] {
                     let mut copy = bytes.clone();
