@@ -8,7 +8,7 @@ use crate::detectors::login::{self, Attempt};
 use crate::hash::Hasher;
 use crate::path_shape::{Object, Shape, object_of_query};
 use crate::transaction::Transaction;
-use crate::vocabulary::{Agent, Injection, PathWords, QueryWords, Sensitive};
+use crate::vocabulary::{Agent, Injection, KnownAgents, PathWords, QueryWords, Sensitive};
 
 /// Names an API within the engine; 0 stands for traffic of none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -109,6 +109,7 @@ pub(crate) struct Reader {
     pub(crate) hasher: Hasher,
     paths: PathWords,
     queries: QueryWords,
+    agents: KnownAgents,
 }
 
 impl Reader {
@@ -117,16 +118,23 @@ impl Reader {
             hasher,
             paths: PathWords::new(hasher),
             queries: QueryWords::new(),
+            agents: KnownAgents::default(),
         }
     }
 
-    pub(crate) fn read(&self, transaction: &Transaction<'_>, api: ApiIndex, at: Moment) -> Signs {
+    pub(crate) fn read(
+        &mut self,
+        transaction: &Transaction<'_>,
+        api: ApiIndex,
+        at: Moment,
+    ) -> Signs {
         let hasher = self.hasher;
         let shape = Shape::of(transaction.path, hasher);
         let query = query_of(transaction.target);
         let answer = Answer::of(transaction.status);
         let route = hasher.pair(shape.route, u64::from(api.0));
         let agent = transaction.user_agent.unwrap_or_default();
+        let agent_hash = hasher.bytes(agent.as_bytes());
         let object = shape
             .object
             .or_else(|| object_of_query(query, route, hasher));
@@ -147,11 +155,11 @@ impl Reader {
             sensitive: self.paths.look(transaction.path),
             injection: self.queries.look(transaction.target),
             odd_target: is_odd(transaction),
-            program: Agent::of(agent),
+            program: self.agents.of(agent_hash, agent),
             broken_rule: transaction.broken_rule.and_then(Broken::of),
             login: login::attempt(transaction, query, answer),
             account: transaction.account.map(|id| hasher.credential(&id)),
-            agent: (hasher.bytes(agent.as_bytes()) >> 48) as u16,
+            agent: (agent_hash >> 48) as u16,
             network: hasher.network(transaction.client.ip()),
             response_bytes: transaction.response_bytes.unwrap_or(0) as f32,
             receipt: matches!(transaction.status, Some(202 | 204)) && object.is_none(),

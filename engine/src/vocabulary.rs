@@ -5,6 +5,6 @@ mod agents;
 mod paths;
 mod queries;
 
-pub(crate) use agents::Agent;
+pub(crate) use agents::{Agent, KnownAgents};
 pub(crate) use paths::{PathWords, Sensitive};
 pub(crate) use queries::{Injection, QueryWords};

@@ -53,8 +53,38 @@ pub(crate) enum Agent {
     Tool,
 }
 
+/// What the user agents seen lately claim to be: they are few, and to read one costs more than everything else about a request.
+#[derive(Debug)]
+pub(crate) struct KnownAgents(Vec<Option<(u64, Agent)>>);
+
+/// A power of two.
+const REMEMBERED: usize = 1024;
+
+impl Default for KnownAgents {
+    fn default() -> Self {
+        Self(vec![None; REMEMBERED])
+    }
+}
+
+impl KnownAgents {
+    /// As [`Agent::of`]; `hash` is a keyed one of the whole text.
+    pub(crate) fn of(&mut self, hash: u64, agent: &str) -> Agent {
+        let Some(place) = self.0.get_mut((hash >> 32) as usize % REMEMBERED) else {
+            return Agent::of(agent);
+        };
+        match place {
+            Some((known, program)) if *known == hash => *program,
+            Some(_) | None => {
+                let program = Agent::of(agent);
+                *place = Some((hash, program));
+                program
+            }
+        }
+    }
+}
+
 impl Agent {
-    pub(crate) fn of(agent: &str) -> Self {
+    fn of(agent: &str) -> Self {
         if names_attack_tool(agent) {
             Self::Tool
         } else if agent.starts_with("Mozilla/") {
@@ -78,6 +108,16 @@ fn contains(text: &[u8], word: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_known_agent_is_what_it_is_also_where_another_takes_its_place() {
+        let mut known = KnownAgents::default();
+        for _ in 0..3 {
+            assert_eq!(known.of(1, "sqlmap/1.7"), Agent::Tool);
+            assert_eq!(known.of(1, "sqlmap/1.7"), Agent::Tool);
+            assert_eq!(known.of(2, "Mozilla/5.0"), Agent::Browser);
+        }
+    }
 
     #[test]
     fn tools_that_name_themselves_are_known_and_general_clients_are_not() {
