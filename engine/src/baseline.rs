@@ -50,11 +50,11 @@ pub(crate) struct Visit<'a> {
 }
 
 impl Baselines {
-    pub(crate) fn new(training: Training, hasher: Hasher) -> Self {
+    pub(crate) fn new(training: Training, windows: u32, hasher: Hasher) -> Self {
         Self {
             hasher,
             training,
-            windows: Windows::new(),
+            windows: Windows::new(windows),
             apis: Vec::new(),
             sequences: Sequences::new(hasher),
             swept: Moment::default(),

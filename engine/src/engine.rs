@@ -90,7 +90,7 @@ impl Engine {
             lessons: Lessons::new(settings.limits.lessons),
             campaigns: Campaigns::default(),
             discovery: Discovery::default(),
-            baselines: Baselines::new(settings.training, hasher),
+            baselines: Baselines::new(settings.training, settings.limits.windows, hasher),
             off: off(&settings),
             apis: BTreeMap::new(),
             recent_records: vec![0; RECENT_RECORDS],

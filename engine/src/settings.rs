@@ -92,6 +92,8 @@ pub struct Limits {
     pub apis: u16,
     /// Lessons that are remembered.
     pub lessons: u32,
+    /// Windows of ten minutes (one client on one API each) that are measured at once, some 120 bytes each; set aside when an engine is made.
+    pub windows: u32,
 }
 
 impl Default for Ttl {
@@ -127,6 +129,7 @@ impl Default for Limits {
             routes: 65_536,
             apis: 4_096,
             lessons: 4_096,
+            windows: 65_536,
         }
     }
 }

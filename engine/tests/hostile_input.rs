@@ -17,6 +17,7 @@ fn small() -> Settings {
             routes: 50,
             apis: 2,
             lessons: 4,
+            windows: 64,
         },
         ..Settings::default()
     }
@@ -241,4 +242,18 @@ fn a_clock_that_jumps_a_year_ahead_and_back_stops_no_detection() {
         assert!(story.requests_until_listed(probes).is_some(), "{attacker}");
     }
     assert_eq!(story.engine.counters().clock_set_back, 1);
+}
+
+#[test]
+fn as_many_windows_are_measured_as_are_allowed_and_no_fewer_than_eight() {
+    for (allowed, displaced) in [(0, 4), (8, 4), (4096, 0)] {
+        let mut settings = small();
+        settings.limits.windows = allowed;
+        let mut story = Story::with(settings);
+        story.play_all(
+            (0..12).map(|client| Request::get(0.0, &format!("192.0.2.{client}"), "/", 200)),
+        );
+        let counters = story.engine.counters();
+        assert_eq!(counters.windows_displaced, displaced, "{allowed}");
+    }
 }

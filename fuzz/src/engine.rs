@@ -2,7 +2,7 @@
 
 use ase_core::address::ClientAddress;
 use ase_core::api_id::ApiId;
-use ase_core::credential::{CredentialKey, CredentialKind, KeyId};
+use ase_core::credential::{CredentialId, CredentialKind};
 use ase_core::identity::Provenance;
 use ase_core::path::NormalPath;
 use ase_core::time::UnixMillis;
@@ -67,15 +67,16 @@ fn play(engine: &mut Engine, line: &str, at: u64, output: &mut Output) -> u64 {
         return at;
     };
     let kind = CredentialKind::ALL.into_iter().nth(usize::from(client % 5));
-    let key = CredentialKey::from_bytes(KeyId(1), [1; 32]);
-    let carried = kind.map(|kind| Carried {
-        kind,
-        id: key.id_of(kind, "name", &[client / 5]),
-        provenance: if client % 2 == 0 {
-            Provenance::Claimed
-        } else {
-            Provenance::Verified
-        },
+    let carried = kind.and_then(|kind| {
+        Some(Carried {
+            kind,
+            id: CredentialId::parse(&format!("k1:{:032x}", client / 5)).ok()?,
+            provenance: if client % 2 == 0 {
+                Provenance::Claimed
+            } else {
+                Provenance::Verified
+            },
+        })
     });
     let (path, login) = (NormalPath::from_url(target), NormalPath::from_url("/login"));
     let transaction = Transaction {
@@ -115,6 +116,7 @@ fn settings() -> Settings {
             routes: 64,
             apis: 2,
             lessons: 10,
+            windows: 16,
         },
         ..Settings::default()
     }

@@ -12,7 +12,6 @@ use super::sequence::Session;
 
 pub(super) const WINDOW_SECONDS: f32 = 10.0 * 60.0;
 const WAYS: usize = 8;
-const SETS: usize = 8192;
 /// Windows of one client and day that are learned from: nobody speaks for all.
 const LEARNED_PER_DAY: u8 = 6;
 const DAY_UNITS: u32 = 24 * 60 * 60 * 10;
@@ -50,8 +49,10 @@ pub(super) struct Window {
 }
 
 impl Windows {
-    pub(super) fn new() -> Self {
-        Self(vec![Window::default(); SETS * WAYS])
+    /// A table of `capacity` windows, in whole sets and one set at least.
+    pub(super) fn new(capacity: u32) -> Self {
+        let sets = (capacity as usize).div_ceil(WAYS).max(1);
+        Self(vec![Window::default(); sets * WAYS])
     }
 
     /// The window of a client on an API, and the one that had to go for it.
@@ -61,7 +62,8 @@ impl Windows {
         client: u64,
         signs: &Signs,
     ) -> Option<(&mut Window, Option<Window>)> {
-        let first = (key >> 32) as usize % SETS * WAYS;
+        let sets = self.0.len() / WAYS;
+        let first = ((key >> 32) as usize).checked_rem(sets)? * WAYS;
         let set = self.0.get_mut(first..first + WAYS)?;
         if let Some(place) = set.iter().position(|window| window.key == key) {
             return Some((set.get_mut(place)?, None));
