@@ -26,7 +26,7 @@ use crate::health::Part;
 use crate::lifetimes::SharedLifetimes;
 use crate::lists::{self, ListFileError, Lists};
 use crate::management::tls::{AdminCertificate, AdminTlsError};
-use crate::management::{self, ApiFolder, Followers, Management};
+use crate::management::{self, ApiFolder, Followers, Management, restricted};
 use crate::real_time::RealTime;
 use crate::secret::Secret;
 use crate::state::{ListName, SharedState, State, StateError};
@@ -148,6 +148,8 @@ impl Daemon {
         let secret_file = settings.state_dir.join(SECRET_FILE);
         let given = settings.management.first_secret.as_ref();
         let (secret, new_secret) = admin_secret(&secret_file, given)?;
+        let restricted_file = secret_file.with_file_name(restricted::SECRET_FILE);
+        let (restricted_secret, _) = admin_secret(&restricted_file, None)?;
         let (folder, snapshot) = registered(&settings)?;
         let published = Arc::new(ArcSwap::from_pointee(snapshot));
         telemetry.health.loaded(Part::Registry);
@@ -196,6 +198,7 @@ impl Daemon {
             state,
             secret: ArcSwap::from_pointee(secret),
             secret_file,
+            restricted_secret: ArcSwap::from_pointee(restricted_secret),
             audit: Audit::open(&settings.state_dir)?,
             turning: Mutex::new(()),
             lifetimes,

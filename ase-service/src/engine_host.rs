@@ -20,12 +20,15 @@ use crate::config::engine::EngineSettings;
 use crate::exchange::RequestFacts;
 use crate::secret;
 
+mod activity;
 mod attack_log;
 mod desk;
 mod observed;
 mod recorder;
 mod tallies;
 
+pub use activity::{Activity, Amount, Served};
+pub(crate) use activity::{FAILURES, METHODS, SPAN_MS};
 pub use desk::{Desk, Taught};
 pub use observed::{Observed, Untold};
 pub use recorder::Keeper;

@@ -43,6 +43,7 @@ mod lifetimes;
 mod lists;
 mod openapi;
 mod reply;
+pub mod restricted;
 mod route;
 mod server;
 mod settings;
@@ -90,6 +91,8 @@ pub struct Management {
     pub secret: ArcSwap<Secret>,
     /// Where the secret is kept.
     pub secret_file: PathBuf,
+    /// What callers show who may read reports without identifiers; kept beside the other.
+    pub restricted_secret: ArcSwap<Secret>,
     /// Where changes are written down.
     pub audit: Audit,
     /// One turn of switches at a time.

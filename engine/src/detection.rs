@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use ase_core::address::ClientAddress;
 use ase_core::api_id::ApiId;
 use ase_core::identifier_list::{ListedIdentifier, Scope};
 use ase_core::time::UnixMillis;
@@ -100,6 +101,10 @@ pub enum Threshold {
 pub struct Sample {
     /// When.
     pub at: UnixMillis,
+    /// The address that it came from.
+    pub from: ClientAddress,
+    /// The user agent, shortened, where sent.
+    pub user_agent: Option<Box<str>>,
     /// The method, shortened.
     pub method: Box<str>,
     /// The path, shortened, and the names of the query's parameters.

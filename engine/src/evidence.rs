@@ -4,6 +4,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use ase_core::address::ClientAddress;
+
 use crate::clients::Slot;
 use crate::clock::{Clock, Moment};
 use crate::counters::Counters;
@@ -17,6 +19,7 @@ const METHOD_CHARS: usize = 16;
 const PATH_CHARS: usize = 120;
 const QUERY_NAMES: usize = 8;
 const NAME_CHARS: usize = 24;
+const AGENT_CHARS: usize = 80;
 
 /// Sample requests by client.
 #[derive(Debug)]
@@ -38,6 +41,8 @@ struct Suspect {
 #[derive(Debug)]
 struct Kept {
     at: Moment,
+    from: ClientAddress,
+    user_agent: Option<Box<str>>,
     method: Box<str>,
     target: Box<str>,
     status: Option<u16>,
@@ -108,6 +113,10 @@ impl Kept {
     fn of(transaction: &Transaction<'_>, signs: &Signs) -> Self {
         Self {
             at: signs.at,
+            from: transaction.client,
+            user_agent: transaction
+                .user_agent
+                .map(|agent| printable(agent, AGENT_CHARS).into()),
             method: printable(transaction.method, METHOD_CHARS).into(),
             target: target(transaction).into(),
             status: transaction.status,
@@ -118,6 +127,8 @@ impl Kept {
     fn sample(&self, clock: &Clock) -> Sample {
         Sample {
             at: clock.unix(self.at),
+            from: self.from,
+            user_agent: self.user_agent.clone(),
             method: self.method.clone(),
             target: self.target.clone(),
             status: self.status,

@@ -132,6 +132,9 @@ pub(super) struct PasswordChange {
     /// Where the new one is, - for standard input [default: one is made and shown]
     #[arg(long, value_name = "FILE")]
     from: Option<PathBuf>,
+    /// Change the secret of those who read reports without identifiers, in place of the management secret
+    #[arg(long)]
+    restricted: bool,
     #[command(flatten)]
     connection: Connection,
 }
@@ -307,16 +310,25 @@ pub(super) fn log(command: &LogCommand) -> u8 {
 }
 
 pub(super) fn password(command: &PasswordCommand) -> u8 {
-    let PasswordCommand::Change(PasswordChange { from, connection }) = command;
+    let PasswordCommand::Change(PasswordChange {
+        from,
+        restricted,
+        connection,
+    }) = command;
+    let (path, name) = if *restricted {
+        ("secret/restricted", "restricted")
+    } else {
+        ("secret", "management")
+    };
     let given = from.as_deref().map(read).transpose();
     let answer = given.and_then(|given| {
         let body = body_of(&[("secret", given.as_deref().map(str::trim))]);
-        send("secret", Method::PUT, &body, connection)
+        send(path, Method::PUT, &body, connection)
     });
     finish(answer, connection, |answer| {
         match answer.get("secret").and_then(Value::as_str) {
-            Some(secret) => format!("the management secret is now {secret}"),
-            None => "the management secret is changed".to_owned(),
+            Some(secret) => format!("the {name} secret is now {secret}"),
+            None => format!("the {name} secret is changed"),
         }
     })
 }

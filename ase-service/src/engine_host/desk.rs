@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use ase_core::path::NormalPath;
 use ase_engine::{Attack, DetectionId, Engine, Identifier, Lesson, Output, Transaction};
 
+use super::activity::Activity;
 use super::recorder::Finding;
 use super::tallies::{EngineState, Tallies};
 use super::{Message, Observed};
@@ -27,6 +28,8 @@ const REMEMBERED: usize = 4096;
 pub struct Desk {
     /// The engine.
     pub engine: Engine,
+    /// What each API has answered.
+    pub activity: Activity,
     tallies: Arc<Tallies>,
     backlog: Arc<Backlog>,
     findings: SyncSender<Finding>,
@@ -54,6 +57,7 @@ impl Desk {
     ) -> Self {
         Self {
             engine,
+            activity: Activity::default(),
             tallies,
             backlog,
             findings,
@@ -109,6 +113,7 @@ impl Desk {
                 .zip(&paths)
                 .map(|(exchange, path)| exchange.transaction(path))
                 .collect();
+            self.activity.count(&transactions);
             self.engine
                 .observe(&transactions, clock::now(), &mut self.output);
             let bytes = exchanges.iter().map(Observed::bytes).sum();

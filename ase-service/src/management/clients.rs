@@ -24,7 +24,7 @@ use crate::engine_host::{rounded, sample};
 use crate::lifetimes::IdentifierType;
 use crate::lists::list_of;
 use crate::state::ListName;
-use crate::state::detections::DetectionFilter;
+use crate::state::detections::{DetectionFilter, StoredDetection};
 
 /// Most detections of one client that are shown.
 const SHOWN: u32 = 100;
@@ -82,41 +82,67 @@ fn identifier(management: &Management, body: &[u8]) -> Result<ListedIdentifier, 
     Ok(identifier)
 }
 
-/// Everything that is known of a client.
+/// What is known of a client, before it is shown.
+pub(super) struct Known {
+    pub(super) identifier: ListedIdentifier,
+    /// What the engine knows; `None` when it does not watch it.
+    pub(super) behaviour: Option<ClientReport>,
+    pub(super) detections: Vec<StoredDetection>,
+}
+
+/// Looks everything up that is known of a client.
 ///
 /// # Errors
 /// When the state cannot be read.
-pub(super) async fn client(
-    management: Arc<Management>,
+pub(super) async fn known(
+    management: &Arc<Management>,
     identifier: ListedIdentifier,
-) -> Result<Value, Refusal> {
+) -> Result<Known, Refusal> {
     let engine = &management.ase.engine;
-    let known = engine
+    let behaviour = engine
         .ask(move |desk| desk.engine.client(&identifier))
-        .await;
+        .await
+        .flatten();
+    let management = Arc::clone(management);
     off_path(move || {
         let filter = DetectionFilter {
             identifier: Some(identifier),
             ..DetectionFilter::default()
         };
-        let detections = management.state.lock().detections(&filter, SHOWN)?;
-        let (snapshot, now) = (management.ase.snapshot.load(), clock::now());
-        let mut listed = Map::new();
-        for list in [ListName::Deny, ListName::Allow] {
-            let mut entries = list_of(&snapshot, list).entries_of(&identifier);
-            entries.retain(|entry| !entry.is_expired(now));
-            let entries = entries.into_iter();
-            let entries = entries.map(|entry| entry_json(&identifier, &entry.to_entry()));
-            listed.insert(list.as_str().to_owned(), entries.collect());
-        }
-        Ok(json!({
-            "identifier": identifier.to_string(), "type": IdentifierType::of(&identifier).as_str(),
-            "behaviour": known.flatten().as_ref().map(behaviour),
-            "listed": listed,
-            "detections": detections.iter().map(shown).collect::<Vec<_>>(),
-        }))
+        Ok(Known {
+            identifier,
+            behaviour,
+            detections: management.state.lock().detections(&filter, SHOWN)?,
+        })
     })
     .await
+}
+
+/// The entries of both lists for a client.
+pub(super) fn listed(management: &Management, identifier: &ListedIdentifier) -> Value {
+    let (snapshot, now) = (management.ase.snapshot.load(), clock::now());
+    let mut listed = Map::new();
+    for list in [ListName::Deny, ListName::Allow] {
+        let mut entries = list_of(&snapshot, list).entries_of(identifier);
+        entries.retain(|entry| !entry.is_expired(now));
+        let entries = entries.into_iter();
+        let entries = entries.map(|entry| entry_json(identifier, &entry.to_entry()));
+        listed.insert(list.as_str().to_owned(), entries.collect());
+    }
+    Value::Object(listed)
+}
+
+async fn client(
+    management: Arc<Management>,
+    identifier: ListedIdentifier,
+) -> Result<Value, Refusal> {
+    let known = known(&management, identifier).await?;
+    Ok(json!({
+        "identifier": identifier.to_string(), "type": IdentifierType::of(&identifier).as_str(),
+        "behaviour": known.behaviour.as_ref().map(behaviour),
+        "listed": listed(&management, &identifier),
+        "detections": known.detections.iter().map(shown).collect::<Vec<_>>(),
+    }))
 }
 
 fn behaviour(report: &ClientReport) -> Value {

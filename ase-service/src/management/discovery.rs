@@ -1,5 +1,6 @@
 //! APIs that no definition covers, as the behaviour engine has seen them, each with a definition to begin with.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use ase_core::credential::CredentialKind;
@@ -12,6 +13,9 @@ use super::Management;
 use super::openapi::Schema;
 use super::reply::{Refusal, plain};
 use super::route::{Route, Verb};
+
+/// Longest name that is made of a path.
+const NAME_CHARS: usize = 60;
 
 pub(super) fn routes() -> [Route; 1] {
     let summary = "APIs that no definition covers, with definitions to begin with";
@@ -28,19 +32,46 @@ pub(super) fn routes() -> [Route; 1] {
 
 /// `{"apis":[...]}`, the busiest first; none while the engine is off.
 async fn discovered(management: &Management) -> Result<Value, Refusal> {
-    let engine = &management.ase.engine;
-    let apis = engine.ask(|desk| desk.engine.discovered()).await;
-    let apis: Vec<Value> = apis.iter().flatten().map(api).collect();
-    Ok(json!({"apis": apis}))
+    Ok(json!({"apis": found(management).await}))
 }
 
-fn api(api: &DiscoveredApi) -> Value {
+/// The APIs, the busiest first, each under a name that no other has; none while the engine is off.
+pub(super) async fn found(management: &Management) -> Vec<Value> {
+    let engine = &management.ase.engine;
+    let apis = engine.ask(|desk| desk.engine.discovered()).await;
+    let mut names = BTreeSet::new();
+    let snapshot = management.ase.snapshot.load();
+    names.extend(snapshot.registry.iter().map(|api| api.id().to_string()));
+    let shown = |found: &DiscoveredApi| {
+        let name = name(&found.base_path, &mut names);
+        api(found, &name)
+    };
+    apis.iter().flatten().map(shown).collect()
+}
+
+/// A name for the API at `url` that is not among `taken`, made of what API ids are made of.
+fn name(url: &str, taken: &mut BTreeSet<String>) -> String {
+    let words = url.split(|letter: char| !(letter.is_ascii_alphanumeric() || letter == '-'));
+    let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
+    let whole: String = words.join("_").chars().take(NAME_CHARS).collect();
+    let base = if whole.is_empty() {
+        "discovered".to_owned()
+    } else {
+        whole
+    };
+    let numbered = (2..).map(|number: u32| format!("{base}_{number}"));
+    let mut candidates = std::iter::once(base.clone()).chain(numbered);
+    let free = candidates.find(|candidate| taken.insert(candidate.clone()));
+    free.unwrap_or(base)
+}
+
+fn api(api: &DiscoveredApi, name: &str) -> Value {
     let templates = api.templates.iter().map(|template| {
         json!({"method": template.method, "path": template.path, "requests": template.requests})
     });
     let identified_by = api.identified_by.iter().map(|kind| kind.as_str());
     json!({
-        "url": api.base_path, "requests": api.requests,
+        "name": name, "url": api.base_path, "requests": api.requests,
         "templates": templates.collect::<Vec<_>>(),
         "identified_by": identified_by.collect::<Vec<_>>(),
         "definition": definition(api),
@@ -60,4 +91,33 @@ fn definition(api: &DiscoveredApi) -> Value {
     }
     metadata.insert("enable_blocking".to_owned(), false.into());
     json!({"api_metadata": metadata})
+}
+
+#[cfg(test)]
+mod tests {
+    use ase_core::api_id::ApiId;
+
+    use super::*;
+
+    #[test]
+    fn every_path_gets_a_name_of_its_own_that_an_api_can_have() {
+        let mut taken = BTreeSet::from(["billing".to_owned()]);
+        let deep = format!("/{}", "x".repeat(300));
+        let urls = [
+            "/api/v2",
+            "/api_v2",
+            "/billing",
+            "/caf\u{e9}!",
+            "/\u{65e5}",
+            &deep,
+        ];
+        let names = urls.map(|url| name(url, &mut taken));
+        assert_eq!(
+            names[..5],
+            ["api_v2", "api_v2_2", "billing_2", "caf", "discovered"]
+        );
+        for name in names {
+            assert!(ApiId::parse(&name).is_ok(), "{name}");
+        }
+    }
 }

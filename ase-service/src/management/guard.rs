@@ -8,17 +8,20 @@ use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::http::uri::Authority;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
 
 use super::reply::Refusal;
+use super::restricted::{self, Sight};
 use super::{
     ABS_ACCESS_KEY_HEADER, ABS_SECRET_KEY_HEADER, ACCESS_KEY, ACCESS_KEY_HEADER, Management,
     SECRET_KEY_HEADER,
 };
 
-/// What the paths of the original's analysis engine are called with, beside the others.
+/// Where the paths of the original's analysis engine begin.
+pub(super) const ABS_PATH: &str = "/v4/abs";
+/// What they are called with, beside the others.
 const ABS_HEADERS: (&str, &str) = (ABS_ACCESS_KEY_HEADER, ABS_SECRET_KEY_HEADER);
 
 /// Refuses what a browser's page may have sent.
@@ -39,21 +42,36 @@ pub(super) async fn refuse_browsers(
     }
 }
 
-/// Lets only callers with access key and secret through.
+/// Lets only callers with access key and secret through. Those with the restricted pair may read reports, without identifiers.
 pub(super) async fn authenticate(
     State(management): State<Arc<Management>>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Response {
     let (path, headers) = (request.uri().path(), request.headers());
-    let abs = path.starts_with("/v4/abs") && shows(&management, headers, ABS_HEADERS);
-    if abs || is_authentic(&management, headers) {
+    let is_abs = path == ABS_PATH
+        || path
+            .strip_prefix(ABS_PATH)
+            .is_some_and(|rest| rest.starts_with('/'));
+    let is_full = is_abs && shows(&management, headers, ABS_HEADERS);
+    let refusal = if is_full || is_authentic(&management, headers) {
+        request.extensions_mut().insert(Sight::Full);
         return next.run(request).await;
-    }
-    let fault = format!("{ACCESS_KEY_HEADER} or {SECRET_KEY_HEADER} is absent or wrong");
-    let refusal = Refusal {
-        status: StatusCode::UNAUTHORIZED,
-        faults: vec![fault],
+    } else if is_abs && shows_restricted(&management, headers) {
+        if request.method() == Method::GET {
+            request.extensions_mut().insert(Sight::Restricted);
+            return next.run(request).await;
+        }
+        Refusal {
+            status: StatusCode::FORBIDDEN,
+            faults: vec!["the restricted keys may only read".to_owned()],
+        }
+    } else {
+        let fault = format!("{ACCESS_KEY_HEADER} or {SECRET_KEY_HEADER} is absent or wrong");
+        Refusal {
+            status: StatusCode::UNAUTHORIZED,
+            faults: vec![fault],
+        }
     };
     in_family(request.uri().path(), refusal)
 }
@@ -82,9 +100,18 @@ fn shows(
     headers: &HeaderMap,
     (access_key, secret_key): (&str, &str),
 ) -> bool {
-    let shown = |name: &str| headers.get(name).map_or(&[][..], HeaderValue::as_bytes);
-    let secret = management.secret.load().matches(shown(secret_key));
-    secret && shown(access_key) == ACCESS_KEY.as_bytes()
+    let secret = management.secret.load().matches(shown(headers, secret_key));
+    secret && shown(headers, access_key) == ACCESS_KEY.as_bytes()
+}
+
+fn shows_restricted(management: &Management, headers: &HeaderMap) -> bool {
+    let given = shown(headers, restricted::SECRET_KEY_HEADER);
+    let secret = management.restricted_secret.load().matches(given);
+    secret && shown(headers, restricted::ACCESS_KEY_HEADER) == restricted::ACCESS_KEY.as_bytes()
+}
+
+fn shown<'h>(headers: &'h HeaderMap, name: &str) -> &'h [u8] {
+    headers.get(name).map_or(&[], HeaderValue::as_bytes)
 }
 
 /// A refusal as the calls of this path say it.

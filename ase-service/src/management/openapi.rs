@@ -2,8 +2,11 @@
 
 use serde_json::{Map, Value, json};
 
-use super::route::{Access, Presence, Route};
-use super::{ACCESS_KEY_HEADER, SECRET_KEY_HEADER};
+use super::guard::ABS_PATH;
+use super::route::{Access, Presence, Route, Verb};
+use super::{
+    ABS_ACCESS_KEY_HEADER, ABS_SECRET_KEY_HEADER, ACCESS_KEY_HEADER, SECRET_KEY_HEADER, restricted,
+};
 
 mod schema;
 
@@ -52,7 +55,12 @@ pub(super) fn document(routes: &[Route]) -> Value {
         "paths": paths,
         "components": {
             "schemas": schemas,
-            "securitySchemes": {"accessKey": key(ACCESS_KEY_HEADER), "secretKey": key(SECRET_KEY_HEADER)},
+            "securitySchemes": {
+                "accessKey": key(ACCESS_KEY_HEADER), "secretKey": key(SECRET_KEY_HEADER),
+                "absAccessKey": key(ABS_ACCESS_KEY_HEADER), "absSecretKey": key(ABS_SECRET_KEY_HEADER),
+                "restrictedAccessKey": key(restricted::ACCESS_KEY_HEADER),
+                "restrictedSecretKey": key(restricted::SECRET_KEY_HEADER),
+            },
         },
     })
 }
@@ -77,7 +85,7 @@ fn operation(route: &Route) -> Value {
         "parameters": parameters(route), "responses": answers,
         "security": match route.access {
             Access::Open => json!([]),
-            Access::Secret => json!([{"accessKey": [], "secretKey": []}]),
+            Access::Secret => key_pairs(route),
         },
     });
     if let (Some((body, presence)), Some(operation)) = (route.body, operation.as_object_mut()) {
@@ -85,6 +93,18 @@ fn operation(route: &Route) -> Value {
         operation.insert("requestBody".to_owned(), body);
     }
     operation
+}
+
+/// The pairs of headers that let a caller in, any one of them.
+fn key_pairs(route: &Route) -> Value {
+    let own = json!({"accessKey": [], "secretKey": []});
+    let abs = json!({"absAccessKey": [], "absSecretKey": []});
+    let restricted = json!({"restrictedAccessKey": [], "restrictedSecretKey": []});
+    match (route.path.starts_with(ABS_PATH), route.method) {
+        (false, _) => json!([own]),
+        (true, Verb::Get) => json!([own, abs, restricted]),
+        (true, Verb::Post | Verb::Put | Verb::Delete) => json!([own, abs]),
+    }
 }
 
 fn page(name: &str, summary: &str, access: Access) -> Value {

@@ -13,7 +13,7 @@ use super::caller::Caller;
 use super::openapi::Schema;
 use super::reply::{Refusal, plain};
 use super::route::{Route, Verb};
-use super::{Management, off_path};
+use super::{Management, off_path, restricted};
 use crate::log_level;
 use crate::secret::Secret;
 use crate::whole_file::{self, Audience};
@@ -26,7 +26,14 @@ const LEVELS: [(&str, Level); 5] = [
     ("trace", Level::TRACE),
 ];
 
-pub(super) fn routes() -> [Route; 3] {
+/// One of the secrets that callers show.
+#[derive(Clone, Copy)]
+enum Which {
+    Management,
+    Restricted,
+}
+
+pub(super) fn routes() -> [Route; 4] {
     [
         Route::new(
             Verb::Get,
@@ -62,7 +69,24 @@ pub(super) fn routes() -> [Route; 3] {
             async |State(management): State<Arc<Management>>, caller: Caller, body: Bytes| {
                 plain(
                     StatusCode::OK,
-                    change_secret(management, caller, body).await,
+                    change_secret(management, caller, body, Which::Management).await,
+                )
+            },
+        )
+        .optional_body(Schema::SecretWanted),
+        Route::new(
+            Verb::Put,
+            "/v1/secret/restricted",
+            (
+                "changeRestrictedSecret",
+                "Change the secret that reads reports without identifiers",
+            ),
+            Schema::SecretChanged,
+            async |State(management): State<Arc<Management>>, caller: Caller, body: Bytes| {
+                let which = Which::Restricted;
+                plain(
+                    StatusCode::OK,
+                    change_secret(management, caller, body, which).await,
                 )
             },
         )
@@ -113,6 +137,7 @@ async fn change_secret(
     management: Arc<Management>,
     caller: Caller,
     body: Bytes,
+    which: Which,
 ) -> Result<Value, Refusal> {
     let given = wanted_secret(&body)?;
     off_path(move || {
@@ -124,10 +149,25 @@ async fn change_secret(
             }
         };
         let text = format!("{}\n", secret.reveal());
-        let written = whole_file::write(&management.secret_file, text.as_bytes(), Audience::Owner);
+        let beside = management
+            .secret_file
+            .with_file_name(restricted::SECRET_FILE);
+        let (file, kept, action) = match which {
+            Which::Management => (
+                &management.secret_file,
+                &management.secret,
+                "update_password",
+            ),
+            Which::Restricted => (
+                &beside,
+                &management.restricted_secret,
+                "update_restricted_secret",
+            ),
+        };
+        let written = whole_file::write(file, text.as_bytes(), Audience::Owner);
         written.map_err(|error| Refusal::broken(&error))?;
-        management.secret.store(Arc::new(secret));
-        management.audited(&caller, "update_password", &[])?;
+        kept.store(Arc::new(secret));
+        management.audited(&caller, action, &[])?;
         Ok(json!({"secret": drawn.as_ref().map(Secret::reveal)}))
     })
     .await

@@ -6,7 +6,7 @@ use crate::engine::{batch, event, failures, listed};
 use crate::harness::{Ase, record, wait_for};
 
 /// The one detection of a prober, when it is stored.
-fn detected(ase: &Ase, client: &str) -> Value {
+pub(crate) fn detected(ase: &Ase, client: &str) -> Value {
     batch(ase, &failures(client, "shop"));
     wait_for("the detection", || {
         let (status, found) = ase.admin("GET", "/v1/attacks", &Value::Null);
@@ -124,66 +124,4 @@ fn the_state_of_the_engine_is_told() {
             .is_some_and(|found| !found.is_empty()),
         "{engine}"
     );
-}
-
-#[test]
-fn the_documented_paths_of_the_analysis_engine_tell_and_change_its_list() {
-    let ase = Ase::start();
-    let attack = detected(&ase, "203.0.113.9");
-    let secret = ase.credentials()[1].1.to_owned();
-    let call = |method: &str, path: &str, body: &str| {
-        let headers = [("x-abs-ak", "admin"), ("x-abs-sk", secret.as_str())];
-        let reply = ase
-            .connect_admin()
-            .call(method, path, &headers, body.as_bytes());
-        (
-            reply.status,
-            serde_json::from_str::<Value>(&reply.body).unwrap(),
-        )
-    };
-    let (status, list) = call("GET", "/v4/abs/attacklist?status=active", "");
-    assert_eq!(
-        (status, &list["ips"][0]["value"]),
-        (200, &json!("203.0.113.9"))
-    );
-    let (_, old) = call("GET", "/v4/abs/attacklist?later_date=2020-01-01T00:00", "");
-    assert_eq!(old["ips"], json!([]));
-    let path = format!("/v4/abs/attack?type={}", attack["attack_id"]);
-    assert_eq!(call("GET", &path, "").1["total_ioc"], json!(1));
-    let (_, forensics) = call("GET", "/v4/abs?ip=203.0.113.9", "");
-    assert_eq!(
-        forensics["summary"],
-        json!({"total_requests": 20, "total_anomalies": 0, "total_ioc": 1})
-    );
-    let (status, done) = call("PUT", "/v4/abs/attacklist", r#"{"ips": ["203.0.113.9"]}"#);
-    assert_eq!(
-        (status, &done["status_message"]),
-        (200, &json!("1 entries deleted from the attack list"))
-    );
-    assert_eq!(listed(&ase), [] as [Value; 0]);
-    detected(&ase, "198.51.100.7");
-    assert_eq!(
-        call(
-            "DELETE",
-            "/v4/abs/attacklist",
-            r#"{"delete_all_ips": true}"#
-        )
-        .0,
-        200
-    );
-    assert_eq!(listed(&ase), [] as [Value; 0]);
-    for path in [
-        "/v4/abs/attack?type=x",
-        "/v4/abs",
-        "/v4/abs/attacklist?status=some",
-    ] {
-        assert_eq!(call("GET", path, "").0, 400, "{path}");
-    }
-    let stranger = ase.connect_admin().call(
-        "GET",
-        "/v4/abs/attacklist",
-        &[("x-abs-ak", "admin"), ("x-abs-sk", "x")],
-        b"",
-    );
-    assert_eq!(stranger.status, 401);
 }

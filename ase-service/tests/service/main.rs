@@ -6,6 +6,7 @@
     reason = "a test fails by panicking, its helpers too"
 )]
 
+mod abs;
 mod attacks;
 mod batches;
 mod checks;

@@ -71,6 +71,8 @@ fn evidence(detection: &Detection) -> Value {
 pub(crate) fn sample(sample: &Sample) -> Value {
     json!({
         "time": clock::rfc3339(sample.at),
+        "from": sample.from.to_string(),
+        "user_agent": sample.user_agent.as_deref(),
         "method": &*sample.method,
         "target": &*sample.target,
         "status": sample.status,
