@@ -180,6 +180,7 @@ impl Daemon {
             lists: Arc::clone(&lists),
             published: Arc::clone(&ase.snapshot),
             lifetimes: lifetimes.clone(),
+            state: state.clone(),
         };
         let engine = EngineHost::start(&settings.engine, keeper).map_err(StartError::Thread)?;
         let ase = ase.studied(engine).recalling(&settings.access_log);

@@ -2,7 +2,7 @@
 //!
 //! Nothing here is waited for by a request. Exchanges come through a queue that is bounded in number and in bytes; what finds no
 //! room is counted. The engine's thread never touches the disk: what it finds goes to the `recorder`, which lists clients first
-//! and writes about it second.
+//! and writes about it second, and what it has learned goes to the `memory`, which stores it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Sender, channel};
@@ -12,17 +12,16 @@ use std::time::{Duration, Instant};
 
 use ase_core::decision::Switch;
 use ase_core::metadata::{RequestReport, ResponseMetadata};
-use ase_engine::Engine;
 use tokio::sync::oneshot;
 
 use crate::access_log::backlog::Backlog;
 use crate::config::engine::EngineSettings;
 use crate::exchange::RequestFacts;
-use crate::secret;
 
 mod activity;
 mod attack_log;
 mod desk;
+mod memory;
 mod observed;
 mod recorder;
 mod tallies;
@@ -30,10 +29,11 @@ mod tallies;
 pub use activity::{Activity, Amount, Served};
 pub(crate) use activity::{FAILURES, METHODS, SPAN_MS};
 pub use desk::{Desk, Taught};
+use memory::Pace;
 pub use observed::{Observed, Untold};
 pub use recorder::Keeper;
 pub(crate) use recorder::{rounded, sample};
-pub use tallies::{EngineState, Event, Tallies};
+pub use tallies::{EngineState, Event, MemoryState, Tallies};
 
 /// Longest that a management call waits for the engine.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -80,10 +80,9 @@ impl EngineHost {
             Switch::Off => return Ok(Self::off()),
             Switch::On => {}
         }
-        let [a, b, c, d, e, f, g, h, ..] = secret::random_bytes()?;
-        let seed = u64::from_be_bytes([a, b, c, d, e, f, g, h]);
-        let engine = Engine::new(settings.behaviour.clone(), seed);
         let tallies = Arc::<Tallies>::default();
+        let engine = memory::recalled(&settings.behaviour, &keeper.state, &tallies)?;
+        let (memory, shelf) = memory::open(keeper.state.clone(), Arc::clone(&tallies));
         let listing = Arc::new(AtomicBool::new(settings.listing.is_on()));
         let backlog = Arc::new(Backlog::new(settings.queue, settings.queue_bytes));
         let (findings, found) = recorder::channel();
@@ -94,11 +93,13 @@ impl EngineHost {
         );
         let (queue, messages) = channel();
         let shared = (Arc::clone(&tallies), Arc::clone(&backlog));
-        let desk = Desk::new(engine, shared, findings);
+        let pace = Pace::every(settings.snapshot_every);
+        let desk = Desk::new(engine, shared, findings, (shelf, pace));
         let named = |name: &str| std::thread::Builder::new().name(name.to_owned());
         let threads = vec![
             named("engine").spawn(move || desk.run(&messages))?,
             named("engine-recorder").spawn(move || recorder.run(&found))?,
+            named("engine-memory").spawn(move || memory.run())?,
         ];
         Ok(Self {
             queue: Some(queue),

@@ -1,4 +1,5 @@
-//! ASE's own state in one SQLite file: list entries, credential keys, sideband tokens, detections, switches.
+//! ASE's own state in one SQLite file: list entries, credential keys, sideband tokens, detections, switches,
+//! what the behaviour engine has learned.
 //!
 //! A change is acknowledged when it is committed and synced (WAL with `synchronous = FULL`: a commit is one append and one sync,
 //! so also a machine that loses power keeps it); a process killed at any instant starts again with everything acknowledged.
@@ -21,6 +22,7 @@ mod backup;
 pub mod detections;
 mod entries;
 mod keys;
+mod learned;
 mod schema;
 mod switches;
 mod tokens;
@@ -28,6 +30,7 @@ mod tokens;
 pub use backup::RestoreError;
 pub use entries::StoredEntry;
 pub use keys::{Orphans, RotationError};
+pub use learned::Learned;
 pub use schema::{Epoch, Version};
 pub use switches::StoredSwitch;
 pub use tokens::{StoredToken, TokenDigest};

@@ -253,4 +253,11 @@ impl Variable {
             Self::F => "F",
         }
     }
+
+    /// Reads [`Self::as_str`]'s letter.
+    #[must_use]
+    pub fn parse(letter: &str) -> Option<Self> {
+        let mut all = Self::ALL.into_iter();
+        all.find(|variable| variable.as_str() == letter)
+    }
 }

@@ -32,7 +32,7 @@ mod together;
 
 pub use inspect::{ClientReport, Provenness};
 use raise::Accusation;
-pub use snapshot::Restored;
+pub use snapshot::{Restored, Snapshot};
 
 /// Fingerprints of records that are remembered to drop those that come twice.
 const RECENT_RECORDS: usize = 1 << 16;

@@ -146,11 +146,6 @@ impl ObjectRoutes {
         let [route, strangers, sharers, bare, borne] = words else {
             return None;
         };
-        let number = |word: &str| {
-            word.parse()
-                .ok()
-                .filter(|number: &f32| (0.0..=FADE_AT).contains(number))
-        };
         let mut restored = Box::new(Route::new(u32::from_str_radix(route, 16).ok()?));
         restored.strangers = u64::from_str_radix(strangers, 16).ok()?;
         restored.sharers = u64::from_str_radix(sharers, 16).ok()?;
@@ -168,6 +163,30 @@ impl ObjectRoutes {
         }
         self.routes
             .insert_unique(hash, restored, |route| key(route.route));
+        Some(())
+    }
+
+    /// How each API's objects were read, in words.
+    pub(crate) fn reads(&self) -> impl Iterator<Item = String> {
+        let apis = self.apis.iter().enumerate();
+        apis.filter(|(_, reads)| reads.bare + reads.borne > 0.0)
+            .map(|(api, Reads { bare, borne })| format!("{api} {bare} {borne}"))
+    }
+
+    /// Takes what [`Self::reads`] says back; `None` when it is none.
+    pub(crate) fn restore_reads(&mut self, api: ApiIndex, words: &[&str]) -> Option<()> {
+        let [bare, borne] = words else {
+            return None;
+        };
+        let reads = Reads {
+            bare: number(bare)?,
+            borne: number(borne)?,
+        };
+        let place = usize::from(api.0);
+        if self.apis.len() <= place {
+            self.apis.resize(place + 1, Reads::default());
+        }
+        *self.apis.get_mut(place)? = reads;
         Some(())
     }
 
@@ -236,6 +255,12 @@ impl Reads {
             self.borne /= 2.0;
         }
     }
+}
+
+/// A count of reads.
+fn number(word: &str) -> Option<f32> {
+    let number = word.parse().ok();
+    number.filter(|number: &f32| (0.0..=FADE_AT).contains(number))
 }
 
 fn key(route: u32) -> u64 {

@@ -1,6 +1,7 @@
 //! The settings of the behaviour engine: whether it runs, whether it lists clients, what it reports and how much it may keep.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use ase_core::address::Ipv6Width;
 use ase_core::decision::Switch;
@@ -30,6 +31,8 @@ pub struct EngineSettings {
     pub queue_bytes: usize,
     /// The file that gets a line per detection.
     pub attack_log: PathBuf,
+    /// Between two snapshots of what was learned.
+    pub snapshot_every: Duration,
 }
 
 impl EngineSettings {
@@ -49,7 +52,7 @@ impl EngineSettings {
         let (ttl, limits) = (&mut behaviour.ttl, &mut behaviour.limits);
         let longest = ttl.longest.as_secs();
         let longest = section.integer("longest_ttl_s", 1..=MAX_TTL_SECONDS, longest);
-        ttl.longest = std::time::Duration::from_secs(longest);
+        ttl.longest = Duration::from_secs(longest);
         limits.clients = section.integer("clients", 1024..=10_000_000_u32, limits.clients);
         limits.suspects = section.integer("suspects", 16..=1_000_000_u32, limits.suspects);
         section.note("simulate", NAMES, "none");
@@ -66,6 +69,7 @@ impl EngineSettings {
         let queue = section.integer("queue", 16..=10_000_000_u64, 65_536);
         let queue_bytes = section.integer("queue_bytes", 65_536..=65_536 * MIB, 64 * MIB);
         let attack_log = section.text("attack_log").map(|text| folder.join(text));
+        let snapshot_every = section.integer("snapshot_every_s", 1..=86_400_u64, 60);
         section.finish();
         let size = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
         Self {
@@ -75,6 +79,7 @@ impl EngineSettings {
             queue: size(queue),
             queue_bytes: size(queue_bytes),
             attack_log: attack_log.unwrap_or_else(|| beside.join("attack.log")),
+            snapshot_every: Duration::from_secs(snapshot_every),
         }
     }
 }

@@ -10,6 +10,7 @@ use ase_core::path::NormalPath;
 use ase_engine::{Attack, DetectionId, Engine, Identifier, Lesson, Output, Transaction};
 
 use super::activity::Activity;
+use super::memory::{Pace, Shelf};
 use super::recorder::Finding;
 use super::tallies::{EngineState, Tallies};
 use super::{Message, Observed};
@@ -38,6 +39,8 @@ pub struct Desk {
     made: BTreeMap<(Identifier, Attack), DetectionId>,
     made_in_order: VecDeque<(Identifier, Attack)>,
     behind: Duration,
+    shelf: Shelf,
+    pace: Pace,
 }
 
 /// What the engine has made of a lesson.
@@ -54,6 +57,7 @@ impl Desk {
         engine: Engine,
         (tallies, backlog): (Arc<Tallies>, Arc<Backlog>),
         findings: SyncSender<Finding>,
+        (shelf, pace): (Shelf, Pace),
     ) -> Self {
         Self {
             engine,
@@ -65,11 +69,18 @@ impl Desk {
             made: BTreeMap::new(),
             made_in_order: VecDeque::new(),
             behind: Duration::ZERO,
+            shelf,
+            pace,
         }
     }
 
-    /// Until it is told to close.
+    /// Until it is told to close. What was learned is laid down last.
     pub(super) fn run(mut self, messages: &Receiver<Message>) {
+        self.serve(messages);
+        self.shelf.close(&mut self.pace, &self.engine);
+    }
+
+    fn serve(&mut self, messages: &Receiver<Message>) {
         let mut next_tick = Instant::now() + TICK;
         loop {
             let wait = next_tick.saturating_duration_since(Instant::now());
@@ -85,6 +96,7 @@ impl Desk {
                 next_tick = Instant::now() + TICK;
                 self.engine.tick(clock::now(), &mut self.output);
                 self.hand_over();
+                self.shelf.keep_up(&mut self.pace, &self.engine);
             }
             self.tallies.show(EngineState {
                 counters: self.engine.counters(),
@@ -106,6 +118,7 @@ impl Desk {
 
     fn observe(&mut self, exchanges: &[Observed], since: Instant) {
         self.behind = since.elapsed();
+        self.pace.changed = true;
         for exchanges in exchanges.chunks(AT_ONCE) {
             let paths: Vec<NormalPath> = exchanges.iter().map(Observed::path).collect();
             let transactions: Vec<Transaction<'_>> = exchanges
@@ -157,7 +170,10 @@ impl Desk {
     pub fn undo(&mut self, identifier: Identifier, attack: Attack, lesson: Lesson) -> Taught {
         let id = self.made.get(&(identifier, attack));
         match id.and_then(|id| self.engine.undo(*id, lesson)) {
-            Some(_) => Taught::Learned,
+            Some(_) => {
+                self.pace.changed = true;
+                Taught::Learned
+            }
             None => Taught::Forgotten,
         }
     }

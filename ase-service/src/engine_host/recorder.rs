@@ -21,8 +21,8 @@ use super::attack_log::AttackLog;
 use super::tallies::{Event, Tallies};
 use crate::lifetimes::{IdentifierType, Origin, SharedLifetimes};
 use crate::lists::Lists;
-use crate::state::ListName;
 use crate::state::detections::{Outcome, Sighting};
+use crate::state::{ListName, SharedState};
 
 mod account;
 
@@ -45,6 +45,8 @@ pub struct Keeper {
     pub published: Arc<ArcSwap<Snapshot>>,
     /// How long entries of attacks last where an operator has said so.
     pub lifetimes: SharedLifetimes,
+    /// What outlives the engine.
+    pub state: SharedState,
 }
 
 /// What one call of the engine found.

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use ase_core::time::UnixMillis;
 use ase_engine::{Attack, Counters};
 
 use crate::telemetry::exposition::{Kind, Page};
@@ -30,6 +31,14 @@ pub enum Event {
     ListingLost,
     /// A line of the attack log that could not be written.
     AttackLogFailed,
+    /// A snapshot of what the engine has learned that was stored.
+    SnapshotStored,
+    /// One that the disk refused; the next one is tried.
+    SnapshotFailed,
+    /// A stored snapshot that was broken or of another version: the engine has begun anew.
+    SnapshotUnreadable,
+    /// A line of the stored snapshot that was no fact or had no room.
+    SnapshotLeftOut,
 }
 
 /// What was counted, and the engine as it was a moment ago.
@@ -38,6 +47,7 @@ pub struct Tallies {
     events: [AtomicU64; Event::ALL.len()],
     by_attack: [AtomicU64; Attack::ALL.len()],
     state: Mutex<EngineState>,
+    memory: Mutex<MemoryState>,
 }
 
 /// The engine as it was a moment ago.
@@ -51,9 +61,22 @@ pub struct EngineState {
     pub behind: Duration,
 }
 
+/// What is kept of what the engine has learned.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct MemoryState {
+    /// Facts that were there at the start.
+    pub restored: u64,
+    /// When the stored snapshot was made; `None` while there is none.
+    pub stored: Option<UnixMillis>,
+    /// How large it is.
+    pub bytes: usize,
+    /// How long the engine stood still for it.
+    pub paused: Duration,
+}
+
 impl Event {
     /// Every event.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 13] = [
         Self::Dropped,
         Self::NotPassed,
         Self::AllowListed,
@@ -63,6 +86,10 @@ impl Event {
         Self::ListingFailed,
         Self::ListingLost,
         Self::AttackLogFailed,
+        Self::SnapshotStored,
+        Self::SnapshotFailed,
+        Self::SnapshotUnreadable,
+        Self::SnapshotLeftOut,
     ];
 
     /// Its name in metrics and answers.
@@ -78,6 +105,10 @@ impl Event {
             Self::ListingFailed => "listing_failed",
             Self::ListingLost => "listing_lost",
             Self::AttackLogFailed => "attack_log_failed",
+            Self::SnapshotStored => "snapshot_stored",
+            Self::SnapshotFailed => "snapshot_failed",
+            Self::SnapshotUnreadable => "snapshot_unreadable",
+            Self::SnapshotLeftOut => "snapshot_left_out",
         }
     }
 }
@@ -121,6 +152,16 @@ impl Tallies {
 
     pub(super) fn show(&self, state: EngineState) {
         *self.state.lock().unwrap_or_else(PoisonError::into_inner) = state;
+    }
+
+    /// What is kept of what it has learned.
+    #[must_use]
+    pub fn memory(&self) -> MemoryState {
+        *self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn remember(&self, change: impl FnOnce(&mut MemoryState)) {
+        change(&mut self.memory.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
     /// Everything that was counted, by name: the host's and the engine's.

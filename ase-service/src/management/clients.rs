@@ -167,7 +167,7 @@ fn behaviour(report: &ClientReport) -> Value {
 fn engine(management: &Management) -> Value {
     let engine = &management.ase.engine;
     let (exchanges, bytes) = engine.waiting();
-    let state = engine.tallies.engine();
+    let (state, memory) = (engine.tallies.engine(), engine.tallies.memory());
     let counted = |(name, count): (&str, u64)| (name.to_owned(), count.into());
     let events: Map<String, Value> = engine.tallies.events().into_iter().map(counted).collect();
     let detections = engine.tallies.detections();
@@ -179,6 +179,10 @@ fn engine(management: &Management) -> Value {
         "enable_abs": engine.is_on(), "enable_abs_attack": engine.lists(),
         "watched": state.watched, "behind_ms": rounded(state.behind.as_secs_f32() * 1000.0),
         "queue": {"exchanges": exchanges, "bytes": bytes},
+        "memory": {
+            "facts_restored": memory.restored, "snapshot": memory.stored.map(clock::rfc3339),
+            "snapshot_bytes": memory.bytes, "paused_ms": rounded(memory.paused.as_secs_f32() * 1000.0),
+        },
         "events": events, "detections": detections,
     })
 }

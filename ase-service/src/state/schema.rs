@@ -8,7 +8,7 @@ use super::{State, StateError, as_stored};
 use crate::secret;
 
 /// What each step adds; the number of steps done is the file's `user_version`. Steps are never changed, only added.
-const STEPS: [&str; 3] = [
+const STEPS: [&str; 4] = [
     "CREATE TABLE IF NOT EXISTS credential_key (id INTEGER PRIMARY KEY, secret BLOB NOT NULL);
     CREATE TABLE IF NOT EXISTS entry (
         list TEXT NOT NULL, identifier TEXT NOT NULL, scope TEXT NOT NULL, source TEXT NOT NULL,
@@ -37,6 +37,13 @@ const STEPS: [&str; 3] = [
     );
     CREATE INDEX detection_last ON detection (last_ms);
     CREATE INDEX detection_identifier ON detection (identifier, name);",
+    "CREATE TABLE learned (
+        generation INTEGER NOT NULL, part INTEGER NOT NULL, bytes BLOB NOT NULL, PRIMARY KEY (generation, part)
+    );
+    CREATE TABLE learned_counting (
+        only INTEGER PRIMARY KEY CHECK (only = 1), generation INTEGER NOT NULL, parts INTEGER NOT NULL,
+        digest BLOB NOT NULL, at_ms INTEGER NOT NULL
+    );",
 ];
 
 /// One life of a state file: drawn at random when the file is made or restored.

@@ -14,6 +14,7 @@ mod correlation;
 mod definitions;
 mod detections;
 mod engine;
+mod engine_memory;
 mod engine_replays;
 mod entering;
 mod exhaustion;

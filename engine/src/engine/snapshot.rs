@@ -1,192 +1,187 @@
 //! What the engine has learned as text that a person can read, so that a restart forgets none of it: one fact a line.
 //!
 //! ```text
-//! ase-engine 1 <fingerprint of the seed>
+//! ase-engine 2 <fingerprint of the seed>
 //! api <index> <name>
-//! route <hash> <clients>                      a route that answers well
 //! login <hash> <refuses><answers><redirects>  what a login route's answers mean
 //! objects <hash> <strangers> <sharers> <reads without credentials> <with>
-//! offender <identifier> <offences> <listed until, Unix milliseconds>
+//! reads <api index> <reads without credentials> <with>
 //! lesson client <identifier> <attack>
 //! lesson route <hash> <attack>
 //! lesson threshold <api index> <attack> <variable> <value>
+//! route <hash> <clients>                      a route that answers well
+//! offender <identifier> <offences> <listed until> <reported until> <attacks>
+//! proven <identifier>                         a credential that stands for one client
 //! ```
 //!
-//! Hashes are in hexadecimal and mean something under the same seed only. A line that is none is left out and counted; a
-//! text from anywhere can do no worse than teach nonsense within the limits.
+//! Hashes are in hexadecimal and mean something under the same seed only; times are Unix milliseconds. A line that is none is
+//! left out and counted; a text from anywhere can do no worse than teach nonsense within the limits. What is not in it is worth
+//! minutes: what clients have done lately, windows that are not over, samples.
 
-use ase_core::address::Network;
-use ase_core::api_id::ApiId;
-use ase_core::credential::{CredentialId, CredentialKind};
+use std::fmt::Write as _;
+
 use ase_core::identifier_list::ListedIdentifier;
 use ase_core::time::UnixMillis;
 
-use super::Engine;
-use crate::catalogue::{Attack, Variable};
-use crate::settings::Settings;
-use crate::signs::ApiIndex;
+use super::{Engine, bit};
+use crate::catalogue::Attack;
+use crate::client::Standing;
 
-const VERSION: &str = "ase-engine 1";
+mod read;
 
-/// How much of a snapshot was taken.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Restored {
-    /// Lines that were taken.
-    pub taken: u64,
-    /// Lines that were not: broken, beyond a limit, or hashed under another seed.
-    pub left_out: u64,
+pub use read::Restored;
+
+const VERSION: &str = "ase-engine 2";
+/// Offenders and proven credentials that are written down, the last seen ones.
+const REMEMBERED: usize = 1 << 17;
+
+/// What an engine has learned, copied out of it: cheap to take, so that the text can be made on another thread.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// Everything of which there is little, in lines.
+    head: String,
+    routes: Vec<(u64, u32)>,
+    clients: Vec<Remembered>,
+}
+
+/// What is worth knowing of a client for longer than minutes.
+#[derive(Clone, Copy, Debug)]
+struct Remembered {
+    identifier: ListedIdentifier,
+    last: UnixMillis,
+    /// `None` of those who have done nothing.
+    offence: Option<Offence>,
+    standing: Standing,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Offence {
+    offences: u8,
+    listed_until: UnixMillis,
+    reported_until: UnixMillis,
+    attacks: u32,
 }
 
 impl Engine {
     /// What has been learned; see the module's text for its form.
     #[must_use]
-    pub fn snapshot(&self) -> String {
-        let mut text = format!("{VERSION} {:016x}\n", self.fingerprint());
-        let mut line = |arguments: std::fmt::Arguments<'_>| {
-            text.push_str(&arguments.to_string());
-            text.push('\n');
-        };
-        for (api, index) in &self.apis {
-            line(format_args!("api {} {api}", index.0));
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot {
+            head: self.head(),
+            routes: self.routes.facts().collect(),
+            clients: self.remembered().collect(),
         }
-        for (route, clients) in self.routes.facts() {
-            line(format_args!("route {route:x} {clients:x}"));
+    }
+
+    fn head(&self) -> String {
+        let mut text = first_line(self);
+        for (api, index) in &self.apis {
+            line(&mut text, format_args!("api {} {api}", index.0));
         }
         for (route, flags) in self.logins.facts() {
-            line(format_args!("login {route:x} {flags}"));
+            line(&mut text, format_args!("login {route:x} {flags}"));
         }
         for fact in self.objects.facts() {
-            line(format_args!("objects {fact}"));
+            line(&mut text, format_args!("objects {fact}"));
         }
-        for client in self.clients.iter().filter(|client| client.offences > 0) {
-            let until = self.clock.unix(client.listed_until).0;
-            let identifier = written(&client.identifier);
-            line(format_args!(
-                "offender {identifier} {} {until}",
-                client.offences
-            ));
+        for fact in self.objects.reads() {
+            line(&mut text, format_args!("reads {fact}"));
         }
         for (identifier, attack) in &self.lessons.clients {
-            line(format_args!(
-                "lesson client {} {attack}",
-                written(identifier)
-            ));
+            let whom = written(identifier);
+            line(&mut text, format_args!("lesson client {whom} {attack}"));
         }
         for (route, attack) in &self.lessons.routes {
-            line(format_args!("lesson route {route:x} {attack}"));
+            line(&mut text, format_args!("lesson route {route:x} {attack}"));
         }
         for ((api, attack, variable), value) in &self.lessons.raised {
-            line(format_args!(
-                "lesson threshold {} {attack} {} {value}",
-                api.0,
-                variable.as_str()
-            ));
+            let (api, variable) = (api.0, variable.as_str());
+            let fact = format_args!("lesson threshold {api} {attack} {variable} {value}");
+            line(&mut text, fact);
         }
         text
     }
 
-    /// An engine that knows what `snapshot` says. `now` is the host's clock; the seed must be the one that the snapshot was made under.
-    #[must_use]
-    pub fn restore(
-        settings: Settings,
-        seed: u64,
-        snapshot: &str,
-        now: UnixMillis,
-    ) -> (Self, Restored) {
-        let mut engine = Self::new(settings, seed);
-        let mut restored = Restored::default();
-        engine.clock.advance(now, &mut engine.counters);
-        let mut lines = snapshot.lines();
-        let first = format!("{VERSION} {:016x}", engine.fingerprint());
-        let same_seed = lines.next() == Some(first.as_str());
-        for line in lines {
-            let words: Vec<&str> = line.split(' ').collect();
-            let hashed = !matches!(
-                words.as_slice(),
-                ["offender", ..] | ["lesson", "client", ..]
-            );
-            let taken = (same_seed || !hashed) && engine.take_fact(&words).is_some();
-            if taken {
-                restored.taken += 1;
-            } else {
-                restored.left_out += 1;
-            }
-        }
-        (engine, restored)
+    fn remembered(&self) -> impl Iterator<Item = Remembered> {
+        let now = self.clock.now();
+        self.clients.iter().filter_map(move |client| {
+            let offence = (client.offences > 0 || client.reported_until > now).then(|| Offence {
+                offences: client.offences,
+                listed_until: self.clock.unix(client.listed_until),
+                reported_until: self.clock.unix(client.reported_until),
+                attacks: client.attacks,
+            });
+            let proven = client.standing == Standing::Proven;
+            (offence.is_some() || proven).then(|| Remembered {
+                identifier: client.identifier,
+                last: self.clock.unix(client.last),
+                offence,
+                standing: client.standing,
+            })
+        })
     }
 
     /// Tells seeds apart without giving them away.
     fn fingerprint(&self) -> u64 {
         self.reader.hasher.bytes(b"fingerprint of the seed")
     }
+}
 
-    /// Takes one line; `None` when it is none.
-    fn take_fact(&mut self, words: &[&str]) -> Option<()> {
-        let at = self.clock.now();
-        match words {
-            ["api", index, name] => {
-                let index: u16 = index.parse().ok()?;
-                let room = index > 0 && index < self.settings.limits.apis;
-                let index = room.then_some(ApiIndex(index))?;
-                let free = !self.apis.values().any(|other| *other == index);
-                let id = ApiId::parse(name).ok()?;
-                let new = free && !self.apis.contains_key(&id);
-                new.then(|| {
-                    self.apis.insert(id, index);
-                })
-            }
-            ["route", route, clients] => {
-                let clients = u32::from_str_radix(clients, 16).ok()?;
-                self.routes.restore(hash(route)?, clients, at)
-            }
-            ["login", route, flags] => self.logins.restore(hash(route)?, flags),
-            ["objects", rest @ ..] => self.objects.restore(rest),
-            ["offender", identifier, offences, until] => {
-                let (offences, until) = (offences.parse().ok()?, until.parse().ok()?);
-                let (slot, _) = self
-                    .clients
-                    .touch(read(identifier)?, at, &mut self.counters);
-                let client = self.clients.get_mut(slot)?;
-                client.offences = offences;
-                client.listed_until = self.clock.moment_of(UnixMillis(until));
-                client.reported_until = client.listed_until;
-                Some(())
-            }
-            ["lesson", rest @ ..] if self.lessons.has_room() => self.take_lesson(rest),
-            _ => None,
+impl Snapshot {
+    /// The text. Two engines that have learned the same have the same.
+    #[must_use]
+    pub fn into_text(mut self) -> String {
+        let mut text = self.head;
+        self.routes.sort_unstable();
+        for (route, clients) in self.routes {
+            line(&mut text, format_args!("route {route:x} {clients:x}"));
         }
-    }
-
-    fn take_lesson(&mut self, words: &[&str]) -> Option<()> {
-        match words {
-            ["client", identifier, attack] => {
-                let lesson = (read(identifier)?, Attack::parse(attack)?);
-                self.lessons.clients.insert(lesson).then_some(())
-            }
-            ["route", route, attack] => {
-                let lesson = (hash(route)?, Attack::parse(attack)?);
-                self.lessons.routes.insert(lesson).then_some(())
-            }
-            ["threshold", api, attack, variable, value] => {
-                let variable = Variable::ALL
-                    .into_iter()
-                    .find(|known| known.as_str() == *variable)?;
-                let value: f32 = value.parse().ok().filter(|value: &f32| value.is_finite())?;
-                let key = (
-                    ApiIndex(api.parse().ok()?),
-                    Attack::parse(attack)?,
-                    variable,
-                );
-                self.lessons.raised.insert(key, value);
-                Some(())
-            }
-            _ => None,
+        let mut clients = self.clients;
+        if clients.len() > REMEMBERED {
+            clients.sort_unstable_by_key(|client| std::cmp::Reverse(client.last));
+            clients.truncate(REMEMBERED);
         }
+        let mut lines: Vec<String> = clients.iter().flat_map(Remembered::lines).collect();
+        lines.sort_unstable();
+        for fact in lines {
+            line(&mut text, format_args!("{fact}"));
+        }
+        text
     }
 }
 
-fn hash(text: &str) -> Option<u64> {
-    u64::from_str_radix(text, 16).ok()
+impl Remembered {
+    fn lines(&self) -> impl Iterator<Item = String> {
+        let whom = written(&self.identifier);
+        let offender = self.offence.map(|offence| {
+            let of_bit = |attack: &Attack| offence.attacks & bit(*attack) != 0;
+            let names = Attack::ALL.into_iter().filter(of_bit).map(Attack::as_str);
+            let names: Vec<&str> = names.collect();
+            let names = if names.is_empty() {
+                "-".to_owned()
+            } else {
+                names.join(",")
+            };
+            let (listed, reported) = (offence.listed_until.0, offence.reported_until.0);
+            let offences = offence.offences;
+            format!("offender {whom} {offences} {listed} {reported} {names}")
+        });
+        let proven = match self.standing {
+            Standing::Proven => Some(format!("proven {whom}")),
+            Standing::Unproven => None,
+        };
+        offender.into_iter().chain(proven)
+    }
+}
+
+fn first_line(engine: &Engine) -> String {
+    format!("{VERSION} {:016x}\n", engine.fingerprint())
+}
+
+fn line(text: &mut String, fact: std::fmt::Arguments<'_>) {
+    // A string takes everything.
+    text.write_fmt(fact).unwrap_or_default();
+    text.push('\n');
 }
 
 /// An identifier in one word.
@@ -195,14 +190,4 @@ fn written(identifier: &ListedIdentifier) -> String {
         ListedIdentifier::Network(network) => network.to_string(),
         ListedIdentifier::Credential { kind, id } => format!("{kind}={id}"),
     }
-}
-
-fn read(word: &str) -> Option<ListedIdentifier> {
-    let Some((kind, id)) = word.split_once('=') else {
-        return Network::parse(word).ok().map(ListedIdentifier::Network);
-    };
-    Some(ListedIdentifier::Credential {
-        kind: CredentialKind::parse(kind).ok()?,
-        id: CredentialId::parse(id).ok()?,
-    })
 }
