@@ -20,6 +20,7 @@ use crate::exchange::RequestFacts;
 
 mod activity;
 mod attack_log;
+mod carriers;
 mod desk;
 mod memory;
 mod observed;

@@ -41,10 +41,7 @@ fn observe(criterion: &mut Criterion) {
     };
     for clients in [10_000, 500_000] {
         let exchanges: Vec<Exchange> = (0..TRANSACTIONS).map(|n| exchange(n, clients)).collect();
-        let facts = ApiFacts {
-            id: &api,
-            login: Some(&login),
-        };
+        let facts = ApiFacts::of(&api, Some(&login));
         let numbered = exchanges.iter().zip(0_u64..);
         let transactions: Vec<Transaction<'_>> = numbered
             .map(|(exchange, n)| exchange.seen(n, facts))
@@ -85,6 +82,7 @@ impl Exchange {
             fate: Fate::Passed,
             broken_rule: None,
             account: None,
+            carriers: &[],
         }
     }
 }

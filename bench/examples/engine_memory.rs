@@ -75,10 +75,7 @@ fn request(engine: &mut Engine, who: u32, round: u32, at: u64) {
     let transaction = Transaction {
         record: None,
         at: UnixMillis(at),
-        api: Some(ApiFacts {
-            id: &api,
-            login: None,
-        }),
+        api: Some(ApiFacts::of(&api, None)),
         client: ClientAddress::from(IpAddr::V4(Ipv4Addr::from_bits(0x0a00_0000 + who))),
         credentials: &credentials,
         method: "GET",
@@ -92,6 +89,7 @@ fn request(engine: &mut Engine, who: u32, round: u32, at: u64) {
         fate: Fate::Passed,
         broken_rule: None,
         account: None,
+        carriers: &[],
     };
     engine.observe(&[transaction], UnixMillis(at), &mut Output::default());
 }

@@ -29,7 +29,7 @@ pub enum Provenance {
 }
 
 /// Where in the request a credential stood.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Place {
     /// A header of this name.
     Header,

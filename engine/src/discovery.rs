@@ -1,6 +1,7 @@
 //! APIs that no definition covers, as their traffic shows them: base paths, templates, what clients identify themselves by.
 //!
-//! Only what answers well is learned, so that a scanner cannot invent an API. Bounded in APIs, templates and their length.
+//! Only what answers well is learned, so that a scanner cannot invent an API. Bounded in APIs, templates, names and their length.
+//! Of credentials only kinds and the names of their places are kept.
 
 use std::collections::BTreeMap;
 
@@ -10,12 +11,16 @@ use crate::client::percent;
 use crate::counters::Counters;
 use crate::path_shape::{Segment, segment_kind};
 use crate::signs::{Answer, File, Intent, Signs};
-use crate::transaction::Transaction;
+use crate::transaction::{Carrier, Covers, Transaction};
 
 const MAX_APIS: usize = 256;
 const MAX_TEMPLATES: usize = 128;
 const MAX_SEGMENTS: usize = 12;
 const MAX_SEGMENT_CHARS: usize = 64;
+/// Most levels of a base path; definitions take ten.
+const MAX_BASE_SEGMENTS: usize = 6;
+/// Places of credentials that are counted of an API.
+const MAX_CARRIERS: usize = 32;
 /// The share of requests from which on a kind of credential belongs to the API, in percent.
 const USUAL: f32 = 50.0;
 
@@ -30,8 +35,19 @@ pub struct DiscoveredApi {
     pub templates: Vec<Template>,
     /// The kinds of credentials that half of its requests carry at least: `oauth2_access_token`, `apikey_header`, `cookie`, ...
     pub identified_by: Vec<CredentialKind>,
+    /// The places of credentials that half of its requests have at least, the most usual first.
+    pub carriers: Vec<Usual>,
     /// Where its clients log in, if anywhere: a definition's `login_url`.
     pub login_path: Option<String>,
+}
+
+/// A place of credentials that an API's clients use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Usual {
+    /// Which.
+    pub carrier: Carrier,
+    /// Well answered requests that had it.
+    pub requests: u32,
 }
 
 /// One call of an API.
@@ -53,11 +69,12 @@ struct Found {
     requests: u32,
     templates: BTreeMap<(&'static str, String), u32>,
     kinds: [u32; CredentialKind::ALL.len()],
+    carriers: Vec<Usual>,
     login_path: Option<String>,
 }
 
 impl Discovery {
-    /// Learns from a transaction that no definition covers.
+    /// Learns from a transaction that no definition covers, or only the one that covers the rest.
     pub(crate) fn learn(
         &mut self,
         transaction: &Transaction<'_>,
@@ -67,9 +84,11 @@ impl Discovery {
         let is_call = signs.answer == Answer::Success
             && signs.file == File::Call
             && signs.injection.is_none();
-        let Some(method) =
-            method(transaction.method).filter(|_| is_call && transaction.api.is_none())
-        else {
+        let is_undeclared = match transaction.api.map(|api| api.covers) {
+            None | Some(Covers::Rest) => true,
+            Some(Covers::Own) => false,
+        };
+        let Some(method) = method(transaction.method).filter(|_| is_call && is_undeclared) else {
             return;
         };
         let Some(segments) = template(transaction) else {
@@ -82,13 +101,7 @@ impl Discovery {
         }
         let found = self.0.entry(base).or_default();
         found.requests = found.requests.saturating_add(1);
-        for (count, kind) in found.kinds.iter_mut().zip(CredentialKind::ALL) {
-            let carries = transaction
-                .credentials
-                .iter()
-                .any(|carried| carried.kind == kind);
-            *count = count.saturating_add(u32::from(carries));
-        }
+        found.count_credentials(transaction, counters);
         let path = joined(&segments);
         if signs.login.is_some() && signs.intent == Intent::Write && found.login_path.is_none() {
             found.login_path = Some(path.clone());
@@ -112,6 +125,42 @@ impl Discovery {
 }
 
 impl Found {
+    fn count_credentials(&mut self, transaction: &Transaction<'_>, counters: &mut Counters) {
+        for (count, kind) in self.kinds.iter_mut().zip(CredentialKind::ALL) {
+            let mut carried = transaction.credentials.iter().map(|carried| carried.kind);
+            let mut seems = transaction.carriers.iter().map(|carrier| carrier.kind);
+            let carries = carried.any(|found| found == kind) || seems.any(|found| found == kind);
+            *count = count.saturating_add(u32::from(carries));
+        }
+        for carrier in transaction.carriers {
+            if !self.count_carrier(carrier) {
+                counters.discoveries_refused += 1;
+            }
+        }
+    }
+
+    /// False when there is no room: the oldest that was seen once only makes room, so that names that change leave it to those that stay.
+    fn count_carrier(&mut self, carrier: &Carrier) -> bool {
+        let known = self.carriers.iter_mut();
+        if let Some(usual) = known.into_iter().find(|usual| usual.carrier == *carrier) {
+            usual.requests = usual.requests.saturating_add(1);
+            return true;
+        }
+        let new = Usual {
+            carrier: carrier.clone(),
+            requests: 1,
+        };
+        if self.carriers.len() >= MAX_CARRIERS {
+            let rare = self.carriers.iter().position(|usual| usual.requests <= 1);
+            let Some(oldest) = rare else {
+                return false;
+            };
+            self.carriers.remove(oldest);
+        }
+        self.carriers.push(new);
+        true
+    }
+
     fn api(&self, base: &str) -> DiscoveredApi {
         let mut templates: Vec<Template> = self
             .templates
@@ -125,6 +174,15 @@ impl Found {
         templates.sort_by_key(|template| std::cmp::Reverse(template.requests));
         let usual = |count: u32| percent(count as f32, self.requests as f32) >= USUAL;
         let kinds = CredentialKind::ALL.into_iter().zip(self.kinds);
+        let carriers = self.carriers.iter();
+        let mut carriers: Vec<Usual> = carriers
+            .filter(|carried| usual(carried.requests))
+            .cloned()
+            .collect();
+        carriers.sort_by(|one, other| {
+            let order = other.requests.cmp(&one.requests);
+            order.then_with(|| one.carrier.cmp(&other.carrier))
+        });
         DiscoveredApi {
             base_path: base.to_owned(),
             requests: self.requests,
@@ -133,6 +191,7 @@ impl Found {
                 .filter(|(_, count)| usual(*count))
                 .map(|(kind, _)| kind)
                 .collect(),
+            carriers,
             login_path: self.login_path.clone(),
         }
     }
@@ -152,7 +211,9 @@ fn template(transaction: &Transaction<'_>) -> Option<Vec<String>> {
             Segment::Number(_) | Segment::Opaque => Some("{id}".to_owned()),
             Segment::Word => {
                 let text = std::str::from_utf8(segment).ok()?;
-                let plain = text.len() <= MAX_SEGMENT_CHARS && !text.chars().any(char::is_control);
+                // A definition cannot name the others, and no API has them.
+                let odd = |letter: char| letter.is_control() || "%?#;\\{}".contains(letter);
+                let plain = text.len() <= MAX_SEGMENT_CHARS && !text.contains(odd);
                 plain.then(|| text.to_owned())
             }
         });
@@ -174,7 +235,8 @@ fn base(segments: &[String]) -> String {
                 "api" | "apis" | "rest" | "services" | "public" | "internal"
             )
     };
-    let leading = segments.iter().take_while(leads).count().max(1);
+    let leading = segments.iter().take(MAX_BASE_SEGMENTS);
+    let leading = leading.take_while(leads).count().max(1);
     joined(segments.get(..leading).unwrap_or(segments))
 }
 

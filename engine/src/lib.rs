@@ -36,11 +36,11 @@ pub use detection::{
     Basis, Detection, DetectionId, Hypothetical, Listing, Measured, Output, Proposal, Sample,
     Threshold,
 };
-pub use discovery::{DiscoveredApi, Template};
+pub use discovery::{DiscoveredApi, Template, Usual};
 pub use engine::{ClientReport, Engine, Provenness, Restored, Snapshot};
 pub use lessons::{Lesson, Undone};
 pub use settings::{Limit, Limits, Response, Settings, Training, Ttl};
-pub use transaction::{ApiFacts, Carried, Fate, Transaction};
+pub use transaction::{ApiFacts, Carried, Carrier, Covers, Fate, Transaction};
 
 /// Who is watched and may be listed: a network (one address; for IPv6 the client's block) or a credential by its keyed id.
 pub use ase_core::identifier_list::ListedIdentifier as Identifier;

@@ -6,7 +6,7 @@ use ase_core::address::ClientAddress;
 use ase_core::api_id::ApiId;
 use ase_core::credential::{CredentialId, CredentialKind};
 use ase_core::decision::Detection;
-use ase_core::identity::Provenance;
+use ase_core::identity::{Place, Provenance};
 use ase_core::path::NormalPath;
 use ase_core::time::UnixMillis;
 
@@ -45,6 +45,8 @@ pub struct Transaction<'a> {
     pub broken_rule: Option<Detection>,
     /// The account that a login attempt was for, as a keyed id; where known.
     pub account: Option<CredentialId>,
+    /// Where the request seems to carry credentials; looked at where no definition says it, empty elsewhere.
+    pub carriers: &'a [Carrier],
 }
 
 /// What the engine needs to know of an API.
@@ -54,6 +56,40 @@ pub struct ApiFacts<'a> {
     pub id: &'a ApiId,
     /// Where its clients log in, relative to nothing: the whole path.
     pub login: Option<&'a NormalPath>,
+    /// Whose traffic it covers.
+    pub covers: Covers,
+}
+
+/// Which traffic a definition covers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Covers {
+    /// That of its API.
+    Own,
+    /// Everything that no other definition covers: there may be undeclared APIs in it.
+    Rest,
+}
+
+impl<'a> ApiFacts<'a> {
+    /// An API that covers its own traffic.
+    #[must_use]
+    pub fn of(id: &'a ApiId, login: Option<&'a NormalPath>) -> Self {
+        Self {
+            id,
+            login,
+            covers: Covers::Own,
+        }
+    }
+}
+
+/// A place of requests that seems to carry a credential. Its name alone, never what it holds.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Carrier {
+    /// What kind of identifier it seems to be.
+    pub kind: CredentialKind,
+    /// Header, query parameter or cookie.
+    pub place: Place,
+    /// The name of it; in lower case for a header.
+    pub name: Box<str>,
 }
 
 /// One credential of a request.

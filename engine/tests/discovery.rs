@@ -2,8 +2,10 @@
 
 mod support;
 
-use ase_core::credential::CredentialKind::{Cookie, Token};
+use ase_core::credential::CredentialKind::{ApiKey, Cookie, Token};
+use ase_core::identity::Place;
 use ase_core::identity::Provenance::Claimed;
+use ase_engine::Covers;
 use support::{Request, Story};
 
 #[test]
@@ -51,6 +53,54 @@ fn an_undeclared_api_is_found_with_its_calls_its_login_and_what_identifies_its_c
             ("POST", "/api/v2/login", 5)
         ]
     );
+}
+
+#[test]
+fn places_of_credentials_are_proposed_that_half_of_the_traffic_has() {
+    let mut story = Story::new();
+    story.declared = false;
+    for number in 0..40_u32 {
+        let ip = format!("192.0.2.{number}");
+        let at = f64::from(number);
+        let mut request = Request::get(at, &ip, "/orders/list", 200);
+        if number >= 20 {
+            request = request.in_place(Cookie, Place::Cookie, "SID");
+        }
+        if number < 19 {
+            request = request.in_place(ApiKey, Place::Query, "key");
+        }
+        // Names that change take nobody's room.
+        for invented in [format!("x-apikey-{number}"), format!("apikey-{number}")] {
+            request = request.in_place(ApiKey, Place::Header, &invented);
+        }
+        story.play(&request.in_place(ApiKey, Place::Header, "x-api-key"));
+    }
+    let found = story.engine.discovered();
+    let usual: Vec<_> = found[0]
+        .carriers
+        .iter()
+        .map(|usual| (&*usual.carrier.name, usual.requests))
+        .collect();
+    assert_eq!(usual, [("x-api-key", 40), ("SID", 20)]);
+    assert_eq!(found[0].identified_by, [Cookie, ApiKey]);
+}
+
+#[test]
+fn the_traffic_of_the_definition_that_covers_the_rest_is_looked_through() {
+    let mut story = Story::new();
+    story.covers = Covers::Rest;
+    story.play(&Request::get(0.0, "192.0.2.1", "/api/orders", 200));
+    assert_eq!(story.engine.discovered().len(), 1);
+}
+
+#[test]
+fn a_path_that_no_definition_can_name_is_none_of_an_api() {
+    let mut story = Story::new();
+    story.declared = false;
+    for path in ["/a%253fb/c", "/a%2541/c", "/%7Bid%7D/x", "/a%23b"] {
+        story.play(&Request::get(0.0, "192.0.2.1", path, 200));
+    }
+    assert_eq!(story.engine.discovered(), []);
 }
 
 #[test]

@@ -83,10 +83,7 @@ fn play(engine: &mut Engine, line: &str, at: u64, output: &mut Output) -> u64 {
     let transaction = Transaction {
         record: None,
         at: UnixMillis(at),
-        api: (status < 24).then_some(ApiFacts {
-            id: &api,
-            login: Some(&login),
-        }),
+        api: (status < 24).then_some(ApiFacts::of(&api, Some(&login))),
         client: address,
         credentials: carried.as_slice(),
         method,
@@ -104,6 +101,7 @@ fn play(engine: &mut Engine, line: &str, at: u64, output: &mut Output) -> u64 {
         },
         broken_rule: None,
         account: None,
+        carriers: &[],
     };
     engine.observe(&[transaction], UnixMillis(at), output);
     at

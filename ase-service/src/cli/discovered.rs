@@ -1,38 +1,81 @@
 //! `ase apis discovered`: APIs that no definition covers.
 
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 use hyper::Method;
 use serde_json::{Map, Value};
 
-use super::connection::{Connection, call, finish, text};
+use super::connection::{Connection, Failure, call, finish, text};
 
 /// Commands of `ase apis`.
 #[derive(Subcommand)]
 pub(super) enum ApisCommand {
-    /// APIs that no definition covers, the busiest first; with --json, definitions to begin with
-    Discovered(Connection),
+    /// APIs that no definition covers, the busiest first
+    Discovered(DiscoveredArguments),
+}
+
+#[derive(Args)]
+pub(super) struct DiscoveredArguments {
+    /// Print the definition to begin with of one of them, for `ase api add`
+    #[arg(long, value_name = "NAME")]
+    definition: Option<String>,
+    #[command(flatten)]
+    connection: Connection,
 }
 
 pub(super) fn apis(command: &ApisCommand) -> u8 {
-    let ApisCommand::Discovered(connection) = command;
+    let ApisCommand::Discovered(DiscoveredArguments {
+        definition,
+        connection,
+    }) = command;
     let answer = call("discovered", Method::GET, Ok(Map::new()), connection);
-    finish(answer, connection, |answer| {
-        let apis = answer.get("apis").and_then(Value::as_array);
-        let lines: Vec<String> = apis.into_iter().flatten().map(shown).collect();
-        lines.join("\n")
-    })
+    match definition {
+        None => finish(answer, connection, |answer| {
+            let lines: Vec<String> = all(answer).map(shown).collect();
+            lines.join("\n")
+        }),
+        Some(name) => {
+            let one = answer.and_then(|answer| {
+                let named = all(&answer).find(|api| text(api, "name") == name);
+                let definition = named.and_then(|api| api.get("definition")).cloned();
+                let none = || Failure::Refused(format!("no API {name:?} is discovered"));
+                definition.ok_or_else(none)
+            });
+            finish(one, connection, |definition| format!("{definition:#}"))
+        }
+    }
 }
 
-/// An API, and below it its calls.
+fn all(answer: &Value) -> impl Iterator<Item = &Value> {
+    list(answer, "apis")
+}
+
+fn list<'a>(of: &'a Value, key: &str) -> impl Iterator<Item = &'a Value> {
+    let list = of.get(key).and_then(Value::as_array);
+    list.into_iter().flatten()
+}
+
+/// An API, and below it what its clients are known by and its calls.
 fn shown(api: &Value) -> String {
     let count = |value: &Value| {
         value
             .get("requests")
             .map_or(String::new(), Value::to_string)
     };
-    let mut lines = vec![format!("{}\t{} requests", text(api, "url"), count(api))];
-    let templates = api.get("templates").and_then(Value::as_array);
-    for template in templates.into_iter().flatten() {
+    let mut lines = vec![format!(
+        "{}\t{}\t{} requests",
+        text(api, "name"),
+        text(api, "url"),
+        count(api)
+    )];
+    for carrier in list(api, "identifiers") {
+        let (kind, place) = (text(carrier, "type"), text(carrier, "in"));
+        lines.push(format!(
+            "  {kind}\t{place} {}\t{}",
+            text(carrier, "name"),
+            count(carrier)
+        ));
+    }
+    for template in list(api, "templates") {
         let (method, path) = (text(template, "method"), text(template, "path"));
         lines.push(format!("  {method}\t{path}\t{}", count(template)));
     }

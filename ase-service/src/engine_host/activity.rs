@@ -178,7 +178,7 @@ mod tests {
         Transaction {
             record: None,
             at: UnixMillis(at),
-            api: api.map(|id| ApiFacts { id, login: None }),
+            api: api.map(|id| ApiFacts::of(id, None)),
             client: ClientAddress::parse("192.0.2.1").unwrap(),
             credentials: &[],
             method: "GET",
@@ -192,6 +192,7 @@ mod tests {
             fate: Fate::Passed,
             broken_rule: None,
             account: None,
+            carriers: &[],
         }
     }
 

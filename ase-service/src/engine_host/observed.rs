@@ -14,8 +14,9 @@ use ase_core::registry::ApiDefinition;
 use ase_core::text;
 use ase_core::time::UnixMillis;
 use ase_core::transaction::{GatewayDecision, VerdictLabel};
-use ase_engine::{ApiFacts, Carried, Fate, Transaction};
+use ase_engine::{ApiFacts, Carried, Carrier, Covers, Fate, Transaction};
 
+use super::carriers;
 use crate::exchange::{Finding, RequestFacts};
 
 /// Longest method that the engine gets, in bytes.
@@ -35,6 +36,7 @@ pub struct Observed {
     client: ClientAddress,
     credentials: Box<[Carried]>,
     account: Option<CredentialId>,
+    carriers: Box<[Carrier]>,
     method: Box<str>,
     target: Box<str>,
     user_agent: Option<Box<str>>,
@@ -94,6 +96,10 @@ impl Observed {
                     provenance: found.provenance,
                 })
                 .collect(),
+            carriers: match is_declared(decision.api.as_deref()) {
+                true => Box::default(),
+                false => carriers::of(report),
+            },
             method: start(report.method, MAX_METHOD_BYTES).into(),
             target: start(report.url, MAX_TARGET_BYTES).into(),
             user_agent: agent.map(|agent| start(&agent, MAX_AGENT_BYTES).into()),
@@ -119,6 +125,7 @@ impl Observed {
         let agent = self.user_agent.as_ref().map_or(0, |agent| agent.len());
         size_of::<Self>()
             + size_of_val(&*self.credentials)
+            + carriers::bytes(&self.carriers)
             + self.method.len()
             + self.target.len()
             + agent
@@ -136,8 +143,8 @@ impl Observed {
             record: None,
             at: self.at,
             api: self.api.as_deref().map(|api| ApiFacts {
-                id: api.id(),
-                login: api.login_path(),
+                covers: covers(api),
+                ..ApiFacts::of(api.id(), api.login_path())
             }),
             client: self.client,
             credentials: &self.credentials,
@@ -152,8 +159,22 @@ impl Observed {
             fate: self.fate,
             broken_rule: self.broken_rule,
             account: self.account,
+            carriers: &self.carriers,
         }
     }
+}
+
+/// The definition of the root is there for what no other covers; the original discovers APIs in its traffic.
+fn covers(api: &ApiDefinition) -> Covers {
+    if api.base_path().is_root() {
+        Covers::Rest
+    } else {
+        Covers::Own
+    }
+}
+
+fn is_declared(api: Option<&ApiDefinition>) -> bool {
+    api.is_some_and(|api| covers(api) == Covers::Own)
 }
 
 fn is_of(found: &ase_core::decision::IdentifiedCredential, kind: CredentialKind) -> bool {

@@ -4,7 +4,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use ase_core::credential::CredentialKind;
-use ase_engine::DiscoveredApi;
+use ase_core::identity::Place;
+use ase_core::path::NormalPath;
+use ase_core::registry::{Found, Registry};
+use ase_engine::{Carrier, DiscoveredApi};
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde_json::{Map, Value, json};
@@ -42,11 +45,25 @@ pub(super) async fn found(management: &Management) -> Vec<Value> {
     let mut names = BTreeSet::new();
     let snapshot = management.ase.snapshot.load();
     names.extend(snapshot.registry.iter().map(|api| api.id().to_string()));
-    let shown = |found: &DiscoveredApi| {
+    let undeclared = apis.into_iter().flatten();
+    let undeclared = undeclared.filter_map(|found| still_undeclared(found, &snapshot.registry));
+    let shown = |found: DiscoveredApi| {
         let name = name(&found.base_path, &mut names);
-        api(found, &name)
+        api(&found, &name)
     };
-    apis.iter().flatten().map(shown).collect()
+    undeclared.map(shown).collect()
+}
+
+/// What no definition covers by now; `None` when nothing is left. A definition for one host says nothing about the others.
+fn still_undeclared(mut found: DiscoveredApi, registry: &Registry) -> Option<DiscoveredApi> {
+    found.templates.retain(|template| {
+        let path = NormalPath::from_url(&template.path);
+        match registry.find(None, &path) {
+            Found::Api(api) => api.base_path().is_root(),
+            Found::UnknownApi | Found::UnknownHostname => true,
+        }
+    });
+    (!found.templates.is_empty()).then_some(found)
 }
 
 /// A name for the API at `url` that is not among `taken`, made of what API ids are made of.
@@ -70,27 +87,65 @@ fn api(api: &DiscoveredApi, name: &str) -> Value {
         json!({"method": template.method, "path": template.path, "requests": template.requests})
     });
     let identified_by = api.identified_by.iter().map(|kind| kind.as_str());
+    let carriers = api.carriers.iter().map(|usual| {
+        let carrier = &usual.carrier;
+        json!({"type": carrier.kind.as_str(), "in": carrier.place.as_str(), "name": &*carrier.name,
+            "requests": usual.requests})
+    });
     json!({
         "name": name, "url": api.base_path, "requests": api.requests,
         "templates": templates.collect::<Vec<_>>(),
         "identified_by": identified_by.collect::<Vec<_>>(),
+        "identifiers": carriers.collect::<Vec<_>>(),
         "definition": definition(api),
     })
 }
 
-/// What traffic can tell of a definition; the names of cookies and keys are the operator's to add. It blocks nobody yet.
+/// What traffic can tell of a definition, ready to be added. It blocks nobody yet.
 fn definition(api: &DiscoveredApi) -> Value {
+    let named = |kind: CredentialKind, place: Place| {
+        let mut carriers = api.carriers.iter().map(|usual| &usual.carrier);
+        carriers.find(|carrier| carrier.kind == kind && carrier.place == place)
+    };
     let mut metadata = Map::new();
-    metadata.insert("protocol".to_owned(), "http".into());
-    metadata.insert("url".to_owned(), api.base_path.as_str().into());
-    metadata.insert("hostname".to_owned(), "*".into());
+    let mut set = |key: &str, value: Value| drop(metadata.insert(key.to_owned(), value));
+    set("protocol", "http".into());
+    set("url", api.base_path.as_str().into());
+    set("hostname", "*".into());
     let token = api.identified_by.contains(&CredentialKind::Token);
-    metadata.insert("oauth2_access_token".to_owned(), token.into());
-    if let Some(login) = &api.login_path {
-        metadata.insert("login_url".to_owned(), login.as_str().into());
+    set("oauth2_access_token", token.into());
+    if let Some(location) = token_location(named) {
+        set("jwt", json!({"location": location}));
     }
-    metadata.insert("enable_blocking".to_owned(), false.into());
+    for (key, kind, place) in [
+        ("cookie", CredentialKind::Cookie, Place::Cookie),
+        ("apikey_header", CredentialKind::ApiKey, Place::Header),
+        ("apikey_qs", CredentialKind::ApiKey, Place::Query),
+        ("username_header", CredentialKind::Username, Place::Header),
+    ] {
+        if let Some(carrier) = named(kind, place) {
+            set(key, carrier.name.as_ref().into());
+        }
+    }
+    if let Some(login) = &api.login_path {
+        set("login_url", login.as_str().into());
+    }
+    set("enable_blocking", false.into());
     json!({"api_metadata": metadata})
+}
+
+/// Where tokens are when they are not in `Authorization`, as definitions say it.
+fn token_location<'a>(
+    named: impl Fn(CredentialKind, Place) -> Option<&'a Carrier>,
+) -> Option<String> {
+    match named(CredentialKind::Token, Place::Header) {
+        Some(header) if &*header.name == "authorization" => None,
+        Some(header) => Some(format!("h:{}", header.name)),
+        None => {
+            let parameter = named(CredentialKind::Token, Place::Query)?;
+            Some(format!("qs:{}", parameter.name))
+        }
+    }
 }
 
 #[cfg(test)]

@@ -181,7 +181,7 @@ impl Runner {
         let transaction = Transaction {
             record: None,
             at: happened.at,
-            api: happened.api.as_ref().map(|id| ApiFacts { id, login: None }),
+            api: happened.api.as_ref().map(|id| ApiFacts::of(id, None)),
             client: happened.client,
             credentials: &happened.credentials,
             method: &happened.method,
@@ -195,6 +195,7 @@ impl Runner {
             fate: Fate::Passed,
             broken_rule: None,
             account: None,
+            carriers: &[],
         };
         self.output.clear();
         self.engine

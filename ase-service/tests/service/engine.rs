@@ -241,35 +241,3 @@ fn a_listing_by_the_engine_survives_a_restart() {
     let ase = Ase::in_folder(folder);
     assert_eq!(exchange(&ase, "1", "203.0.113.9", "/shop", 200), 403);
 }
-
-#[test]
-fn an_api_without_a_definition_is_found_by_what_answers_well_and_its_definition_can_be_added() {
-    let ase = Ase::start();
-    let records: Vec<Value> = (0..12)
-        .map(|n| {
-            let mut record = record(
-                &format!("d{n}"),
-                "192.0.2.7",
-                &format!("/billing/invoices/{}", 1000 + 37 * n),
-            );
-            record["response"] = json!({"response_code": 200, "headers": []});
-            record
-        })
-        .collect();
-    batch(&ase, &records);
-    let found = wait_for("the API", || {
-        let (status, found) = ase.admin("GET", "/v1/discovered", &Value::Null);
-        assert_eq!(status, 200, "{found}");
-        let apis = found["apis"].as_array()?.clone();
-        apis.into_iter().find(|api| api["requests"] == 12)
-    });
-    assert!(
-        found["templates"][0]["path"]
-            .as_str()
-            .unwrap()
-            .contains("{id}"),
-        "{found}"
-    );
-    let (status, added) = ase.admin("PUT", "/v1/api/billing", &found["definition"]);
-    assert!(status == 200 || status == 201, "{status} {added}");
-}

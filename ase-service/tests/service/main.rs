@@ -13,6 +13,7 @@ mod checks;
 mod correlation;
 mod definitions;
 mod detections;
+mod discovery;
 mod engine;
 mod engine_memory;
 mod engine_replays;

@@ -16,11 +16,12 @@ pub mod recorded;
 use ase_core::address::{ClientAddress, Network};
 use ase_core::api_id::ApiId;
 use ase_core::credential::{CredentialId, CredentialKey, CredentialKind, KeyId};
-use ase_core::identity::Provenance;
+use ase_core::identity::{Place, Provenance};
 use ase_core::path::NormalPath;
 use ase_core::time::UnixMillis;
 use ase_engine::{
-    ApiFacts, Attack, Carried, Engine, Fate, Identifier, Output, Settings, Transaction,
+    ApiFacts, Attack, Carried, Carrier, Covers, Engine, Fate, Identifier, Output, Settings,
+    Transaction,
 };
 
 /// When every story begins.
@@ -41,6 +42,7 @@ pub struct Request {
     pub broken_rule: Option<ase_core::decision::Detection>,
     pub account: Option<CredentialId>,
     pub record: Option<u64>,
+    pub carriers: Vec<Carrier>,
 }
 
 /// An engine with a demo API whose clients log in at `/api/login`.
@@ -51,6 +53,8 @@ pub struct Story {
     pub login: NormalPath,
     /// Whether requests belong to the demo API, or to none.
     pub declared: bool,
+    /// Whose traffic the demo API covers.
+    pub covers: Covers,
 }
 
 impl Request {
@@ -68,6 +72,7 @@ impl Request {
             broken_rule: None,
             account: None,
             record: None,
+            carriers: Vec::new(),
         }
     }
 
@@ -82,6 +87,12 @@ impl Request {
             id,
             provenance,
         });
+        self
+    }
+
+    pub fn in_place(mut self, kind: CredentialKind, place: Place, name: &str) -> Self {
+        let name = name.into();
+        self.carriers.push(Carrier { kind, place, name });
         self
     }
 
@@ -108,6 +119,7 @@ impl Story {
             api: ApiId::parse("demo").unwrap(),
             login: NormalPath::from_url("/api/login"),
             declared: true,
+            covers: Covers::Own,
         }
     }
 
@@ -118,8 +130,8 @@ impl Story {
             record: request.record,
             at: UnixMillis(request.at_ms),
             api: self.declared.then_some(ApiFacts {
-                id: &self.api,
-                login: Some(&self.login),
+                covers: self.covers,
+                ..ApiFacts::of(&self.api, Some(&self.login))
             }),
             client: ClientAddress::parse(&request.ip).unwrap(),
             credentials: &request.credentials,
@@ -134,6 +146,7 @@ impl Story {
             fate: request.fate,
             broken_rule: request.broken_rule,
             account: request.account,
+            carriers: &request.carriers,
         };
         let now = UnixMillis(request.at_ms);
         self.engine.observe(&[transaction], now, &mut self.output);

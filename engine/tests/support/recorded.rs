@@ -94,6 +94,7 @@ pub fn play(lines: &[Line]) -> BTreeMap<ClientAddress, Client> {
             fate: Fate::Passed,
             broken_rule: None,
             account: None,
+            carriers: &[],
         };
         output.clear();
         engine.observe(&[transaction], UnixMillis(line.at_ms), &mut output);
