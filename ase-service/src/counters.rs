@@ -117,6 +117,8 @@ pub enum PortEvent {
     IdleClosed,
     /// A call that there was no room for.
     CallsShed,
+    /// An HTTP/1.1 connection whose next call was not one for the fast path.
+    FastPathLeft,
 }
 
 /// Counter groups and names in the order of `GET /v1/counters`.
@@ -213,6 +215,7 @@ const GROUPS: [(&str, &[Counter]); 8] = [
             Counter::DataPort(PortEvent::BodyTooLarge),
             Counter::DataPort(PortEvent::IdleClosed),
             Counter::DataPort(PortEvent::CallsShed),
+            Counter::DataPort(PortEvent::FastPathLeft),
         ],
     ),
     (
@@ -434,6 +437,7 @@ impl PortEvent {
             Self::BodyTooLarge => "bodies too large",
             Self::IdleClosed => "idle connections closed",
             Self::CallsShed => "calls shed",
+            Self::FastPathLeft => "fast path left",
         }
     }
 
@@ -450,6 +454,7 @@ impl PortEvent {
             Self::BodyTooLarge => 88,
             Self::IdleClosed => 89,
             Self::CallsShed => 90,
+            Self::FastPathLeft => 91,
         }
     }
 }

@@ -7,7 +7,6 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::Uri;
 use hyper::server::conn::{http1, http2};
 use hyper_util::rt::TokioExecutor;
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
@@ -25,6 +24,7 @@ mod body;
 mod call;
 mod connection;
 mod farewell;
+mod fast_path;
 mod lookout;
 mod room;
 mod stream;
@@ -52,6 +52,7 @@ pub struct Port {
     room: Arc<Room>,
     http1: http1::Builder,
     http2: http2::Builder<TokioExecutor>,
+    keep_alive: KeepAlive,
 }
 
 /// One way to reach the data port.
@@ -118,6 +119,7 @@ impl Port {
             ase,
             http1,
             http2,
+            keep_alive,
         })
     }
 
@@ -172,8 +174,8 @@ impl Listener {
 }
 
 /// How the rest of an exchange will come. Said in the call's own target: some policies let headers of their clients ride along.
-pub(crate) fn delivery(target: &Uri) -> Delivery {
-    let mut parameters = target.query().unwrap_or_default().split('&');
+fn delivery(query: Option<&str>) -> Delivery {
+    let mut parameters = query.unwrap_or_default().split('&');
     if parameters.any(|parameter| parameter == "delivery=batch") {
         Delivery::Batch
     } else {

@@ -7,13 +7,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http_body_util::Full;
-use hyper::http::request::Parts;
-use hyper::{Method, Response, StatusCode};
+use hyper::{Response, StatusCode};
 
-use crate::ase::Delivery;
 use crate::ase::answer::Answer;
+use crate::call_headers::CallHeaders;
 use crate::counters::{Counter, Counters};
-use crate::data_port::delivery;
 use crate::tokens::{Gateway, Tokens};
 
 /// To whom ASE is lenient.
@@ -41,22 +39,18 @@ impl Default for Leniency {
 }
 
 impl Leniency {
-    /// How this call is to be answered.
+    /// How an old policy's call is to be answered.
     #[must_use]
-    pub fn tone(&self, tokens: &Tokens, call: &Parts) -> Tone {
+    pub fn tone(&self, tokens: &Tokens, headers: &(impl CallHeaders + ?Sized)) -> Tone {
         let lenient = match self {
             Self::Everyone => true,
             Self::Gateways(names) if names.is_empty() => false,
-            Self::Gateways(names) => match tokens.check(&call.headers) {
+            Self::Gateways(names) => match tokens.check(headers) {
                 Some(Gateway::Named(name)) => names.contains(&name),
                 Some(Gateway::Unchecked) | None => false,
             },
         };
-        if lenient && is_old_call(call) {
-            Tone::Lenient
-        } else {
-            Tone::Strict
-        }
+        if lenient { Tone::Lenient } else { Tone::Strict }
     }
 }
 
@@ -64,21 +58,22 @@ impl Tone {
     /// The answer as this call gets it.
     #[must_use]
     pub fn respond(self, answer: Answer, counters: &Counters) -> Response<Full<Bytes>> {
+        let status = self.status(&answer, counters);
         let mut response = answer.into_response();
-        let status = response.status();
+        *response.status_mut() = status;
+        response
+    }
+
+    /// The status that this call gets for `answer`.
+    #[must_use]
+    pub fn status(self, answer: &Answer, counters: &Counters) -> StatusCode {
+        let status = answer.status();
         match self {
             Self::Lenient if status != StatusCode::OK && status != StatusCode::FORBIDDEN => {
                 counters.count(Counter::LenientAnswers);
-                *response.status_mut() = StatusCode::OK;
+                StatusCode::OK
             }
-            Self::Lenient | Self::Strict => {}
+            Self::Lenient | Self::Strict => status,
         }
-        response
     }
-}
-
-fn is_old_call(call: &Parts) -> bool {
-    call.method == Method::POST
-        && matches!(call.uri.path(), "/ase/request" | "/ase/response")
-        && delivery(&call.uri) == Delivery::PerCall
 }

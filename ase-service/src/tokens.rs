@@ -6,11 +6,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
-use hyper::HeaderMap;
-
+use crate::call_headers::CallHeaders;
 use crate::secret::Secret;
 use crate::state::TokenDigest;
+use arc_swap::ArcSwap;
 
 /// The header that carries a sideband token.
 pub const HEADER: &str = "ase-token";
@@ -112,20 +111,20 @@ impl Tokens {
     /// Who sent a call with these headers; `None` when it shows no valid token. Every configured token is compared in
     /// constant time with every value shown: old policies let the client's own headers ride along.
     #[must_use]
-    pub fn check(&self, headers: &HeaderMap) -> Option<Gateway> {
+    pub fn check(&self, headers: &(impl CallHeaders + ?Sized)) -> Option<Gateway> {
         let managed = self.managed.load();
         if !self.required_by(managed.authentication) {
             return Some(Gateway::Unchecked);
         }
         let mut gateway = None;
-        for shown in headers.get_all(HEADER) {
+        for shown in headers.all(HEADER) {
             for token in &self.configured {
-                if token.value.matches(shown.as_bytes()) {
+                if token.value.matches(shown) {
                     gateway = Some(Gateway::Named(Arc::clone(&token.name)));
                 }
             }
             if gateway.is_none() && !managed.names.is_empty() {
-                let name = managed.names.get(&TokenDigest::of(shown.as_bytes()));
+                let name = managed.names.get(&TokenDigest::of(shown));
                 gateway = name.map(|name| Gateway::Named(Arc::clone(name)));
             }
         }

@@ -5,13 +5,16 @@ use std::fmt::Display;
 use ase_core::transaction::VerdictLabel;
 use bytes::Bytes;
 use http_body_util::Full;
-use hyper::header::{ALLOW, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, SERVER};
+use hyper::header::{
+    ALLOW, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, DATE, HeaderName, HeaderValue, RETRY_AFTER,
+    SERVER,
+};
 use hyper::{Response, StatusCode};
 
 const X_ASE_VERDICT: HeaderName = HeaderName::from_static("x-ase-verdict");
 
 /// How long a gateway should wait before it sends a refused batch again, in seconds.
-const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
+const RETRY_AFTER_SECONDS: &str = "1";
 
 /// What a gateway is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,6 +53,15 @@ pub enum Answer {
     Batch(Vec<u8>),
 }
 
+/// What becomes of a connection after an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum After {
+    /// More calls may come.
+    Stay,
+    /// It is closed.
+    Close,
+}
+
 impl Answer {
     /// Names every fault.
     pub fn malformed(faults: &[impl Display]) -> Self {
@@ -59,29 +71,59 @@ impl Answer {
     /// As an HTTP response.
     #[must_use]
     pub fn into_response(self) -> Response<Full<Bytes>> {
+        let (status, own) = (self.status(), self.headers());
+        let mut response = Response::new(Full::new(self.into_body()));
+        *response.status_mut() = status;
+        for (name, value) in own.into_iter().flatten() {
+            response
+                .headers_mut()
+                .insert(name, HeaderValue::from_static(value));
+        }
+        response
+    }
+
+    /// Appends the HTTP/1.1 message that hyper makes of [`Self::into_response`] with this status. `date` is the value of that header.
+    pub fn write(self, status: StatusCode, after: After, date: &[u8], out: &mut Vec<u8>) {
+        out.extend_from_slice(b"HTTP/1.1 ");
+        out.extend_from_slice(status.as_str().as_bytes());
+        out.push(b' ');
+        out.extend_from_slice(status.canonical_reason().unwrap_or_default().as_bytes());
+        let mut line = |name: &HeaderName, value: &[u8]| {
+            out.extend_from_slice(b"\r\n");
+            out.extend_from_slice(name.as_str().as_bytes());
+            out.extend_from_slice(b": ");
+            out.extend_from_slice(value);
+        };
+        for (name, value) in self.headers().iter().flatten() {
+            line(name, value.as_bytes());
+        }
+        if after == After::Close {
+            line(&CONNECTION, b"close");
+        }
+        let body = self.into_body();
+        line(&CONTENT_LENGTH, body.len().to_string().as_bytes());
+        line(&DATE, date);
+        out.extend_from_slice(b"\r\n\r\n");
+        out.extend_from_slice(&body);
+    }
+
+    /// The headers of ASE's own, in their order.
+    fn headers(&self) -> [Option<(HeaderName, &'static str)>; 4] {
         let verdict = self.verdict();
-        let other = if let Self::MethodNotAllowed(methods) = &self {
+        let overloaded = verdict == Some(VerdictLabel::Overloaded);
+        let other = if let Self::MethodNotAllowed(methods) = self {
             Some((ALLOW, *methods))
-        } else if let Self::Batch(_) = &self {
+        } else if let Self::Batch(_) = self {
             Some((CONTENT_TYPE, "application/json"))
         } else {
             None
         };
-        let (status, body) = self.status_and_body();
-        let mut response = Response::new(Full::new(body));
-        *response.status_mut() = status;
-        let headers = response.headers_mut();
-        headers.insert(SERVER, HeaderValue::from_static("ASE"));
-        if let Some(verdict) = verdict {
-            headers.insert(X_ASE_VERDICT, HeaderValue::from_static(verdict.as_str()));
-            if verdict == VerdictLabel::Overloaded {
-                headers.insert(RETRY_AFTER, RETRY_AFTER_SECONDS);
-            }
-        }
-        if let Some((name, value)) = other {
-            headers.insert(name, HeaderValue::from_static(value));
-        }
-        response
+        [
+            Some((SERVER, "ASE")),
+            verdict.map(|verdict| (X_ASE_VERDICT, verdict.as_str())),
+            overloaded.then_some((RETRY_AFTER, RETRY_AFTER_SECONDS)),
+            other,
+        ]
     }
 
     /// What `x-ase-verdict` says, where there is one.
@@ -104,34 +146,43 @@ impl Answer {
         }
     }
 
-    fn status_and_body(self) -> (StatusCode, Bytes) {
-        let fixed = |status, body: &'static str| (status, Bytes::from_static(body.as_bytes()));
+    /// The status that `docs/wire.md` tables.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
         match self {
-            Self::Allowed | Self::WouldBlock | Self::Accepted | Self::Alive => {
-                fixed(StatusCode::OK, "OK")
+            Self::Allowed | Self::WouldBlock | Self::Accepted | Self::Alive | Self::Batch(_) => {
+                StatusCode::OK
             }
-            Self::Blocked => fixed(StatusCode::FORBIDDEN, "Error: Unauthorized"),
-            Self::Malformed(faults) => {
-                let body = format!("Error: Malformed Request{faults}");
-                (StatusCode::BAD_REQUEST, body.into())
+            Self::Blocked => StatusCode::FORBIDDEN,
+            Self::Malformed(_) => StatusCode::BAD_REQUEST,
+            Self::Unauthorized => StatusCode::UNAUTHORIZED,
+            Self::UnknownApi | Self::UnknownHostname | Self::Overloaded => {
+                StatusCode::SERVICE_UNAVAILABLE
             }
-            Self::Unauthorized => fixed(StatusCode::UNAUTHORIZED, "Error: Unauthorized ASE-Token"),
-            Self::UnknownApi => fixed(StatusCode::SERVICE_UNAVAILABLE, "Error: Unknown API"),
-            Self::UnknownHostname => {
-                fixed(StatusCode::SERVICE_UNAVAILABLE, "Error: Unknown Hostname")
-            }
-            Self::Overloaded => fixed(StatusCode::SERVICE_UNAVAILABLE, "Error: Overloaded"),
-            Self::TooLarge => fixed(StatusCode::PAYLOAD_TOO_LARGE, "Error: Body Too Large"),
-            Self::TimedOut => fixed(StatusCode::REQUEST_TIMEOUT, "Error: Request Timeout"),
-            Self::HeadersTooLarge => fixed(
-                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-                "Error: Headers Too Large",
-            ),
-            Self::NotFound => fixed(StatusCode::NOT_FOUND, "Error: Not Found"),
-            Self::MethodNotAllowed(_) => {
-                fixed(StatusCode::METHOD_NOT_ALLOWED, "Error: Method Not Allowed")
-            }
-            Self::Batch(report) => (StatusCode::OK, report.into()),
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TimedOut => StatusCode::REQUEST_TIMEOUT,
+            Self::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
+        }
+    }
+
+    fn into_body(self) -> Bytes {
+        let fixed = |body: &'static str| Bytes::from_static(body.as_bytes());
+        match self {
+            Self::Allowed | Self::WouldBlock | Self::Accepted | Self::Alive => fixed("OK"),
+            Self::Blocked => fixed("Error: Unauthorized"),
+            Self::Malformed(faults) => format!("Error: Malformed Request{faults}").into(),
+            Self::Unauthorized => fixed("Error: Unauthorized ASE-Token"),
+            Self::UnknownApi => fixed("Error: Unknown API"),
+            Self::UnknownHostname => fixed("Error: Unknown Hostname"),
+            Self::Overloaded => fixed("Error: Overloaded"),
+            Self::TooLarge => fixed("Error: Body Too Large"),
+            Self::TimedOut => fixed("Error: Request Timeout"),
+            Self::HeadersTooLarge => fixed("Error: Headers Too Large"),
+            Self::NotFound => fixed("Error: Not Found"),
+            Self::MethodNotAllowed(_) => fixed("Error: Method Not Allowed"),
+            Self::Batch(report) => report.into(),
         }
     }
 }

@@ -12,7 +12,7 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::header::{CONNECTION, HeaderValue, ORIGIN};
 use hyper::http::request::Parts;
-use hyper::{HeaderMap, Method, Request, Response, Version};
+use hyper::{Method, Request, Response, Version};
 use tokio::runtime::Handle;
 
 use super::activity::Activity;
@@ -21,19 +21,30 @@ use super::delivery;
 use super::room::Room;
 use crate::ase::answer::Answer;
 use crate::ase::{Ase, Call, Delivery};
+use crate::call_headers::CallHeaders;
 use crate::clock;
 use crate::counters::{Counter, PortEvent};
+use crate::leniency::Tone;
 use crate::telemetry::trace::{Ended, Operation, Parent};
+use crate::tokens::Gateway;
 
 /// A question over this is read apart from the others; ordinary ones have a few hundred bytes.
-const LARGE_QUESTION_BYTES: usize = 64 * 1024;
+pub(super) const LARGE_QUESTION_BYTES: usize = 64 * 1024;
 
 /// What a body may be used for.
-#[derive(Clone, Copy)]
-enum Target {
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Target {
     Request,
     Response,
     Batch,
+}
+
+/// What is known of a call before its body.
+pub(super) struct Asked {
+    gateway: Gateway,
+    correlation_id: Option<Vec<u8>>,
+    delivery: Delivery,
+    parent: Option<Parent>,
 }
 
 /// What the calls of one connection share.
@@ -50,7 +61,14 @@ pub(super) async fn answer(
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     let under_way = caller.activity.begin();
     let (head, body) = request.into_parts();
-    let tone = caller.ase.leniency.tone(&caller.ase.tokens, &head);
+    let tone = if is_old_call(&head) {
+        let Ase {
+            leniency, tokens, ..
+        } = &*caller.ase;
+        leniency.tone(tokens, &head.headers)
+    } else {
+        Tone::Strict
+    };
     let answer = route(&caller, &head, body).await;
     // What is left of such a call would be taken for the next one.
     let leaves = answer == Answer::TimedOut && head.version != Version::HTTP_2;
@@ -61,6 +79,12 @@ pub(super) async fn answer(
     }
     drop(under_way);
     Ok(response)
+}
+
+fn is_old_call(head: &Parts) -> bool {
+    head.method == Method::POST
+        && matches!(head.uri.path(), "/ase/request" | "/ase/response")
+        && delivery(head.uri.query()) == Delivery::PerCall
 }
 
 async fn route(caller: &Caller, head: &Parts, body: Incoming) -> Answer {
@@ -111,54 +135,88 @@ async fn take(caller: &Caller, head: &Parts, body: Incoming, target: Target) -> 
         Ok(body) => body,
         Err(fault) => return refuse_body(caller, target, fault),
     };
-    let began = Instant::now();
-    let delivery = delivery(&head.uri);
-    let call = Call {
-        gateway,
-        correlation_id: match (target, delivery) {
-            // Its record brings its own.
-            (Target::Request, Delivery::Batch) => None,
-            (Target::Request | Target::Response | Target::Batch, _) => {
-                correlation_id(&head.headers)
-            }
-        },
-        delivery,
-        at: began,
-        now: clock::now(),
-    };
-    // Nothing of this is looked at unless spans are kept.
-    let tracing = ase.telemetry.tracer.is_some();
-    let parent = tracing.then(|| Parent::of_call(&head.headers)).flatten();
+    let asked = Asked::of(ase, (target, head.uri.query()), gateway, &head.headers);
     match target {
-        Target::Request => {
-            let answer = if body.len() > LARGE_QUESTION_BYTES {
-                Box::pin(ask_apart(ase, call.clone(), body.clone())).await
-            } else {
-                ase.request(&call, &body).await
-            };
-            let took = began.elapsed();
-            ase.telemetry.question_time.record(took);
-            if tracing {
-                let parent = parent.or_else(|| Parent::of_question(&body));
-                let operation = Operation::Question(answer.verdict());
-                trace(ase, parent, &call, operation, took);
-            }
-            answer
-        }
-        Target::Response => ase.response(&call, &body),
+        Target::Request => ask(ase, asked, &body).await,
+        Target::Response => ase.response(&asked.begin(), &body),
         Target::Batch if head.headers.contains_key(ORIGIN) => {
             // Only our filter sends batches, and it is no page in a browser.
             ase.counters.count(Counter::BatchesRefused);
             Answer::Malformed("\na batch does not come from a browser".to_owned())
         }
         Target::Batch => {
+            let parent = asked.parent;
+            let call = asked.begin();
             let answer = ase.batch(&call, body).await;
-            let took = began.elapsed();
+            let took = call.at.elapsed();
             ase.telemetry.batch_time.record(took);
             trace(ase, parent, &call, Operation::Batch, took);
             answer
         }
     }
+}
+
+impl Asked {
+    /// What the head of a call says beside its token.
+    pub(super) fn of(
+        ase: &Ase,
+        (target, query): (Target, Option<&str>),
+        gateway: Gateway,
+        headers: &(impl CallHeaders + ?Sized),
+    ) -> Self {
+        let delivery = delivery(query);
+        // Nothing of this is looked at unless spans are kept.
+        let tracing = ase.telemetry.tracer.is_some();
+        Self {
+            gateway,
+            correlation_id: match (target, delivery) {
+                // Its record brings its own.
+                (Target::Request, Delivery::Batch) => None,
+                (Target::Request | Target::Response | Target::Batch, _) => correlation_id(headers),
+            },
+            delivery,
+            parent: tracing.then(|| Parent::of_call(headers)).flatten(),
+        }
+    }
+
+    /// How an answer is to be put, if it is a call of the old protocol.
+    pub(super) fn tone(&self, ase: &Ase, headers: &(impl CallHeaders + ?Sized)) -> Tone {
+        match self.delivery {
+            Delivery::PerCall => ase.leniency.tone(&ase.tokens, headers),
+            Delivery::Batch => Tone::Strict,
+        }
+    }
+
+    /// Its body is there.
+    pub(super) fn begin(self) -> Call {
+        Call {
+            gateway: self.gateway,
+            correlation_id: self.correlation_id,
+            delivery: self.delivery,
+            at: Instant::now(),
+            now: clock::now(),
+        }
+    }
+}
+
+/// Answers a question.
+pub(super) async fn ask(ase: &Arc<Ase>, asked: Asked, body: &[u8]) -> Answer {
+    let parent = asked.parent;
+    let call = asked.begin();
+    let answer = if body.len() > LARGE_QUESTION_BYTES {
+        let body = Bytes::copy_from_slice(body);
+        Box::pin(ask_apart(ase, call.clone(), body)).await
+    } else {
+        ase.request(&call, body).await
+    };
+    let took = call.at.elapsed();
+    ase.telemetry.question_time.record(took);
+    if ase.telemetry.tracer.is_some() {
+        let parent = parent.or_else(|| Parent::of_question(body));
+        let operation = Operation::Question(answer.verdict());
+        trace(ase, parent, &call, operation, took);
+    }
+    answer
 }
 
 fn trace(ase: &Ase, parent: Option<Parent>, call: &Call, operation: Operation, took: Duration) {
@@ -187,8 +245,8 @@ async fn ask_apart(ase: &Arc<Ase>, call: Call, body: Bytes) -> Answer {
     }
 }
 
-fn correlation_id(headers: &HeaderMap) -> Option<Vec<u8>> {
-    let value = headers.get("x-correlationid")?.as_bytes().trim_ascii();
+fn correlation_id(headers: &(impl CallHeaders + ?Sized)) -> Option<Vec<u8>> {
+    let value = headers.first("x-correlationid")?.trim_ascii();
     (!value.is_empty()).then(|| value.to_vec())
 }
 
@@ -196,7 +254,7 @@ fn count(caller: &Caller, event: PortEvent) {
     caller.ase.counters.count(Counter::DataPort(event));
 }
 
-fn refuse_body(caller: &Caller, target: Target, fault: BodyFault) -> Answer {
+pub(super) fn refuse_body(caller: &Caller, target: Target, fault: BodyFault) -> Answer {
     count_refused(&caller.ase, target);
     match fault {
         BodyFault::TooLarge => {
@@ -213,7 +271,7 @@ fn refuse_body(caller: &Caller, target: Target, fault: BodyFault) -> Answer {
     }
 }
 
-fn count_shed(caller: &Caller, target: Target) {
+pub(super) fn count_shed(caller: &Caller, target: Target) {
     count(caller, PortEvent::CallsShed);
     let counters = &caller.ase.counters;
     match target {

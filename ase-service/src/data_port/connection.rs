@@ -7,6 +7,7 @@ use std::future::poll_fn;
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
@@ -20,9 +21,11 @@ use tokio::sync::watch;
 use super::activity::{Activity, Patience, Timeouts};
 use super::call::{self, Caller};
 use super::farewell::Farewell;
+use super::fast_path::{self, Left};
 use super::lookout::{AbortOnDrop, Lookout, Order, Orders, SlowHead};
 use super::stream::{Socket, Watched};
 use super::{Newcomer, Port};
+use crate::config::KeepAlive;
 use crate::counters::PortEvent;
 
 /// What an HTTP/2 client sends first (RFC 9113 §3.4).
@@ -39,9 +42,9 @@ enum Protocol {
 }
 
 /// How the serving of a connection ended.
-enum Ended {
-    /// Hyper is done with it.
-    Done(hyper::Result<()>),
+enum Ended<T> {
+    /// By itself.
+    Done(T),
     /// The rest of a header section did not come.
     SlowHead,
     /// It was asked to end and did not.
@@ -55,7 +58,7 @@ pub(super) async fn serve(port: Arc<Port>, newcomer: Newcomer, mut stop: watch::
         // Nothing has been asked yet.
         _ = stop.wait_for(|stopped| *stopped) => return,
     };
-    let Some((socket, first, protocol)) = opened else {
+    let Some((mut socket, first, protocol)) = opened else {
         return;
     };
     let activity = Arc::new(Activity::default());
@@ -64,6 +67,29 @@ pub(super) async fn serve(port: Arc<Port>, newcomer: Newcomer, mut stop: watch::
         room: Arc::clone(&port.room),
         activity: Arc::clone(&activity),
     });
+    let first = match protocol {
+        Protocol::Http1 if port.keep_alive == KeepAlive::On => {
+            let read = Vec::from(first);
+            match fast(&port, (&caller, &mut socket), read, stop.clone()).await {
+                Ended::Done(Left::ForHyper(read)) => {
+                    port.count(PortEvent::FastPathLeft);
+                    Bytes::from(read)
+                }
+                Ended::Done(Left::Closed) => {
+                    if activity.hurried() {
+                        linger(socket).await;
+                    }
+                    return;
+                }
+                Ended::SlowHead => {
+                    port.count(PortEvent::HeadTooSlow);
+                    return say(socket, Farewell::TimedOut).await;
+                }
+                Ended::Cut => return,
+            }
+        }
+        Protocol::Http1 | Protocol::Http2 => first,
+    };
     let service = service_fn(move |request| call::answer(Arc::clone(&caller), request));
     let io = TokioIo::new(Watched::new(socket, first, Arc::clone(&activity)));
     match protocol {
@@ -102,6 +128,26 @@ pub(super) async fn serve(port: Arc<Port>, newcomer: Newcomer, mut stop: watch::
     }
 }
 
+/// Serves the usual calls, until something else comes.
+async fn fast(
+    port: &Port,
+    (caller, socket): (&Caller, &mut Socket),
+    read: Vec<u8>,
+    stop: watch::Receiver<bool>,
+) -> Ended<Left> {
+    let leaving = AtomicBool::new(false);
+    let calls = pin!(fast_path::serve(caller, socket, read, &leaving));
+    let timeouts = Timeouts::http1(port.limits());
+    drive(
+        port,
+        (calls, timeouts, SlowHead::GivenUp),
+        |_| leaving.store(true, Ordering::Relaxed),
+        &caller.activity,
+        stop,
+    )
+    .await
+}
+
 /// What the connection speaks, with the bytes that told it. `None` when it is not to be served.
 async fn open(port: &Port, newcomer: Newcomer) -> Option<(Socket, Bytes, Protocol)> {
     let patience = port.limits().header_timeout;
@@ -130,7 +176,7 @@ async fn open(port: &Port, newcomer: Newcomer) -> Option<(Socket, Bytes, Protoco
             socket
         }
     };
-    let mut first = BytesMut::with_capacity(PREFACE.len());
+    let mut first = BytesMut::with_capacity(fast_path::READ_BYTES);
     let idle = port.limits().idle_timeout;
     let read = tokio::time::timeout(idle, socket.read_buf(&mut first)).await;
     if !matches!(read, Ok(Ok(1..))) {
@@ -161,16 +207,13 @@ async fn tell(socket: &mut Socket, first: &mut BytesMut) -> io::Result<Protocol>
 
 /// Polls a connection until it ends, is left, or has to be. The looks at it are a task of their own: polled here, their
 /// timer would cost as much as hyper's own work on a call.
-async fn drive<C>(
+async fn drive<C: Future>(
     port: &Port,
     (mut connection, timeouts, slow_head): (Pin<&mut C>, Timeouts, SlowHead),
-    shut: fn(Pin<&mut C>),
+    shut: impl Fn(Pin<&mut C>),
     activity: &Arc<Activity>,
     stop: watch::Receiver<bool>,
-) -> Ended
-where
-    C: Future<Output = hyper::Result<()>>,
-{
+) -> Ended<C::Output> {
     let orders = Arc::new(Orders::default());
     let lookout = Lookout {
         activity: Arc::clone(activity),
@@ -202,7 +245,12 @@ where
     ended
 }
 
-async fn end_http1(port: &Port, watched: Watched, activity: &Activity, ended: Ended) {
+async fn end_http1(
+    port: &Port,
+    watched: Watched,
+    activity: &Activity,
+    ended: Ended<hyper::Result<()>>,
+) {
     match ended {
         Ended::Done(Ok(())) => {
             if activity.hurried() {

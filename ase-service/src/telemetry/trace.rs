@@ -10,11 +10,11 @@ use std::time::Duration;
 use ase_core::time::UnixMillis;
 use ase_core::transaction::VerdictLabel;
 use ase_core::wire;
-use hyper::HeaderMap;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
 use super::otlp::{self, Message};
+use crate::call_headers::CallHeaders;
 use crate::config::otel::OtelSettings;
 
 /// Most spans that wait for the exporter.
@@ -131,8 +131,8 @@ impl Tracer {
 impl Parent {
     /// The parent that the headers of a call name.
     #[must_use]
-    pub fn of_call(headers: &HeaderMap) -> Option<Self> {
-        Self::parse(headers.get("traceparent")?.as_bytes())
+    pub fn of_call(headers: &(impl CallHeaders + ?Sized)) -> Option<Self> {
+        Self::parse(headers.first("traceparent")?)
     }
 
     /// The parent that the headers of the request in a question name.

@@ -20,6 +20,7 @@ mod engine_replays;
 mod entering;
 mod exhaustion;
 mod fairness;
+mod fast_path;
 mod harness;
 mod leniency;
 mod lenient;
