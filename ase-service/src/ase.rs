@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use ase_core::credential::KeyRing;
 use ase_core::decision::{self, Decision, Identified, Snapshot, Verdict};
-use ase_core::metadata::{RequestFault, RequestMetadata, RequestReport, ResponseFault, SourceIp};
+use ase_core::metadata::{RequestFault, RequestReport, ResponseFault};
 use ase_core::time::UnixMillis;
 use ase_core::transaction::{End, GatewayDecision, VerdictLabel};
 use ase_core::wire;
@@ -169,17 +169,21 @@ impl Ase {
             Err(faults) => return (self.refuse_request(&faults), None),
         };
         let snapshot = self.snapshot.load();
-        let deed = self.decide(&report, &snapshot, (call.now, call.now));
+        let times = (call.now, call.now);
+        let deed = match call.delivery {
+            Delivery::Batch => self.decide(&report, &snapshot, times),
+            Delivery::PerCall => {
+                let (deed, identified) = self.decide_and_identify(&report, &snapshot, times);
+                self.keep(call, &report, (&deed.decision, identified));
+                deed
+            }
+        };
         let pending = self.real_time.carry_out(&deed, &snapshot, call.now);
         let found = &deed.decision;
         let label = found.verdict.label();
         self.counters.count(Counter::Verdict(label));
         if let Some(api) = &found.api {
             self.telemetry.verdict(api.id(), label);
-        }
-        match call.delivery {
-            Delivery::Batch => {}
-            Delivery::PerCall => self.keep(call, &report, found),
         }
         let answer = match found.verdict {
             Verdict::NotListed | Verdict::AllowListed => Answer::Allowed,
@@ -249,10 +253,12 @@ impl Ase {
         snapshot: &Snapshot,
         (now, made): (UnixMillis, UnixMillis),
     ) -> Deed {
-        let counts = self.real_time.counts_at(made);
-        let decision = decision::decide(report, snapshot, &self.keys.load(), &counts, now);
-        let shown = |_| exchange::evidence(&self.finding(report, &decision), report.metadata);
-        let evidence = decision.detection.map(shown);
+        let (counts, keys) = (self.real_time.counts_at(made), self.keys.load());
+        let decision = decision::decide(report, snapshot, &keys, &counts, now);
+        let evidence = decision.detection.map(|_| {
+            let identified = Identified::of(report, decision.api.as_deref(), &keys);
+            exchange::evidence(report.metadata, &identified)
+        });
         Deed {
             client: report.client,
             decision,
@@ -261,21 +267,46 @@ impl Ase {
         }
     }
 
-    fn finding<'a>(&self, report: &RequestReport<'_>, decision: &'a Decision) -> Finding<'a> {
-        Finding {
+    /// The same for an exchange that is logged, with the names of its credentials.
+    fn decide_and_identify<'a>(
+        &self,
+        report: &'a RequestReport<'_>,
+        snapshot: &'a Snapshot,
+        (now, made): (UnixMillis, UnixMillis),
+    ) -> (Deed, Identified<'a>) {
+        let (counts, keys) = (self.real_time.counts_at(made), self.keys.load());
+        let (decision, identified) =
+            decision::decide_and_identify(report, snapshot, &keys, &counts, now);
+        let shown = |_| exchange::evidence(report.metadata, &identified);
+        let deed = Deed {
+            client: report.client,
+            evidence: decision.detection.map(shown),
             decision,
-            identified: Identified::of(report, decision.api.as_deref(), &self.keys.load()),
-        }
+            at: made,
+        };
+        (deed, identified)
     }
 
     /// Logs an exchange that has ended with its question, or keeps it for its response call.
-    fn keep(&self, call: &Call, report: &RequestReport<'_>, found: &Decision) {
-        let finding = self.finding(report, found);
+    fn keep(
+        &self,
+        call: &Call,
+        report: &RequestReport<'_>,
+        (found, identified): (&Decision, Identified<'_>),
+    ) {
+        let finding = Finding {
+            decision: found,
+            identified,
+        };
         let label = found.verdict.label();
         let id = call.correlation_id.as_deref();
         let keys = id.map(|id| {
-            let of = |name: &[u8]| self.fingerprinter.of(&call.gateway, name);
-            (of(id), of(&question(report.metadata)))
+            let fingerprinter = &self.fingerprinter;
+            let question = (report.method, report.url, report.client);
+            (
+                fingerprinter.of(&call.gateway, id),
+                fingerprinter.of_any(&question),
+            )
         });
         if let Some((id, question)) = keys
             && lock(&self.correlation).repeats(id, question, call.at)
@@ -349,19 +380,6 @@ impl Ase {
         self.counters.response_refused(fault);
         Answer::malformed(&[fault])
     }
-}
-
-/// What tells one question from another under the same correlation id.
-fn question(metadata: &RequestMetadata<'_>) -> Vec<u8> {
-    let mut question = Vec::new();
-    for part in [&metadata.method, &metadata.url] {
-        question.extend_from_slice(part.as_deref().unwrap_or_default().as_bytes());
-        question.push(0);
-    }
-    if let SourceIp::Known(client) = metadata.source_ip {
-        question.extend_from_slice(client.to_string().as_bytes());
-    }
-    question
 }
 
 /// What an old policy does with an answer: it blocks on 403 and passes everything else.

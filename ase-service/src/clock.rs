@@ -1,6 +1,6 @@
 //! The wall clock: the one place that asks it, and its text form in logs.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ase_core::time::UnixMillis;
 
@@ -27,27 +27,42 @@ pub fn rfc3339(at: UnixMillis) -> String {
     let (hour, minute) = (millis / 3_600_000, millis / 60_000 % 60);
     let (second, milli) = (millis / 1000 % 60, millis % 1000);
     let mut text = String::with_capacity("2026-11-22T01:02:03.004Z".len());
-    for (number, digits, end) in [
-        (year, 4, '-'),
-        (month, 2, '-'),
-        (day, 2, 'T'),
-        (hour, 2, ':'),
-        (minute, 2, ':'),
-        (second, 2, '.'),
-        (milli, 3, 'Z'),
+    push_pair(&mut text, year / 100);
+    push_pair(&mut text, year % 100);
+    for (start, number) in [
+        ('-', month),
+        ('-', day),
+        ('T', hour),
+        (':', minute),
+        (':', second),
     ] {
-        push_padded(&mut text, number, digits);
-        text.push(end);
+        text.push(start);
+        push_pair(&mut text, number);
     }
+    text.push('.');
+    text.push(digit(milli / 100));
+    push_pair(&mut text, milli % 100);
+    text.push('Z');
     text
 }
 
-/// Every line of the access log has a time: the formatting machinery would cost several times as much.
-fn push_padded(text: &mut String, number: u64, digits: u32) {
-    for place in (0..digits).rev() {
-        let digit = number / 10_u64.pow(place) % 10;
-        text.push(char::from(b'0' + u8::try_from(digit).unwrap_or_default()));
-    }
+/// As HTTP has it (RFC 9110 §5.6.7): `Sun, 22 Nov 2026 01:02:03 GMT`.
+#[must_use]
+pub fn http_date(at: UnixMillis) -> String {
+    // The last instant that the format can name.
+    let named = at.0.min(253_402_300_799_999);
+    httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_millis(named))
+}
+
+/// Two digits. Every line of the access log has a time: the formatting machinery would cost several times as much.
+fn push_pair(text: &mut String, number: u64) {
+    text.push(digit(number / 10));
+    text.push(digit(number));
+}
+
+/// The last digit.
+fn digit(number: u64) -> char {
+    char::from(b'0' + u8::try_from(number % 10).unwrap_or_default())
 }
 
 /// Reads what [`rfc3339`] writes; fractions of a second may be missing.

@@ -7,12 +7,12 @@ use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use crate::exchange::RequestHalf;
-use crate::fingerprint::Fingerprint;
+use crate::fingerprint::{Fingerprint, Placed};
 
 /// The exchanges that wait for their response call.
 #[derive(Debug)]
 pub struct Correlation {
-    waiting: HashMap<Fingerprint, Waiting>,
+    waiting: HashMap<Fingerprint, Waiting, Placed>,
     /// In order of arrival; an entry whose serial is not the waiting one's has gone.
     order: VecDeque<(Instant, Fingerprint, u64)>,
     serial: u64,
@@ -78,7 +78,7 @@ impl Correlation {
     #[must_use]
     pub fn new(bound: usize, max_bytes: usize, ttl: Duration) -> Self {
         Self {
-            waiting: HashMap::new(),
+            waiting: HashMap::default(),
             order: VecDeque::new(),
             serial: 0,
             bound: bound.max(1),

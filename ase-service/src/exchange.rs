@@ -24,6 +24,8 @@ use crate::telemetry::exchanges::Kind;
 const MAX_URL_BYTES: usize = 4096;
 /// Longest other value that is logged, in bytes.
 const MAX_VALUE_BYTES: usize = 512;
+/// Room that is made for a line at once.
+const USUAL_LINE_BYTES: usize = 1280;
 /// The one logged header that may hold a URL.
 const REFERER: &str = "referer";
 /// Most credentials that are logged; the others are only counted.
@@ -56,7 +58,7 @@ pub struct Finding<'a> {
     /// What it decided.
     pub decision: &'a Decision,
     /// Whom the request may come from.
-    pub identified: Identified,
+    pub identified: Identified<'a>,
 }
 
 /// When an exchange began.
@@ -151,10 +153,11 @@ impl RequestHalf {
     /// Writes the request half.
     #[must_use]
     pub fn of(facts: &RequestFacts<'_>) -> Self {
-        let mut out = Vec::with_capacity(768);
+        let mut out = Vec::with_capacity(USUAL_LINE_BYTES);
         json::object(&mut out, |o| {
             write_origin(o, facts);
-            write_request(o, facts.metadata, facts.found);
+            let identified = facts.found.map(|found| &found.identified);
+            write_request(o, facts.metadata, identified);
             write_judgement(o, facts);
         });
         Self {
@@ -218,18 +221,22 @@ fn write_origin(o: &mut Object<'_>, facts: &RequestFacts<'_>) {
 
 /// What shows of a request that it broke a rule: a JSON object with the request as the access log has it.
 #[must_use]
-pub fn evidence(found: &Finding<'_>, metadata: &RequestMetadata<'_>) -> String {
+pub fn evidence(metadata: &RequestMetadata<'_>, identified: &Identified<'_>) -> String {
     let mut out = Vec::with_capacity(256);
-    json::object(&mut out, |o| write_request(o, metadata, Some(found)));
+    json::object(&mut out, |o| write_request(o, metadata, Some(identified)));
     String::from_utf8_lossy(&out).into_owned()
 }
 
-fn write_request(o: &mut Object<'_>, metadata: &RequestMetadata<'_>, found: Option<&Finding<'_>>) {
-    let secret_names: Vec<String> = found
+fn write_request(
+    o: &mut Object<'_>,
+    metadata: &RequestMetadata<'_>,
+    identified: Option<&Identified<'_>>,
+) {
+    let secret_names: Vec<&str> = identified
         .iter()
-        .flat_map(|found| &found.identified.credentials)
+        .flat_map(|identified| &identified.credentials)
         .filter(|credential| credential.place != Place::Cookie)
-        .map(|credential| credential.name.clone())
+        .map(|credential| &*credential.name)
         .collect();
     if let Some(method) = metadata.method.as_deref() {
         o.text("method", cut(method, MAX_VALUE_BYTES));
@@ -310,8 +317,8 @@ fn write_judgement(o: &mut Object<'_>, facts: &RequestFacts<'_>) {
     }
 }
 
-fn write_credential(o: &mut Object<'_>, credential: &IdentifiedCredential) {
-    o.text("id", credential.id.to_string().as_bytes());
+fn write_credential(o: &mut Object<'_>, credential: &IdentifiedCredential<'_>) {
+    o.text("id", credential.id.text().as_str().as_bytes());
     o.text("kind", credential.kind.as_str().as_bytes());
     o.text("name", cut(&credential.name, MAX_VALUE_BYTES));
     o.text("in", credential.place.as_str().as_bytes());
@@ -339,7 +346,13 @@ fn write_ending(o: &mut Object<'_>, ending: &Ending<'_>) {
     }
 }
 
-fn header(o: &mut Object<'_>, key: &str, headers: &Headers<'_>, name: &str, secret: &[String]) {
+fn header(
+    o: &mut Object<'_>,
+    key: &'static str,
+    headers: &Headers<'_>,
+    name: &str,
+    secret: &[&str],
+) {
     if let Some(value) = headers.first(name.as_bytes()) {
         let value = text::of(value);
         // A header that an API or a gateway takes for a credential is one, whatever it is called.
@@ -363,7 +376,7 @@ fn header(o: &mut Object<'_>, key: &str, headers: &Headers<'_>, name: &str, secr
     }
 }
 
-fn length(o: &mut Object<'_>, key: &str, headers: &Headers<'_>) {
+fn length(o: &mut Object<'_>, key: &'static str, headers: &Headers<'_>) {
     let value = headers.first(b"content-length");
     if let Some(length) = value.and_then(|value| text::of(value).trim().parse().ok()) {
         o.number(key, length);
@@ -372,6 +385,10 @@ fn length(o: &mut Object<'_>, key: &str, headers: &Headers<'_>) {
 
 /// As many characters from the start as take at most `max` bytes in JSON.
 fn cut(text: &str, max: usize) -> &[u8] {
+    // A byte takes at most as much as an escape has.
+    if text.len() <= max / "\\u0000".len() {
+        return text.as_bytes();
+    }
     let mut room = max;
     let fits = |character: &char| {
         let size = match character {

@@ -3,13 +3,20 @@
 //! A fingerprint is two SipHash values under keys that are random per process: nobody outside can make two names collide.
 
 use std::collections::HashSet;
-use std::hash::{BuildHasher as _, RandomState};
+use std::hash::{BuildHasher as _, BuildHasherDefault, Hash, Hasher, RandomState};
 
 use crate::tokens::Gateway;
 
 /// Stands for one (gateway, name) pair.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fingerprint(u64, u64);
+
+/// Places fingerprints in tables as they are: they are hashes already.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct AsItIs(u64);
+
+/// How tables of fingerprints hash them.
+pub type Placed = BuildHasherDefault<AsItIs>;
 
 /// Makes fingerprints.
 #[derive(Debug, Default)]
@@ -37,8 +44,8 @@ pub enum Standing {
 /// The fingerprints of lately.
 #[derive(Debug)]
 struct Recent {
-    recent: HashSet<Fingerprint>,
-    older: HashSet<Fingerprint>,
+    recent: HashSet<Fingerprint, Placed>,
+    older: HashSet<Fingerprint, Placed>,
     half: usize,
 }
 
@@ -52,8 +59,35 @@ impl Fingerprinter {
     /// The same for a gateway of which only the name is known.
     #[must_use]
     pub fn of_named(&self, gateway: &str, name: &[u8]) -> Fingerprint {
-        let named = (gateway, name);
-        Fingerprint(self.0.hash_one(named), self.1.hash_one(named))
+        self.of_any(&(gateway, name))
+    }
+
+    /// The fingerprint of anything.
+    #[must_use]
+    pub fn of_any(&self, what: &impl Hash) -> Fingerprint {
+        Fingerprint(self.0.hash_one(what), self.1.hash_one(what))
+    }
+}
+
+impl Hash for Fingerprint {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.0);
+    }
+}
+
+impl Hasher for AsItIs {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(byte);
+        }
     }
 }
 
@@ -95,8 +129,8 @@ impl Seen {
 impl Recent {
     fn new(bound: usize) -> Self {
         Self {
-            recent: HashSet::new(),
-            older: HashSet::new(),
+            recent: HashSet::default(),
+            older: HashSet::default(),
             half: (bound / 2).max(1),
         }
     }

@@ -12,6 +12,8 @@ use thiserror::Error;
 
 /// 128 bits, too many for a chance collision.
 const DIGEST_BYTES: usize = 16;
+/// Of the text form: `k`, a key id, `:` and the digest in hexadecimal.
+const MAX_TEXT_BYTES: usize = 1 + 3 + 1 + 2 * DIGEST_BYTES;
 
 /// What sort of credential it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -66,6 +68,13 @@ pub struct CredentialIds {
 pub struct CredentialId {
     key: KeyId,
     digest: [u8; DIGEST_BYTES],
+}
+
+/// The text form of a [`CredentialId`].
+#[derive(Clone, Copy, Debug)]
+pub struct IdText {
+    bytes: [u8; MAX_TEXT_BYTES],
+    length: usize,
 }
 
 /// A text that is not the kind of a credential.
@@ -242,6 +251,35 @@ impl CredentialId {
         })
     }
 
+    /// The text form, without the formatting machinery: every line of the access log has some.
+    #[must_use]
+    pub fn text(&self) -> IdText {
+        const HEX: &[u8; 16] = b"0123456789abcdef";
+        let digit = |nibble: u8| HEX.get(usize::from(nibble)).copied().unwrap_or_default();
+        let key = self.key.0;
+        let decimal = [key / 100, key / 10 % 10, key % 10].map(|number| b'0' | number);
+        let leading = match key {
+            0..=9 => 2,
+            10..=99 => 1,
+            100..=255 => 0,
+        };
+        let decimal = decimal.iter().skip(leading).copied();
+        let hex = self
+            .digest
+            .iter()
+            .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]);
+        let text = std::iter::once(b'k')
+            .chain(decimal)
+            .chain([b':'])
+            .chain(hex);
+        let (mut bytes, mut length) = ([0; MAX_TEXT_BYTES], 0);
+        for (place, byte) in bytes.iter_mut().zip(text) {
+            *place = byte;
+            length += 1;
+        }
+        IdText { bytes, length }
+    }
+
     /// The key that made it.
     #[must_use]
     pub fn key(&self) -> KeyId {
@@ -249,14 +287,18 @@ impl CredentialId {
     }
 }
 
+impl IdText {
+    /// As text; all of it is ASCII.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        let text = self.bytes.get(..self.length).unwrap_or_default();
+        std::str::from_utf8(text).unwrap_or_default()
+    }
+}
+
 impl fmt::Display for CredentialId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "k{}:{:032x}",
-            self.key.0,
-            u128::from_be_bytes(self.digest)
-        )
+        f.write_str(self.text().as_str())
     }
 }
 
@@ -353,6 +395,10 @@ mod tests {
             Ok(id)
         );
         assert_eq!(id.key(), KeyId(7));
+        for number in 0..=255 {
+            let text = format!("k{number}:00112233445566778899aabbccddeeff");
+            assert_eq!(CredentialId::parse(&text).unwrap().to_string(), text);
+        }
         let hex = "0123456789abcdef0123456789abcdef";
         for bad in [
             format!("7:{hex}"),

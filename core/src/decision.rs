@@ -137,16 +137,29 @@ pub fn decide(
         keys,
         counts,
         now,
+        naming: Naming::Sought,
     };
-    let (usual, others) = candidates(report, &snapshot.registry);
-    let mut decision = judge.judge(usual);
-    for other in others {
-        let other = judge.judge(Found::Api(other));
-        if other.strictness() > decision.strictness() {
-            decision = other;
-        }
-    }
-    decision
+    judge.decide().0
+}
+
+/// As [`decide`], for a request that is logged: names its credentials too, each found and hashed once for both.
+#[must_use]
+pub fn decide_and_identify<'a>(
+    report: &'a RequestReport<'_>,
+    snapshot: &'a Snapshot,
+    keys: &KeyRing,
+    counts: &impl RequestCounts,
+    now: UnixMillis,
+) -> (Decision, Identified<'a>) {
+    let judge = Judge {
+        report,
+        snapshot,
+        keys,
+        counts,
+        now,
+        naming: Naming::All,
+    };
+    judge.decide()
 }
 
 /// What the usual reading finds, and the other APIs that some reading finds.
@@ -185,12 +198,22 @@ fn candidates<'r>(
 }
 
 /// Everything that a decision looks at.
-struct Judge<'j, 'm, C> {
+struct Judge<'j, 'c, 'm, C> {
     report: &'j RequestReport<'m>,
     snapshot: &'j Snapshot,
-    keys: &'j KeyRing,
-    counts: &'j C,
+    keys: &'c KeyRing,
+    counts: &'c C,
     now: UnixMillis,
+    naming: Naming,
+}
+
+/// Which credentials are given ids.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Naming {
+    /// Those that a list may hold.
+    Sought,
+    /// All.
+    All,
 }
 
 /// A credential that some list may name.
@@ -201,24 +224,48 @@ struct Sought {
     id: CredentialId,
 }
 
-impl<C: RequestCounts> Judge<'_, '_, C> {
-    fn judge(&self, found: Found<'_>) -> Decision {
+impl<'j, C: RequestCounts> Judge<'j, '_, '_, C> {
+    fn decide(&self) -> (Decision, Identified<'j>) {
+        let (usual, others) = candidates(self.report, &self.snapshot.registry);
+        let mut decided = self.judge(usual);
+        for other in others {
+            let other = self.judge(Found::Api(other));
+            if other.0.strictness() > decided.0.strictness() {
+                decided = other;
+            }
+        }
+        decided
+    }
+
+    fn judge(&self, found: Found<'j>) -> (Decision, Identified<'j>) {
+        let unknown = |verdict| (Decision::bare(verdict, None), self.identified(None));
         let api = match found {
             Found::Api(api) => api,
-            Found::UnknownApi => return Decision::bare(Verdict::UnknownApi, None),
-            Found::UnknownHostname => return Decision::bare(Verdict::UnknownHostname, None),
+            Found::UnknownApi => return unknown(Verdict::UnknownApi),
+            Found::UnknownHostname => return unknown(Verdict::UnknownHostname),
         };
         let kinds = self.sought_kinds();
         let carried = self.carried(api, kinds);
-        let sought = self.sought(carried.as_ref(), kinds);
+        let identified = self.identified(carried.as_ref());
+        let sought = self.sought(carried.as_ref(), &identified, kinds);
+        let decision = self.judge_for(api, carried.as_ref(), &sought);
+        (decision, identified)
+    }
+
+    fn judge_for(
+        &self,
+        api: &Arc<ApiDefinition>,
+        carried: Option<&Credentials<'_>>,
+        sought: &[Sought],
+    ) -> Decision {
         let of_api = |verdict| Decision::bare(verdict, Some(Arc::clone(api)));
-        if let Some(listing) = self.listing(&self.snapshot.allow, &sought, may_allow, api) {
+        if let Some(listing) = self.listing(&self.snapshot.allow, sought, may_allow, api) {
             return Decision {
                 listing: Some(listing),
                 ..of_api(Verdict::AllowListed)
             };
         }
-        let attack = self.listing(&self.snapshot.attack, &sought, |_| true, api);
+        let attack = self.listing(&self.snapshot.attack, sought, |_| true, api);
         let lured = api.rules().decoys().hit_by(self.report, api);
         if let Some(listing) = attack.filter(|listing| holds_on(listing, lured)) {
             return Decision {
@@ -226,7 +273,7 @@ impl<C: RequestCounts> Judge<'_, '_, C> {
                 ..of_api(self.enforced(api))
             };
         }
-        let (verdict, detection, effects) = self.rules(api, lured, carried.as_ref());
+        let (verdict, detection, effects) = self.rules(api, lured, carried);
         Decision {
             detection,
             effects,
@@ -234,9 +281,12 @@ impl<C: RequestCounts> Judge<'_, '_, C> {
         }
     }
 
-    /// The request's credentials; `None` when neither a list nor a rule asks for any.
-    fn carried<'a>(&'a self, api: &'a ApiDefinition, sought: Kinds) -> Option<Credentials<'a>> {
-        let mut kinds = sought;
+    /// The request's credentials; `None` when neither a list nor a rule nor a log asks for any.
+    fn carried(&self, api: &'j ApiDefinition, sought: Kinds) -> Option<Credentials<'j>> {
+        let mut kinds = match self.naming {
+            Naming::Sought => sought,
+            Naming::All => Kinds::ALL,
+        };
         match api.rules().token() {
             TokenRule::Mandatory => kinds = kinds.with(CredentialKind::Token),
             TokenRule::Optional => {}
@@ -244,8 +294,33 @@ impl<C: RequestCounts> Judge<'_, '_, C> {
         (!kinds.is_empty()).then(|| carried::carried(self.report, Some(api), kinds))
     }
 
+    /// All credentials by their ids, if that is asked for. Of a request to no API those that the gateway names.
+    fn identified(&self, carried: Option<&Credentials<'j>>) -> Identified<'j> {
+        match (self.naming, carried) {
+            (Naming::Sought, _) => Identified::default(),
+            (Naming::All, Some(carried)) => Identified::named(self.report, carried, self.keys),
+            (Naming::All, None) => Identified::of(self.report, None, self.keys),
+        }
+    }
+
     /// The ids of those credentials that a list may name; an id costs more than all look-ups together.
-    fn sought(&self, carried: Option<&Credentials<'_>>, kinds: Kinds) -> Vec<Sought> {
+    fn sought(
+        &self,
+        carried: Option<&Credentials<'_>>,
+        identified: &Identified<'_>,
+        kinds: Kinds,
+    ) -> Vec<Sought> {
+        if self.naming == Naming::All && self.keys.previous().is_none() {
+            let credentials = identified.credentials.iter();
+            let listed = credentials.filter(|found| kinds.include(found.kind));
+            return listed
+                .map(|found| Sought {
+                    kind: found.kind,
+                    provenance: found.provenance,
+                    id: found.id,
+                })
+                .collect();
+        }
         let hashed = self.report.metadata.hashed.iter().map(|found| Sought {
             kind: found.kind,
             provenance: found.provenance,

@@ -27,7 +27,13 @@ pub fn object(out: &mut Vec<u8>, fill: impl FnOnce(&mut Object<'_>)) {
 
 /// Appends `value` as a JSON string.
 pub fn string(out: &mut Vec<u8>, value: &[u8]) {
+    out.reserve(value.len().saturating_add(2));
     out.push(b'"');
+    if is_plain(value) {
+        out.extend_from_slice(value);
+        out.push(b'"');
+        return;
+    }
     for chunk in value.utf8_chunks() {
         escaped(out, chunk.valid().as_bytes());
         for &byte in chunk.invalid() {
@@ -40,8 +46,8 @@ pub fn string(out: &mut Vec<u8>, value: &[u8]) {
 
 impl Object<'_> {
     /// A string member. `value` may be any bytes.
-    pub fn text(&mut self, key: &str, value: &[u8]) {
-        self.key(key.as_bytes());
+    pub fn text(&mut self, key: &'static str, value: &[u8]) {
+        self.literal_key(key);
         string(self.out, value);
     }
 
@@ -52,34 +58,33 @@ impl Object<'_> {
     }
 
     /// An integer member.
-    pub fn number(&mut self, key: &str, value: u64) {
-        self.key(key.as_bytes());
-        // Writing to a Vec cannot fail.
-        let _infallible = write!(self.out, "{value}");
+    pub fn number(&mut self, key: &'static str, value: u64) {
+        self.literal_key(key);
+        decimal(self.out, value);
     }
 
     /// A boolean member.
-    pub fn flag(&mut self, key: &str, value: bool) {
-        self.key(key.as_bytes());
+    pub fn flag(&mut self, key: &'static str, value: bool) {
+        self.literal_key(key);
         self.out
             .extend_from_slice(if value { b"true" } else { b"false" });
     }
 
     /// A member whose value is JSON already.
-    pub fn raw(&mut self, key: &str, json: &[u8]) {
-        self.key(key.as_bytes());
+    pub fn raw(&mut self, key: &'static str, json: &[u8]) {
+        self.literal_key(key);
         self.out.extend_from_slice(json);
     }
 
     /// An object member.
-    pub fn object(&mut self, key: &str, fill: impl FnOnce(&mut Object<'_>)) {
-        self.key(key.as_bytes());
+    pub fn object(&mut self, key: &'static str, fill: impl FnOnce(&mut Object<'_>)) {
+        self.literal_key(key);
         object(self.out, fill);
     }
 
     /// An array member.
-    pub fn array(&mut self, key: &str, fill: impl FnOnce(&mut Array<'_>)) {
-        self.key(key.as_bytes());
+    pub fn array(&mut self, key: &'static str, fill: impl FnOnce(&mut Array<'_>)) {
+        self.literal_key(key);
         self.out.push(b'[');
         let mut elements = Array {
             out: self.out,
@@ -90,12 +95,25 @@ impl Object<'_> {
     }
 
     fn key(&mut self, key: &[u8]) {
+        self.comma();
+        string(self.out, key);
+        self.out.push(b':');
+    }
+
+    /// A key of the code's own, which has nothing to escape.
+    fn literal_key(&mut self, key: &'static str) {
+        debug_assert!(is_plain(key.as_bytes()), "{key:?} is no literal key");
+        self.comma();
+        self.out.push(b'"');
+        self.out.extend_from_slice(key.as_bytes());
+        self.out.extend_from_slice(b"\":");
+    }
+
+    fn comma(&mut self) {
         if !self.empty {
             self.out.push(b',');
         }
         self.empty = false;
-        string(self.out, key);
-        self.out.push(b':');
     }
 }
 
@@ -120,6 +138,21 @@ impl Array<'_> {
     }
 }
 
+/// Appends a number; the formatting machinery would cost several times as much.
+fn decimal(out: &mut Vec<u8>, value: u64) {
+    let start = out.len();
+    let mut rest = value;
+    loop {
+        // Below ten, so nothing is lost.
+        out.push(b'0' | (rest % 10) as u8);
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    out.get_mut(start..).unwrap_or_default().reverse();
+}
+
 /// Appends UTF-8 with the escapes that RFC 8259 §7 requires; runs without one are copied whole.
 fn escaped(out: &mut Vec<u8>, utf8: &[u8]) {
     for run in utf8.chunk_by(|left, right| !must_escape(*left) && !must_escape(*right)) {
@@ -130,8 +163,19 @@ fn escaped(out: &mut Vec<u8>, utf8: &[u8]) {
     }
 }
 
+/// Whether all of it is ASCII that stands for itself, as nearly every value is. Looks at whole runs, which the compiler turns into
+/// a few instructions each.
+fn is_plain(value: &[u8]) -> bool {
+    const RUN: usize = 32;
+    let odd = |byte: u8| must_escape(byte) | !byte.is_ascii();
+    let mut runs = value.chunks_exact(RUN);
+    let rest = runs.remainder();
+    runs.all(|run| !run.iter().fold(false, |found, &byte| found | odd(byte)))
+        && !rest.iter().any(|&byte| odd(byte))
+}
+
 fn must_escape(byte: u8) -> bool {
-    byte < 0x20 || byte == b'"' || byte == b'\\'
+    (byte < 0x20) | (byte == b'"') | (byte == b'\\')
 }
 
 fn escape(out: &mut Vec<u8>, byte: u8) {
@@ -168,6 +212,15 @@ mod tests {
         #[test]
         fn any_text_reads_back_as_itself(text: String) {
             prop_assert_eq!(read_back(text.as_bytes()), text);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_number_is_written_in_decimal(number: u64) {
+            let mut out = Vec::new();
+            decimal(&mut out, number);
+            prop_assert_eq!(String::from_utf8(out).unwrap(), number.to_string());
         }
     }
 

@@ -77,14 +77,14 @@ const URL_HEADERS: &[&str] = &[
 /// `url` (any form of request target, or an absolute URL) without its secrets. `extra_query_names` are hidden besides the
 /// built-in ones, in any case and with any separators.
 #[must_use]
-pub fn redact_url<'u>(url: &'u str, extra_query_names: &[String]) -> Cow<'u, str> {
+pub fn redact_url<'u>(url: &'u str, extra_query_names: &[&str]) -> Cow<'u, str> {
     url::redacted(url, &SecretNames::with(extra_query_names))
 }
 
 /// The value of header `name` without its secrets. `extra_names` are hidden besides the built-in ones, as header names
 /// and as parameters of a URL.
 #[must_use]
-pub fn redact_header<'v>(name: &str, value: &'v str, extra_names: &[String]) -> Cow<'v, str> {
+pub fn redact_header<'v>(name: &str, value: &'v str, extra_names: &[&str]) -> Cow<'v, str> {
     let secret = SecretNames::with(extra_names);
     let plain = names::plain(name);
     if plain.ends_with("authorization") {

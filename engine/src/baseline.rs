@@ -15,7 +15,6 @@ use crate::lessons::Thresholds;
 use crate::settings::{Response, Training};
 use crate::signs::{Answer, ApiIndex, File, Signs};
 
-mod memory;
 mod quantity;
 mod report;
 mod sequence;
@@ -23,7 +22,6 @@ mod sketch;
 mod training;
 mod windows;
 
-pub(crate) use memory::Memory;
 pub use report::{BaselineReport, LearnedThreshold};
 
 use quantity::Quantity;

@@ -23,7 +23,7 @@ use super::{Ase, Call, lock};
 use crate::access_log::{Coming, Entry, Kept, NoRoom};
 use crate::counters::Counter;
 use crate::engine_host::Observed;
-use crate::exchange::{Ending, Line, ReportMode, RequestFacts, RequestHalf, Started};
+use crate::exchange::{Ending, Finding, Line, ReportMode, RequestFacts, RequestHalf, Started};
 use crate::fingerprint::{Fingerprint, Standing};
 use crate::real_time::Deed;
 
@@ -210,11 +210,15 @@ impl Ase {
         let snapshot = self.snapshot.load();
         let deed = report
             .as_ref()
-            .map(|report| self.decide(report, &snapshot, (call.now, started.at())));
-        let found = report
+            .map(|report| self.decide_and_identify(report, &snapshot, (call.now, started.at())));
+        let (deed, identified) = deed.unzip();
+        let found = deed
             .as_ref()
-            .zip(deed.as_ref())
-            .map(|(report, deed)| self.finding(report, &deed.decision));
+            .zip(identified)
+            .map(|(deed, identified)| Finding {
+                decision: &deed.decision,
+                identified,
+            });
         match started {
             Started::At(_) => {}
             Started::Clamped(_) => batch.clamped = batch.clamped.saturating_add(1),

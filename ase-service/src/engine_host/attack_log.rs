@@ -47,11 +47,11 @@ impl AttackLog {
             .map_or("unknown", |api| protocol(api.protocol()));
         let kind = IdentifierType::of(&detection.identifier);
         json::object(lines, |o| {
-            let mut text = |key: &str, value: &str| o.text(key, value.as_bytes());
+            let mut text = |key: &'static str, value: &str| o.text(key, value.as_bytes());
             text("timestamp", &clock::rfc3339(detection.at));
             text("protocol", protocol);
             o.number("attack_id", u64::from(detection.catalogue_id));
-            let mut text = |key: &str, value: &str| o.text(key, value.as_bytes());
+            let mut text = |key: &'static str, value: &str| o.text(key, value.as_bytes());
             text("description", detection.attack.title());
             text("attack_bucket", detection.attack.as_str());
             text("attack_scope", if api.is_some() { "api" } else { "all" });

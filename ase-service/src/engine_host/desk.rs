@@ -1,12 +1,13 @@
 //! The engine's own thread: takes exchanges as they come, asks the engine, and hands on what it finds at once.
 
+use std::collections::{BTreeMap, VecDeque};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::time::{Duration, Instant};
 
 use ase_core::path::NormalPath;
-use ase_engine::{Attack, Engine, Identifier, Lesson, Output, Transaction};
+use ase_engine::{Attack, DetectionId, Engine, Identifier, Lesson, Output, Transaction};
 
 use super::activity::Activity;
 use super::memory::{Pace, Shelf};
@@ -20,6 +21,21 @@ use crate::clock;
 const TICK: Duration = Duration::from_secs(1);
 /// Most exchanges that the engine gets at once, so that what it finds in a large batch does not wait for the end of it.
 const AT_ONCE: usize = 256;
+/// Most detections that can be taken back.
+const REMEMBERED: usize = 4096;
+
+/// Most exchanges that are taken from the queue before the engine looks at them.
+const MOST_GATHERED: usize = 16 * AT_ONCE;
+/// How long more exchanges are waited for: to wake the engine costs a caller more than the engine's whole look.
+const GATHER: Duration = Duration::from_millis(1);
+
+/// Exchanges on their way from the queue to the engine.
+#[derive(Default)]
+struct Gathered {
+    exchanges: Vec<Observed>,
+    /// When the first of them was handed over.
+    since: Option<Instant>,
+}
 
 /// The engine and what belongs to it.
 #[derive(Debug)]
@@ -32,6 +48,9 @@ pub struct Desk {
     backlog: Arc<Backlog>,
     findings: SyncSender<Finding>,
     output: Output,
+    /// The last detection of each attack by each client.
+    made: BTreeMap<(Identifier, Attack), DetectionId>,
+    made_in_order: VecDeque<(Identifier, Attack)>,
     behind: Duration,
     shelf: Shelf,
     pace: Pace,
@@ -44,6 +63,13 @@ pub enum Taught {
     Learned,
     /// It does not remember the detection.
     Forgotten,
+}
+
+impl Gathered {
+    fn add(&mut self, exchanges: impl IntoIterator<Item = Observed>, since: Instant) {
+        self.exchanges.extend(exchanges);
+        self.since.get_or_insert(since);
+    }
 }
 
 impl Desk {
@@ -60,6 +86,8 @@ impl Desk {
             backlog,
             findings,
             output: Output::default(),
+            made: BTreeMap::new(),
+            made_in_order: VecDeque::new(),
             behind: Duration::ZERO,
             shelf,
             pace,
@@ -77,7 +105,7 @@ impl Desk {
         loop {
             let wait = next_tick.saturating_duration_since(Instant::now());
             match messages.recv_timeout(wait) {
-                Ok(message) => match self.take(message) {
+                Ok(message) => match self.take_all(message, messages) {
                     ControlFlow::Continue(()) => {}
                     ControlFlow::Break(()) => return,
                 },
@@ -98,19 +126,39 @@ impl Desk {
         }
     }
 
-    fn take(&mut self, message: Message) -> ControlFlow<()> {
-        match message {
-            Message::Exchange(exchange, since) => self.observe(&[*exchange], since),
-            Message::Exchanges(exchanges, since) => self.observe(&exchanges, since),
-            Message::Ask(question) => question(self),
-            Message::Close => return ControlFlow::Break(()),
+    /// Takes a message and what comes right behind it, exchanges together and everything in its order.
+    fn take_all(&mut self, first: Message, messages: &Receiver<Message>) -> ControlFlow<()> {
+        let mut gathered = Gathered::default();
+        if let Message::Exchange(..) = first {
+            std::thread::sleep(GATHER);
         }
+        let mut next = Some(first);
+        while let Some(message) = next {
+            match message {
+                Message::Exchange(exchange, since) => gathered.add([*exchange], since),
+                Message::Exchanges(exchanges, since) => gathered.add(exchanges, since),
+                Message::Ask(question) => {
+                    self.observe(std::mem::take(&mut gathered));
+                    question(self);
+                }
+                Message::Close => {
+                    self.observe(gathered);
+                    return ControlFlow::Break(());
+                }
+            }
+            if gathered.exchanges.len() >= MOST_GATHERED {
+                break;
+            }
+            next = messages.try_recv().ok();
+        }
+        self.observe(gathered);
         ControlFlow::Continue(())
     }
 
-    fn observe(&mut self, exchanges: &[Observed], since: Instant) {
-        self.behind = since.elapsed();
-        self.pace.changed = true;
+    fn observe(&mut self, gathered: Gathered) {
+        let Gathered { exchanges, since } = gathered;
+        self.behind = since.map_or(Duration::ZERO, |since| since.elapsed());
+        self.pace.changed |= !exchanges.is_empty();
         for exchanges in exchanges.chunks(AT_ONCE) {
             let paths: Vec<NormalPath> = exchanges.iter().map(Observed::path).collect();
             let transactions: Vec<Transaction<'_>> = exchanges
@@ -135,6 +183,7 @@ impl Desk {
         let output = std::mem::take(&mut self.output);
         for detection in &output.detections {
             self.tallies.detected(detection.attack);
+            self.remember((detection.identifier, detection.attack), detection.id);
         }
         let finding = Finding {
             output,
@@ -145,10 +194,22 @@ impl Desk {
         }
     }
 
+    fn remember(&mut self, made: (Identifier, Attack), id: DetectionId) {
+        if self.made.insert(made, id).is_some() {
+            return;
+        }
+        self.made_in_order.push_back(made);
+        if self.made_in_order.len() > REMEMBERED
+            && let Some(oldest) = self.made_in_order.pop_front()
+        {
+            self.made.remove(&oldest);
+        }
+    }
+
     /// Takes the last detection of an attack by a client back.
     pub fn undo(&mut self, identifier: Identifier, attack: Attack, lesson: Lesson) -> Taught {
-        let id = self.engine.last_detection(&identifier, attack);
-        match id.and_then(|id| self.engine.undo(id, lesson)) {
+        let id = self.made.get(&(identifier, attack));
+        match id.and_then(|id| self.engine.undo(*id, lesson)) {
             Some(_) => {
                 self.pace.changed = true;
                 Taught::Learned

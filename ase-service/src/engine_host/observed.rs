@@ -6,7 +6,7 @@ use std::time::Duration;
 use ase_core::address::ClientAddress;
 use ase_core::credential::CredentialId;
 use ase_core::credential::CredentialKind;
-use ase_core::decision::{Detection, Verdict};
+use ase_core::decision::{Detection, IdentifiedCredential, Verdict};
 use ase_core::headers::Headers;
 use ase_core::metadata::{RequestReport, ResponseMetadata};
 use ase_core::path::NormalPath;
@@ -37,15 +37,22 @@ pub struct Observed {
     credentials: Box<[Carried]>,
     account: Option<CredentialId>,
     carriers: Box<[Carrier]>,
-    method: Box<str>,
-    target: Box<str>,
-    user_agent: Option<Box<str>>,
+    texts: Texts,
     request_bytes: Option<u64>,
     broken_rule: Option<Detection>,
     fate: Fate,
     status: Option<u16>,
     response_bytes: Option<u64>,
     duration: Option<Duration>,
+}
+
+/// Method, target and user agent in one piece: each piece is made on one thread and given back on another.
+#[derive(Debug)]
+struct Texts {
+    joined: Box<str>,
+    method_bytes: usize,
+    target_bytes: usize,
+    has_agent: bool,
 }
 
 /// Why an exchange tells nothing about how its client behaves.
@@ -100,9 +107,7 @@ impl Observed {
                 true => Box::default(),
                 false => carriers::of(report),
             },
-            method: start(report.method, MAX_METHOD_BYTES).into(),
-            target: start(report.url, MAX_TARGET_BYTES).into(),
-            user_agent: agent.map(|agent| start(&agent, MAX_AGENT_BYTES).into()),
+            texts: Texts::of(report.method, report.url, agent.as_deref()),
             request_bytes: length(headers),
             broken_rule: decision.detection,
             fate,
@@ -122,19 +127,16 @@ impl Observed {
     /// How many bytes it holds, about.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        let agent = self.user_agent.as_ref().map_or(0, |agent| agent.len());
         size_of::<Self>()
             + size_of_val(&*self.credentials)
             + carriers::bytes(&self.carriers)
-            + self.method.len()
-            + self.target.len()
-            + agent
+            + self.texts.joined.len()
     }
 
     /// The usual reading of its path.
     #[must_use]
     pub(super) fn path(&self) -> NormalPath {
-        NormalPath::from_url(&self.target)
+        NormalPath::from_url(self.texts.target())
     }
 
     /// As the engine takes it. Records have been told from those that came before.
@@ -148,10 +150,10 @@ impl Observed {
             }),
             client: self.client,
             credentials: &self.credentials,
-            method: &self.method,
-            target: &self.target,
+            method: self.texts.method(),
+            target: self.texts.target(),
             path,
-            user_agent: self.user_agent.as_deref(),
+            user_agent: self.texts.agent(),
             status: self.status,
             request_bytes: self.request_bytes,
             response_bytes: self.response_bytes,
@@ -177,7 +179,42 @@ fn is_declared(api: Option<&ApiDefinition>) -> bool {
     api.is_some_and(|api| covers(api) == Covers::Own)
 }
 
-fn is_of(found: &ase_core::decision::IdentifiedCredential, kind: CredentialKind) -> bool {
+impl Texts {
+    fn of(method: &str, target: &str, agent: Option<&str>) -> Self {
+        let (method, target) = (
+            start(method, MAX_METHOD_BYTES),
+            start(target, MAX_TARGET_BYTES),
+        );
+        let joined = [
+            method,
+            target,
+            start(agent.unwrap_or_default(), MAX_AGENT_BYTES),
+        ];
+        Self {
+            joined: joined.concat().into(),
+            method_bytes: method.len(),
+            target_bytes: target.len(),
+            has_agent: agent.is_some(),
+        }
+    }
+
+    fn method(&self) -> &str {
+        self.joined.get(..self.method_bytes).unwrap_or_default()
+    }
+
+    fn target(&self) -> &str {
+        let end = self.method_bytes.saturating_add(self.target_bytes);
+        let target = self.joined.get(self.method_bytes..end);
+        target.unwrap_or_default()
+    }
+
+    fn agent(&self) -> Option<&str> {
+        let start = self.method_bytes.saturating_add(self.target_bytes);
+        self.joined.get(start..).filter(|_| self.has_agent)
+    }
+}
+
+fn is_of(found: &IdentifiedCredential<'_>, kind: CredentialKind) -> bool {
     found.kind == kind
 }
 

@@ -1,5 +1,7 @@
 //! The credentials that a request carries, by its API's definition and by the gateway's own findings.
 
+use std::borrow::Cow;
+
 use crate::credential::{CredentialId, CredentialKind, KeyRing};
 use crate::identity::{
     Credential, CredentialNames, Credentials, HashedCredential, Kinds, Place, Provenance,
@@ -10,11 +12,11 @@ use crate::registry::ApiDefinition;
 
 /// A credential by its id.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct IdentifiedCredential {
+pub struct IdentifiedCredential<'a> {
     /// What kind of identifier it is.
     pub kind: CredentialKind,
     /// The header, parameter or cookie name.
-    pub name: String,
+    pub name: Cow<'a, str>,
     /// Where it stood.
     pub place: Place,
     /// How far it can be trusted.
@@ -25,18 +27,30 @@ pub struct IdentifiedCredential {
 
 /// The credentials of a request by their ids; their raw values are not kept.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Identified {
+pub struct Identified<'a> {
     /// In the order in which they were found.
-    pub credentials: Vec<IdentifiedCredential>,
+    pub credentials: Vec<IdentifiedCredential<'a>>,
     /// How many values were left out as too many of one kind.
     pub left_out: usize,
 }
 
-impl Identified {
+impl<'a> Identified<'a> {
     /// Names every credential of a request to `api`, for a log. A decision does not need it.
     #[must_use]
-    pub fn of(report: &RequestReport<'_>, api: Option<&ApiDefinition>, keys: &KeyRing) -> Self {
-        let carried = carried(report, api, Kinds::ALL);
+    pub fn of(
+        report: &'a RequestReport<'_>,
+        api: Option<&'a ApiDefinition>,
+        keys: &KeyRing,
+    ) -> Self {
+        Self::named(report, &carried(report, api, Kinds::ALL), keys)
+    }
+
+    /// The same of credentials that have been found, all kinds of them.
+    pub(super) fn named(
+        report: &'a RequestReport<'_>,
+        carried: &Credentials<'a>,
+        keys: &KeyRing,
+    ) -> Self {
         Self {
             left_out: carried.left_out(),
             credentials: carried
@@ -96,23 +110,23 @@ pub(super) fn carried<'a>(
     credentials
 }
 
-fn identified(credential: &Credential<'_>, keys: &KeyRing) -> IdentifiedCredential {
+fn identified<'a>(credential: &Credential<'a>, keys: &KeyRing) -> IdentifiedCredential<'a> {
     let Credential {
         kind, name, value, ..
     } = credential;
     IdentifiedCredential {
         kind: *kind,
-        name: name.clone().into_owned(),
+        id: keys.current().id_of(*kind, name, value.as_bytes()),
+        name: name.clone(),
         place: credential.place,
         provenance: credential.provenance,
-        id: keys.current().id_of(*kind, name, value.as_bytes()),
     }
 }
 
-fn by_its_id(credential: &HashedCredential<'_>) -> IdentifiedCredential {
+fn by_its_id<'a>(credential: &'a HashedCredential<'_>) -> IdentifiedCredential<'a> {
     IdentifiedCredential {
         kind: credential.kind,
-        name: credential.name.clone().into_owned(),
+        name: Cow::Borrowed(&*credential.name),
         place: credential.place,
         provenance: credential.provenance,
         id: credential.id,

@@ -50,19 +50,14 @@ const WITHIN: &[&str] = &[
 const MAX_ROUNDS: usize = 8;
 
 /// The built-in names and those of the operator.
-pub(super) struct SecretNames {
-    extra: Vec<String>,
+#[derive(Clone, Copy)]
+pub(super) struct SecretNames<'a> {
+    extra: &'a [&'a str],
 }
 
-impl SecretNames {
-    pub(super) fn with(extra: &[String]) -> Self {
-        let extra = extra
-            .iter()
-            .map(|name| plain(name))
-            .filter(|name| !name.is_empty());
-        Self {
-            extra: extra.collect(),
-        }
+impl<'a> SecretNames<'a> {
+    pub(super) fn with(extra: &'a [&'a str]) -> Self {
+        Self { extra }
     }
 
     /// Whether `name`, or a part of it as in `user[password]`, marks a secret.
@@ -80,7 +75,8 @@ impl SecretNames {
 
     fn is_secret(&self, name: &str) -> bool {
         let name = plain(name);
-        EXACT.contains(&name.as_str()) || holds_marker(&name) || self.extra.contains(&name)
+        let is_extra = |extra: &&str| !name.is_empty() && plain_chars(extra).eq(name.chars());
+        EXACT.contains(&name.as_str()) || holds_marker(&name) || self.extra.iter().any(is_extra)
     }
 }
 
@@ -109,8 +105,12 @@ pub(super) fn plain(name: &str) -> String {
             .map(|byte| char::from(byte.to_ascii_lowercase()))
             .collect();
     }
+    plain_chars(name).collect()
+}
+
+fn plain_chars(name: &str) -> impl Iterator<Item = char> {
     let letters = name.chars().filter(|c| c.is_alphanumeric());
-    letters.flat_map(char::to_lowercase).collect()
+    letters.flat_map(char::to_lowercase)
 }
 
 /// Escapes taken off, as often as there are some.

@@ -147,7 +147,7 @@ impl Engine {
         output.detections.push(detection);
     }
 
-    pub(super) fn remember(&mut self, made: Made) {
+    fn remember(&mut self, made: Made) {
         if self.made.len() >= UNDOABLE {
             self.made.pop_front();
         }
