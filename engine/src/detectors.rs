@@ -83,7 +83,7 @@ pub(crate) fn judge(
         .or_else(|| login::judge(client, signs, context, thresholds))
         .or_else(|| probing::judge(client, thresholds))
         .or_else(|| tool::judge(client, thresholds))
-        .or_else(|| enumeration::judge(client, signs, thresholds))
+        .or_else(|| enumeration::judge(client, signs, context, thresholds))
         .or_else(|| volume::judge(client, thresholds))
         .or_else(|| activity::judge(client, thresholds))
         .or_else(|| theft::judge(client, context, thresholds))

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use ase_core::api_id::ApiId;
+use ase_core::identifier_list::ListedIdentifier;
 use ase_core::time::UnixMillis;
 
 use crate::baseline::{Baselines, Visit};
@@ -13,14 +14,14 @@ use crate::clients::{Clients, Slot};
 use crate::clock::Clock;
 use crate::counters::Counters;
 use crate::detection::{DetectionId, Output};
-use crate::detectors::{self, Context, Suspicion, Values};
+use crate::detectors::{self, Context, Suspicion, Values, enumeration};
 use crate::discovery::{DiscoveredApi, Discovery};
 use crate::evidence::Evidence;
 use crate::hash::Hasher;
 use crate::known_routes::KnownRoutes;
 use crate::lessons::{Lessons, LimitTable, Undone};
 use crate::login_routes::LoginRoutes;
-use crate::object_routes::{self, Bears, ObjectRoutes};
+use crate::object_routes::{self, ObjectRoutes};
 use crate::settings::{Response, Settings};
 use crate::signs::{Answer, ApiIndex, Intent, Reader, Signs};
 use crate::transaction::{Fate, Transaction};
@@ -169,12 +170,12 @@ impl Engine {
         blamed: &Blamed,
         output: &mut Output,
     ) {
-        let place = self.reader.hasher.address(transaction.client.ip());
+        let place = self.place(transaction);
         let known_route = self.routes.is_known_to_others(signs.route, place);
         let common_route = self.routes.is_common(signs.route);
         let public_object = signs
             .object
-            .is_some_and(|object| self.objects.are_public(object, signs.api));
+            .is_some_and(|object| self.objects.are_public(object, signs.api, signs.at));
         for subject in blamed.subjects.iter().flatten() {
             let context = Context {
                 known_route,
@@ -189,8 +190,16 @@ impl Engine {
             && signs.injection.is_none()
             && !self.is_accused(blamed, signs)
         {
-            self.learn_routes(transaction, signs, place);
+            self.learn_routes(transaction, signs, blamed, place);
         }
+    }
+
+    /// From where it came: an address, or the network that is one client.
+    fn place(&self, transaction: &Transaction<'_>) -> u64 {
+        let network = transaction.client.network(self.settings.ipv6_width);
+        self.reader
+            .hasher
+            .identifier(&ListedIdentifier::Network(network))
     }
 
     /// Whether somebody answerable has been detected lately: nothing is learned from those.
@@ -203,21 +212,51 @@ impl Engine {
     }
 
     /// What good answers say about the API.
-    fn learn_routes(&mut self, transaction: &Transaction<'_>, signs: &Signs, address: u64) {
+    fn learn_routes(
+        &mut self,
+        transaction: &Transaction<'_>,
+        signs: &Signs,
+        blamed: &Blamed,
+        address: u64,
+    ) {
         let counters = &mut self.counters;
         self.routes.learn(signs.route, address, signs.at, counters);
         self.discovery.learn(transaction, signs, counters);
+        if signs.intent != Intent::Read {
+            return;
+        }
+        if let Some(object) = signs.object {
+            if self.walks(blamed, signs) {
+                self.objects.walk(object, address, signs.at);
+                return;
+            }
+            if self.objects.has_walked(object, address, signs.at) {
+                return;
+            }
+        }
+        let first = transaction.credentials.first();
         let reader = object_routes::Reader {
             address,
-            bears: match transaction.credentials {
-                [] => Bears::Nothing,
-                [_, ..] => Bears::Credential,
-            },
+            // Nothing is 0.
+            credential: first.map_or(0, |carried| {
+                self.reader.hasher.credential(&carried.id) as u32 | 1
+            }),
         };
-        if signs.intent == Intent::Read {
-            self.objects
-                .learn(signs.object, signs.api, reader, signs.at, counters);
-        }
+        let counters = &mut self.counters;
+        self.objects
+            .learn(signs.object, signs.api, reader, signs.at, counters);
+    }
+
+    /// Whether somebody answerable goes over objects as attackers do.
+    fn walks(&self, blamed: &Blamed, signs: &Signs) -> bool {
+        let thresholds = self.lessons.thresholds(&self.limits, signs.api, 0);
+        let subjects = blamed.subjects.iter().flatten();
+        // What anybody could have made up, such as the key of an application, may be borne by many.
+        let mut answerable = subjects.filter(|subject| subject.role != Role::Unproven);
+        answerable.any(|subject| {
+            let client = self.clients.get(subject.slot);
+            client.is_some_and(|client| enumeration::is_walker(client, signs, &thresholds))
+        })
     }
 
     /// One transaction against one who is answerable for it.
@@ -281,8 +320,8 @@ impl Engine {
     /// What somebody has read who is found to walk says nothing about who may.
     fn unlearn(&mut self, transaction: &Transaction<'_>, signs: &Signs, suspicion: &Suspicion) {
         if let (Attack::Enumeration, Some(object)) = (suspicion.attack, signs.object) {
-            let address = self.reader.hasher.address(transaction.client.ip());
-            self.objects.unlearn(object, address);
+            let address = self.place(transaction);
+            self.objects.walk(object, address, signs.at);
         }
     }
 

@@ -1,7 +1,8 @@
 //! Which objects are for everybody. Reading one public page after another is no walk over other people's objects; scraping counts it.
 //!
 //! Objects are public where several clients without any credential read them, in an API whose clients bear credentials
-//! otherwise; and where several addresses read the same ones. Whoever is found to walk has no say: what it read is forgotten.
+//! otherwise; and where readers share them as a rule ([`sample`]). Walkers have no say: neither who is found to walk nor who
+//! would be, were the objects not held to be public.
 
 use hashbrown::HashTable;
 
@@ -9,6 +10,10 @@ use crate::clock::Moment;
 use crate::counters::Counters;
 use crate::path_shape::Object;
 use crate::signs::ApiIndex;
+
+mod sample;
+
+use sample::Sample;
 
 /// Clients that make objects public, by either sign.
 const SEVERAL: u32 = 3;
@@ -18,9 +23,8 @@ const BARE_SHARE: f32 = 0.1;
 const BORNE_SHARE: f32 = 0.02;
 /// When a count reaches this, both counts of the pair are halved: old habits fade.
 const FADE_AT: f32 = 10_000.0;
-/// Objects of a route whose readers are followed.
-const SAMPLED: usize = 64;
-const SAMPLE_SECONDS: f32 = 15.0 * 60.0;
+/// After a restart objects that were shared still are for so long: the sample fills meanwhile.
+const REMEMBERED_SECONDS: f32 = 60.0 * 60.0;
 
 #[derive(Debug)]
 pub(crate) struct ObjectRoutes {
@@ -35,9 +39,9 @@ struct Route {
     reads: Reads,
     /// A bit per client without credentials, by its hash.
     strangers: u64,
-    /// A bit per client that has read what another had read first.
-    sharers: u64,
-    sample: [Followed; SAMPLED],
+    /// When it was learned from a snapshot that its objects are shared.
+    shared_since: Option<Moment>,
+    sample: Sample,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -46,27 +50,13 @@ struct Reads {
     borne: f32,
 }
 
-/// An object and who has read it first.
-#[derive(Clone, Copy, Debug, Default)]
-struct Followed {
-    object: u32,
-    reader: u32,
-    since: Moment,
-}
-
 /// Who read, from where.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Reader {
-    /// The hash of the address.
+    /// The hash of the address, or of the network that is one client.
     pub(crate) address: u64,
-    pub(crate) bears: Bears,
-}
-
-/// Whether a reader bore a credential.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Bears {
-    Nothing,
-    Credential,
+    /// A hash of what it bore; 0 for nothing.
+    pub(crate) credential: u32,
 }
 
 impl ObjectRoutes {
@@ -78,7 +68,7 @@ impl ObjectRoutes {
         }
     }
 
-    pub(crate) fn are_public(&self, object: Object, api: ApiIndex) -> bool {
+    pub(crate) fn are_public(&self, object: Object, api: ApiIndex, at: Moment) -> bool {
         let found = self
             .routes
             .find(key(object.route), |known| known.route == object.route);
@@ -89,13 +79,15 @@ impl ObjectRoutes {
             .apis
             .get(usize::from(api.0))
             .is_some_and(|all| all.borne >= BORNE_SHARE * (all.borne + all.bare));
+        let strangers = route.strangers.count_ones();
         let to_strangers = knows_its_clients
-            && route.strangers.count_ones() >= SEVERAL
+            && strangers >= SEVERAL
+            && strangers > route.sample.walkers_lately(at)
             && route.reads.bare >= BARE_SHARE * (route.reads.bare + route.reads.borne);
-        to_strangers || route.sharers.count_ones() >= SEVERAL
+        to_strangers || route.is_shared(at)
     }
 
-    /// A request of a client that is not suspected has been answered well.
+    /// A request of a client that is not suspected and does not walk has been answered well.
     pub(crate) fn learn(
         &mut self,
         object: Option<Object>,
@@ -109,7 +101,7 @@ impl ObjectRoutes {
             self.apis.resize(place + 1, Reads::default());
         }
         if let Some(all) = self.apis.get_mut(place) {
-            all.count(reader.bears);
+            all.count(reader);
         }
         let Some(object) = object else {
             return;
@@ -131,24 +123,29 @@ impl ObjectRoutes {
     }
 
     /// Every route of objects, in words.
-    pub(crate) fn facts(&self) -> impl Iterator<Item = String> {
-        self.routes.iter().map(|route| {
+    pub(crate) fn facts(&self, at: Moment) -> impl Iterator<Item = String> {
+        self.routes.iter().map(move |route| {
             let Reads { bare, borne } = route.reads;
+            let shared = u8::from(route.is_shared(at));
             format!(
-                "{:x} {:x} {:x} {bare} {borne}",
-                route.route, route.strangers, route.sharers
+                "{:x} {:x} {shared} {bare} {borne}",
+                route.route, route.strangers
             )
         })
     }
 
     /// Takes a fact back; `None` when it is none or there is no room.
-    pub(crate) fn restore(&mut self, words: &[&str]) -> Option<()> {
-        let [route, strangers, sharers, bare, borne] = words else {
+    pub(crate) fn restore(&mut self, words: &[&str], at: Moment) -> Option<()> {
+        let [route, strangers, shared, bare, borne] = words else {
             return None;
         };
         let mut restored = Box::new(Route::new(u32::from_str_radix(route, 16).ok()?));
         restored.strangers = u64::from_str_radix(strangers, 16).ok()?;
-        restored.sharers = u64::from_str_radix(sharers, 16).ok()?;
+        restored.shared_since = match *shared {
+            "0" => None,
+            "1" => Some(at),
+            _ => return None,
+        };
         restored.reads = Reads {
             bare: number(bare)?,
             borne: number(borne)?,
@@ -190,19 +187,22 @@ impl ObjectRoutes {
         Some(())
     }
 
-    /// A client has been found to walk: what it read says nothing about who may.
-    pub(crate) fn unlearn(&mut self, object: Object, address: u64) {
+    /// Whether somebody has walked over objects of the route lately.
+    pub(crate) fn has_walked(&self, object: Object, address: u64, at: Moment) -> bool {
+        let found = self
+            .routes
+            .find(key(object.route), |known| known.route == object.route);
+        found.is_some_and(|route| route.sample.has_walked(address, at))
+    }
+
+    /// Somebody walks over objects: what it read says nothing about who may.
+    pub(crate) fn walk(&mut self, object: Object, address: u64, at: Moment) {
         let found = self
             .routes
             .find_mut(key(object.route), |known| known.route == object.route);
         if let Some(route) = found {
-            route.sharers &= !bit(address);
             route.strangers &= !bit(address);
-            for followed in &mut route.sample {
-                if followed.reader == tag(address) {
-                    *followed = Followed::default();
-                }
-            }
+            route.sample.walk(address, at);
         }
     }
 }
@@ -213,42 +213,33 @@ impl Route {
             route,
             reads: Reads::default(),
             strangers: 0,
-            sharers: 0,
-            sample: [Followed::default(); SAMPLED],
+            shared_since: None,
+            sample: Sample::new(),
         }
     }
 
+    fn is_shared(&self, at: Moment) -> bool {
+        let remembered = self
+            .shared_since
+            .is_some_and(|since| at.seconds_since(since) < REMEMBERED_SECONDS);
+        remembered || self.sample.is_shared(at)
+    }
+
     fn read(&mut self, object: Object, reader: Reader, at: Moment) {
-        self.reads.count(reader.bears);
-        if reader.bears == Bears::Nothing {
+        self.reads.count(reader);
+        if reader.credential == 0 {
             self.strangers |= bit(reader.address);
         }
-        let hash = object.id.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        let Some(followed) = self.sample.get_mut((hash >> 58) as usize % SAMPLED) else {
-            return;
-        };
-        let object = (hash >> 16) as u32;
-        if followed.object == object && followed.since != Moment::default() {
-            if followed.reader != tag(reader.address) {
-                self.sharers |= bit(reader.address);
-            }
-        } else if followed.since == Moment::default()
-            || at.seconds_since(followed.since) > SAMPLE_SECONDS
-        {
-            *followed = Followed {
-                object,
-                reader: tag(reader.address),
-                since: at,
-            };
-        }
+        self.sample.read(object.id, reader, at);
     }
 }
 
 impl Reads {
-    fn count(&mut self, bears: Bears) {
-        match bears {
-            Bears::Nothing => self.bare += 1.0,
-            Bears::Credential => self.borne += 1.0,
+    fn count(&mut self, reader: Reader) {
+        if reader.credential == 0 {
+            self.bare += 1.0;
+        } else {
+            self.borne += 1.0;
         }
         if self.bare.max(self.borne) > FADE_AT {
             self.bare /= 2.0;
@@ -269,8 +260,4 @@ fn key(route: u32) -> u64 {
 
 fn bit(address: u64) -> u64 {
     1 << (address >> 58)
-}
-
-fn tag(address: u64) -> u32 {
-    address as u32
 }

@@ -1,7 +1,8 @@
 //! Walking over the ids of objects: many distinct ids of one route, whether they answer or not.
 //!
 //! Ids asked one after the other are a walk, also when parallel requests mix them up a little; ids in no order are one when
-//! there are many of a small span, or when most of them fail, since who guesses misses. Public objects, and those that the client has made itself, are no steps. Two routes are followed at a time, the ones used last.
+//! there are many of a small span, or when most of them fail, since who guesses misses. Public objects may be read in any order, and those that the client has made itself
+//! are no steps. Two routes are followed at a time, the ones used last.
 
 use crate::catalogue::{Attack, Variable};
 use crate::client::{Bitmap, Client, percent};
@@ -19,9 +20,16 @@ const NEIGHBOUR: u32 = 8;
 /// Distinct ids are estimated, so those that a client has made itself are taken off with a margin of about three deviations.
 const OWN_MARGIN: f32 = 1.3;
 
+/// Routes that a client uses besides the one it reads objects of, from which on it is at home in an API.
+const AT_HOME: f32 = 3.0;
+
 /// The walks of one client.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Walks([Walk; 2]);
+pub(crate) struct Walks {
+    walks: [Walk; 2],
+    /// Routes that others use too and that have answered the client well.
+    home: Bitmap<1>,
+}
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Walk {
@@ -40,7 +48,21 @@ struct Walk {
     ids: Bitmap<2>,
 }
 
+/// How a client goes over the ids of a route.
+#[derive(Clone, Copy, Debug)]
+struct Gait {
+    /// From one id to the next.
+    walks: bool,
+    /// Over most of a span, in any order.
+    strides: bool,
+    /// Missing most of the time.
+    guesses: bool,
+}
+
 pub(crate) fn learn(client: &mut Client, signs: &Signs, context: Context) {
+    if signs.answer == Answer::Success && context.common_route {
+        client.walks.home.insert(signs.route);
+    }
     if signs.answer == Answer::Success && signs.intent == Intent::Write && signs.object.is_none() {
         client.walks.make(signs.collection, signs.at);
     }
@@ -48,28 +70,50 @@ pub(crate) fn learn(client: &mut Client, signs: &Signs, context: Context) {
         return;
     };
     let fails = signs.answer.is_failure();
-    let is_no_step = !fails && (signs.answer != Answer::Success || context.public_object);
+    let is_no_step = !fails && signs.answer != Answer::Success;
     if is_no_step || signs.login.is_some() {
         return;
     }
-    client
-        .walks
-        .of(object.route, signs.at)
-        .ask(object, fails, signs.at);
+    let walk = if context.public_object && !fails {
+        client.walks.of_public(object.route, signs.at)
+    } else {
+        Some(client.walks.of(object.route, signs.at))
+    };
+    if let Some(walk) = walk {
+        walk.ask(object, fails, signs.at);
+    }
 }
 
 pub(crate) fn judge(
     client: &Client,
     signs: &Signs,
+    context: Context,
     thresholds: &Thresholds<'_>,
 ) -> Option<Suspicion> {
+    let (measure, gait) = gait(client, signs, thresholds)?;
+    let at_will = context.public_object;
+    let is_attack = gait.guesses || !at_will && (gait.walks || gait.strides);
+    measure.suspicion_if(is_attack)
+}
+
+/// Whether a client goes over the objects of the route as attackers do, public or not. Who is at home in the API may well
+/// have read most of a small catalogue, and an address may stand for many.
+pub(crate) fn is_walker(client: &Client, signs: &Signs, thresholds: &Thresholds<'_>) -> bool {
+    // The route of the objects is one of them.
+    let at_home = client.walks.home.count().round() > AT_HOME;
+    gait(client, signs, thresholds)
+        .is_some_and(|(_, gait)| gait.walks || gait.guesses || gait.strides && !at_home)
+}
+
+fn gait<'t>(
+    client: &Client,
+    signs: &Signs,
+    thresholds: &'t Thresholds<'t>,
+) -> Option<(Measure<'t>, Gait)> {
     use Variable::{A, B, C, D};
     let object = signs.object?;
-    let walk = client
-        .walks
-        .0
-        .iter()
-        .find(|walk| walk.route == object.route)?;
+    let mut walks = client.walks.walks.iter();
+    let walk = walks.find(|walk| walk.route == object.route)?;
     // What somebody has made is not somebody else's.
     let own = f32::from(walk.made) * OWN_MARGIN;
     let distinct = (walk.ids.count() - own).round().max(0.0);
@@ -86,11 +130,12 @@ pub(crate) fn judge(
         &[distinct, dense, failed, near],
         thresholds,
     );
-    let walks = measure.normal(A) && measure.normal(B) && measure.normal(D);
-    let strides = measure.extreme(A) && measure.extreme(B);
-    let guesses = measure.normal(A) && measure.normal(C);
-    let is_attack = walks || strides || guesses;
-    measure.suspicion_if(is_attack)
+    let gait = Gait {
+        walks: measure.normal(A) && measure.normal(B) && measure.normal(D),
+        strides: measure.extreme(A) && measure.extreme(B),
+        guesses: measure.normal(A) && measure.normal(C),
+    };
+    Some((measure, gait))
 }
 
 impl Walks {
@@ -103,7 +148,7 @@ impl Walks {
 
     /// The walk on a route of objects; the one used least recently makes room for a new one.
     fn of(&mut self, route: u32, at: Moment) -> &mut Walk {
-        let [first, second] = &mut self.0;
+        let [first, second] = &mut self.walks;
         let walk = if first.route == route {
             first
         } else if second.route == route || second.last <= first.last {
@@ -111,19 +156,37 @@ impl Walks {
         } else {
             first
         };
-        if walk.route != route || at.seconds_since(walk.began) > WINDOW_SECONDS {
-            *walk = Walk {
-                route,
-                began: at,
-                lowest: u32::MAX,
-                ..Walk::default()
-            };
-        }
+        walk.renew(route, at);
         walk
+    }
+
+    /// The same for public objects: they take no walk's place.
+    fn of_public(&mut self, route: u32, at: Moment) -> Option<&mut Walk> {
+        let mut walks = self.walks.iter();
+        let own = walks.position(|walk| walk.route == route);
+        let place = own.or_else(|| self.walks.iter().position(|walk| walk.is_over(at)))?;
+        let walk = self.walks.get_mut(place)?;
+        walk.renew(route, at);
+        Some(walk)
     }
 }
 
 impl Walk {
+    fn is_over(&self, at: Moment) -> bool {
+        self.route == 0 || at.seconds_since(self.began) > WINDOW_SECONDS
+    }
+
+    fn renew(&mut self, route: u32, at: Moment) {
+        if self.route != route || self.is_over(at) {
+            *self = Self {
+                route,
+                began: at,
+                lowest: u32::MAX,
+                ..Self::default()
+            };
+        }
+    }
+
     fn ask(&mut self, object: Object, fails: bool, at: Moment) {
         let id = u32::try_from(object.id).unwrap_or(u32::MAX);
         self.last = at;

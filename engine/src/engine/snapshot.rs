@@ -4,7 +4,7 @@
 //! ase-engine 2 <fingerprint of the seed>
 //! api <index> <name>
 //! login <hash> <refuses><answers><redirects>  what a login route's answers mean
-//! objects <hash> <strangers> <sharers> <reads without credentials> <with>
+//! objects <hash> <strangers> <shared: 0, 1> <reads without credentials> <with>
 //! reads <api index> <reads without credentials> <with>
 //! lesson client <identifier> <attack>
 //! lesson route <hash> <attack>
@@ -81,7 +81,7 @@ impl Engine {
         for (route, flags) in self.logins.facts() {
             line(&mut text, format_args!("login {route:x} {flags}"));
         }
-        for fact in self.objects.facts() {
+        for fact in self.objects.facts(self.clock.now()) {
             line(&mut text, format_args!("objects {fact}"));
         }
         for fact in self.objects.reads() {

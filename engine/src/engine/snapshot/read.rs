@@ -76,7 +76,7 @@ impl Engine {
                 self.routes.restore(hash(route)?, clients, self.clock.now())
             }
             ["login", route, flags] => self.logins.restore(hash(route)?, flags),
-            ["objects", rest @ ..] => self.objects.restore(rest),
+            ["objects", rest @ ..] => self.objects.restore(rest, self.clock.now()),
             ["reads", api, rest @ ..] => {
                 let api = self.account(api)?;
                 self.objects.restore_reads(api, rest)
