@@ -15,6 +15,7 @@ use crate::lessons::Thresholds;
 use crate::settings::{Response, Training};
 use crate::signs::{Answer, ApiIndex, File, Signs};
 
+mod memory;
 mod quantity;
 mod report;
 mod sequence;
@@ -22,6 +23,7 @@ mod sketch;
 mod training;
 mod windows;
 
+pub(crate) use memory::Memory;
 pub use report::{BaselineReport, LearnedThreshold};
 
 use quantity::Quantity;

@@ -198,6 +198,22 @@ impl<const WORDS: usize> Bitmap<WORDS> {
         bits * (bits / empty).ln()
     }
 
+    /// Its words in hexadecimal, in one.
+    pub(crate) fn text(&self) -> String {
+        let words = self.0.iter().map(|word| format!("{word:x}"));
+        words.collect::<Vec<_>>().join(".")
+    }
+
+    /// Reads [`Self::text`]; `None` when it is none of this size.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let mut words = text.split('.');
+        let mut bitmap = Self::default();
+        for place in &mut bitmap.0 {
+            *place = u64::from_str_radix(words.next()?, 16).ok()?;
+        }
+        words.next().is_none().then_some(bitmap)
+    }
+
     pub(crate) fn clear(&mut self) {
         self.0 = [0; WORDS];
     }

@@ -90,6 +90,22 @@ pub(crate) fn judge(
 }
 
 impl Values {
+    /// In one word.
+    pub(crate) fn text(&self) -> String {
+        self.0.map(|value| value.to_string()).join(",")
+    }
+
+    /// Reads [`Self::text`].
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let mut words = text.split(',');
+        let mut all = Self::default();
+        for place in &mut all.0 {
+            let value = words.next()?.parse().ok();
+            *place = value.filter(|value: &f32| (0.0..f32::INFINITY).contains(value))?;
+        }
+        words.next().is_none().then_some(all)
+    }
+
     pub(crate) fn of(values: &[f32]) -> Self {
         let mut all = [0.0; 6];
         for (to, from) in all.iter_mut().zip(values) {

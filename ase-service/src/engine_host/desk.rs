@@ -1,13 +1,12 @@
 //! The engine's own thread: takes exchanges as they come, asks the engine, and hands on what it finds at once.
 
-use std::collections::{BTreeMap, VecDeque};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::time::{Duration, Instant};
 
 use ase_core::path::NormalPath;
-use ase_engine::{Attack, DetectionId, Engine, Identifier, Lesson, Output, Transaction};
+use ase_engine::{Attack, Engine, Identifier, Lesson, Output, Transaction};
 
 use super::activity::Activity;
 use super::memory::{Pace, Shelf};
@@ -21,8 +20,6 @@ use crate::clock;
 const TICK: Duration = Duration::from_secs(1);
 /// Most exchanges that the engine gets at once, so that what it finds in a large batch does not wait for the end of it.
 const AT_ONCE: usize = 256;
-/// Most detections that can be taken back.
-const REMEMBERED: usize = 4096;
 
 /// Most exchanges that are taken from the queue before the engine looks at them.
 const MOST_GATHERED: usize = 16 * AT_ONCE;
@@ -48,9 +45,6 @@ pub struct Desk {
     backlog: Arc<Backlog>,
     findings: SyncSender<Finding>,
     output: Output,
-    /// The last detection of each attack by each client.
-    made: BTreeMap<(Identifier, Attack), DetectionId>,
-    made_in_order: VecDeque<(Identifier, Attack)>,
     behind: Duration,
     shelf: Shelf,
     pace: Pace,
@@ -86,8 +80,6 @@ impl Desk {
             backlog,
             findings,
             output: Output::default(),
-            made: BTreeMap::new(),
-            made_in_order: VecDeque::new(),
             behind: Duration::ZERO,
             shelf,
             pace,
@@ -183,7 +175,6 @@ impl Desk {
         let output = std::mem::take(&mut self.output);
         for detection in &output.detections {
             self.tallies.detected(detection.attack);
-            self.remember((detection.identifier, detection.attack), detection.id);
         }
         let finding = Finding {
             output,
@@ -194,22 +185,10 @@ impl Desk {
         }
     }
 
-    fn remember(&mut self, made: (Identifier, Attack), id: DetectionId) {
-        if self.made.insert(made, id).is_some() {
-            return;
-        }
-        self.made_in_order.push_back(made);
-        if self.made_in_order.len() > REMEMBERED
-            && let Some(oldest) = self.made_in_order.pop_front()
-        {
-            self.made.remove(&oldest);
-        }
-    }
-
     /// Takes the last detection of an attack by a client back.
     pub fn undo(&mut self, identifier: Identifier, attack: Attack, lesson: Lesson) -> Taught {
-        let id = self.made.get(&(identifier, attack));
-        match id.and_then(|id| self.engine.undo(*id, lesson)) {
+        let id = self.engine.last_detection(&identifier, attack);
+        match id.and_then(|id| self.engine.undo(id, lesson)) {
             Some(_) => {
                 self.pace.changed = true;
                 Taught::Learned

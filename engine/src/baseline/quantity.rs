@@ -56,6 +56,24 @@ impl Quantity {
         Self::Surprise,
     ];
 
+    /// Its name in snapshots.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Calls => "calls",
+            Self::Objects => "objects",
+            Self::Megabytes => "megabytes",
+            Self::Writes => "writes",
+            Self::Deletes => "deletes",
+            Self::FailedRoutes => "failed_routes",
+            Self::Surprise => "surprise",
+        }
+    }
+
+    /// Reads [`Self::as_str`]'s name.
+    pub(crate) fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|known| known.as_str() == name)
+    }
+
     pub(crate) fn place(self) -> Place {
         use Variable::{A, B};
         let (attack, variable, floor, ceiling) = match self {

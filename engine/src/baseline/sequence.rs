@@ -186,6 +186,20 @@ impl Sequences {
         }
     }
 
+    /// Every count.
+    pub(super) fn counts(&self) -> impl Iterator<Item = Count> {
+        self.counts.iter().copied()
+    }
+
+    /// Takes a count back; `None` when it is known already, or there is no room.
+    pub(super) fn restore(&mut self, count: Count) -> Option<()> {
+        if self.counts.len() >= self.capacity || self.find(count.key).is_some() {
+            return None;
+        }
+        *self.entry(count.key) = count;
+        Some(())
+    }
+
     /// Halves every count until there is room.
     fn halve(&mut self) {
         for _ in 0..HALVINGS {

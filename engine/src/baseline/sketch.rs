@@ -10,6 +10,9 @@ pub(super) const BUCKETS: usize = 128;
 /// What makes a median absolute deviation comparable with a standard deviation of normal values.
 const NORMAL: f32 = 1.4826;
 
+/// A bucket that has faded to less holds nothing worth keeping.
+pub(super) const NOTHING: f32 = 1e-6;
+
 /// A distribution of values from 0 on.
 #[derive(Clone, Debug)]
 pub(super) struct Sketch(pub(super) [f32; BUCKETS]);

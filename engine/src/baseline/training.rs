@@ -44,8 +44,8 @@ pub(super) struct Baseline {
     pub(super) last: Moment,
     pub(super) refreshed: Moment,
     /// Who has been seen since, and who of them above a threshold.
-    active: Bitmap<4>,
-    above: Bitmap<2>,
+    pub(super) active: Bitmap<4>,
+    pub(super) above: Bitmap<2>,
 }
 
 impl Baseline {

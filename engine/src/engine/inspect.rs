@@ -93,6 +93,23 @@ impl Engine {
         })
     }
 
+    /// The last detection of an attack by a client, as far as it can be taken back.
+    #[must_use]
+    pub fn last_detection(
+        &self,
+        identifier: &ListedIdentifier,
+        attack: Attack,
+    ) -> Option<DetectionId> {
+        let undone = Undone {
+            identifier: *identifier,
+            attack,
+        };
+        let mut latest_first = self.made.iter().rev();
+        latest_first
+            .find(|made| made.undone == undone)
+            .map(|made| made.id)
+    }
+
     /// Takes a detection back: the client's record starts anew, and the lesson is remembered. `None` when the detection is too old to be known.
     pub fn undo(&mut self, detection: DetectionId, lesson: Lesson) -> Option<Undone> {
         let made = *self.made.iter().find(|made| made.id == detection)?;

@@ -147,7 +147,7 @@ impl Engine {
         output.detections.push(detection);
     }
 
-    fn remember(&mut self, made: Made) {
+    pub(super) fn remember(&mut self, made: Made) {
         if self.made.len() >= UNDOABLE {
             self.made.pop_front();
         }

@@ -12,20 +12,27 @@
 //! route <hash> <clients>                      a route that answers well
 //! offender <identifier> <offences> <listed until> <reported until> <attacks>
 //! proven <identifier>                         a credential that stands for one client
+//! made <id> <identifier> <attack> <api index> <route hash> <values>   a detection that can be taken back
+//! training <api index> <seconds> <windows> <sessions> <clients> <last> <refreshed> <active> <above>
+//! usual <api index> <quantity> <threshold> <bucket:count,...>
+//! sequence <hash> <count> <different calls after it> <clients>
 //! ```
 //!
 //! Hashes are in hexadecimal and mean something under the same seed only; times are Unix milliseconds. A line that is none is
 //! left out and counted; a text from anywhere can do no worse than teach nonsense within the limits. What is not in it is worth
 //! minutes: what clients have done lately, windows that are not over, samples.
 
+use std::collections::VecDeque;
 use std::fmt::Write as _;
 
 use ase_core::identifier_list::ListedIdentifier;
 use ase_core::time::UnixMillis;
 
-use super::{Engine, bit};
+use super::{Engine, Made, bit};
+use crate::baseline::Memory;
 use crate::catalogue::Attack;
 use crate::client::Standing;
+use crate::lessons::Undone;
 
 mod read;
 
@@ -42,6 +49,8 @@ pub struct Snapshot {
     head: String,
     routes: Vec<(u64, u32)>,
     clients: Vec<Remembered>,
+    made: VecDeque<Made>,
+    baselines: Memory,
 }
 
 /// What is worth knowing of a client for longer than minutes.
@@ -70,6 +79,8 @@ impl Engine {
             head: self.head(),
             routes: self.routes.facts().collect(),
             clients: self.remembered().collect(),
+            made: self.made.clone(),
+            baselines: self.baselines.memory(&self.clock),
         }
     }
 
@@ -146,6 +157,10 @@ impl Snapshot {
         for fact in lines {
             line(&mut text, format_args!("{fact}"));
         }
+        for made in &self.made {
+            line(&mut text, format_args!("{}", taken_back_by(made)));
+        }
+        self.baselines.write(&mut text);
         text
     }
 }
@@ -172,6 +187,22 @@ impl Remembered {
         };
         offender.into_iter().chain(proven)
     }
+}
+
+/// What taking a detection back needs.
+fn taken_back_by(made: &Made) -> String {
+    let Made {
+        id,
+        undone: Undone { identifier, attack },
+        api,
+        route,
+        values,
+    } = made;
+    let (id, whom, api) = (id.0, written(identifier), api.0);
+    format!(
+        "made {id} {whom} {attack} {api} {route:x} {}",
+        values.text()
+    )
 }
 
 fn first_line(engine: &Engine) -> String {

@@ -9,9 +9,15 @@ use ase_core::time::UnixMillis;
 use super::{VERSION, first_line};
 use crate::catalogue::{Attack, Variable};
 use crate::client::{Client, Standing};
-use crate::engine::{Engine, bit};
+use crate::detection::DetectionId;
+use crate::detectors::Values;
+use crate::engine::{Engine, Made, bit};
+use crate::lessons::Undone;
 use crate::settings::Settings;
 use crate::signs::ApiIndex;
+
+/// No engine has made more: there is room to count on.
+const MOST_DETECTIONS: u64 = u64::MAX / 2;
 
 /// How much of a snapshot was taken.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -87,6 +93,16 @@ impl Engine {
                 client.standing = Standing::Proven;
                 Some(())
             }
+            ["made", rest @ ..] => self.take_made(rest),
+            ["training", api, rest @ ..] => {
+                let api = self.account(api)?;
+                self.baselines.restore_training(api, rest, &self.clock)
+            }
+            ["usual", api, rest @ ..] => {
+                let api = self.account(api)?;
+                self.baselines.restore_usual(api, rest)
+            }
+            ["sequence", rest @ ..] => self.baselines.restore_sequence(rest),
             ["lesson", rest @ ..] if self.lessons.has_room() => self.take_lesson(rest),
             _ => None,
         }
@@ -127,6 +143,30 @@ impl Engine {
         client.listed_until = listed;
         client.reported_until = reported;
         client.attacks = attacks;
+        Some(())
+    }
+
+    /// Detections come in the order of their numbers.
+    fn take_made(&mut self, words: &[&str]) -> Option<()> {
+        let [id, identifier, attack, api, route, values] = words else {
+            return None;
+        };
+        let id: u64 = id.parse().ok()?;
+        let made = Made {
+            id: DetectionId(id),
+            undone: Undone {
+                identifier: read(identifier)?,
+                attack: Attack::parse(attack)?,
+            },
+            api: self.account(api)?,
+            route: hash(route)?,
+            values: Values::parse(values)?,
+        };
+        if id < self.next_detection || id > MOST_DETECTIONS {
+            return None;
+        }
+        self.next_detection = id + 1;
+        self.remember(made);
         Some(())
     }
 
