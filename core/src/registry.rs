@@ -16,10 +16,12 @@ use crate::path::NormalPath;
 
 mod definition;
 mod raw;
+mod routes;
 mod rules;
 mod tree;
 
 pub use definition::{ApiDefinition, Blocking, JwtClaims, JwtLocation, MAX_LEVELS, Protocol};
+pub use routes::{MAX_ROUTE_SEGMENTS, MAX_ROUTES, Parameters, Routes};
 pub use rules::{
     Decoys, Lure, MAX_DECOYS, MediaRange, Pattern, Patterns, Rules, SpikeLimit, TokenRule, Window,
 };

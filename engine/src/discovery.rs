@@ -5,13 +5,16 @@
 
 use std::collections::BTreeMap;
 
+use ase_core::api_id::ApiId;
 use ase_core::credential::CredentialKind;
 
 use crate::client::percent;
 use crate::counters::Counters;
 use crate::path_shape::{Segment, segment_kind};
 use crate::signs::{Answer, File, Intent, Signs};
-use crate::transaction::{Carrier, Covers, Transaction};
+use crate::transaction::{Carrier, Covers, Declared, Transaction};
+
+mod collapse;
 
 const MAX_APIS: usize = 256;
 const MAX_TEMPLATES: usize = 128;
@@ -24,14 +27,16 @@ const MAX_CARRIERS: usize = 32;
 /// The share of requests from which on a kind of credential belongs to the API, in percent.
 const USUAL: f32 = 50.0;
 
-/// An API that nobody has declared.
+/// An API that nobody has declared, or what is undeclared of one.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DiscoveredApi {
-    /// The path that its requests begin with: a definition's `url`.
+    /// The API that declares other routes; `None` for one that no definition covers.
+    pub api: Option<ApiId>,
+    /// The path that its requests begin with: a definition's `url`. Empty for a declared API.
     pub base_path: String,
     /// Well answered requests.
     pub requests: u32,
-    /// Its calls, the busiest first.
+    /// Its calls, the busiest first. Where a path goes on in very many words, these name things, as ids do.
     pub templates: Vec<Template>,
     /// The kinds of credentials that half of its requests carry at least: `oauth2_access_token`, `apikey_header`, `cookie`, ...
     pub identified_by: Vec<CredentialKind>,
@@ -62,7 +67,7 @@ pub struct Template {
 }
 
 #[derive(Debug, Default)]
-pub(crate) struct Discovery(BTreeMap<String, Found>);
+pub(crate) struct Discovery(BTreeMap<(Option<ApiId>, String), Found>);
 
 #[derive(Debug, Default)]
 struct Found {
@@ -84,17 +89,19 @@ impl Discovery {
         let is_call = signs.answer == Answer::Success
             && signs.file == File::Call
             && signs.injection.is_none();
-        let is_undeclared = match transaction.api.map(|api| api.covers) {
-            None | Some(Covers::Rest) => true,
-            Some(Covers::Own) => false,
+        let Some(method) = method(transaction.method).filter(|_| is_call) else {
+            return;
         };
-        let Some(method) = method(transaction.method).filter(|_| is_call && is_undeclared) else {
+        let Some(owner) = owner(transaction) else {
             return;
         };
         let Some(segments) = template(transaction) else {
             return;
         };
-        let base = base(&segments);
+        let base = match owner {
+            None => (None, base(&segments)),
+            Some(api) => (Some(api.clone()), String::new()),
+        };
         if !self.0.contains_key(&base) && self.0.len() >= MAX_APIS {
             counters.discoveries_refused += 1;
             return;
@@ -117,8 +124,11 @@ impl Discovery {
 
     /// What has been found, the busiest first.
     pub(crate) fn apis(&self) -> Vec<DiscoveredApi> {
-        let mut apis: Vec<DiscoveredApi> =
-            self.0.iter().map(|(base, found)| found.api(base)).collect();
+        let mut apis: Vec<DiscoveredApi> = self
+            .0
+            .iter()
+            .map(|((api, base), found)| found.api(api.as_ref(), base))
+            .collect();
         apis.sort_by_key(|api| std::cmp::Reverse(api.requests));
         apis
     }
@@ -161,16 +171,9 @@ impl Found {
         true
     }
 
-    fn api(&self, base: &str) -> DiscoveredApi {
-        let mut templates: Vec<Template> = self
-            .templates
-            .iter()
-            .map(|((method, path), requests)| Template {
-                method,
-                path: path.clone(),
-                requests: *requests,
-            })
-            .collect();
+    fn api(&self, api: Option<&ApiId>, base: &str) -> DiscoveredApi {
+        let first = base.split('/').count().max(2);
+        let mut templates = collapse::templates(&self.templates, first);
         templates.sort_by_key(|template| std::cmp::Reverse(template.requests));
         let usual = |count: u32| percent(count as f32, self.requests as f32) >= USUAL;
         let kinds = CredentialKind::ALL.into_iter().zip(self.kinds);
@@ -184,6 +187,7 @@ impl Found {
             order.then_with(|| one.carrier.cmp(&other.carrier))
         });
         DiscoveredApi {
+            api: api.cloned(),
             base_path: base.to_owned(),
             requests: self.requests,
             templates,
@@ -194,6 +198,19 @@ impl Found {
             carriers,
             login_path: self.login_path.clone(),
         }
+    }
+}
+
+/// Whose undeclared routes a transaction may show: those of an API that declares others, or of none. `None` when nothing of it
+/// is undeclared.
+fn owner<'a>(transaction: &Transaction<'a>) -> Option<Option<&'a ApiId>> {
+    let Some(api) = transaction.api else {
+        return Some(None);
+    };
+    match (api.covers, transaction.declared()) {
+        (_, Declared::Route(_)) | (Covers::Own, Declared::Nothing) => None,
+        (Covers::Rest, Declared::Nothing | Declared::Other) => Some(None),
+        (Covers::Own, Declared::Other) => Some(Some(api.id)),
     }
 }
 

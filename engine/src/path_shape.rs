@@ -1,10 +1,12 @@
 //! The shape of a path: its route once ids, UUIDs and hashes are taken out, and the object that it names.
 //!
-//! By the look of the segments alone, so that the first request of a route has the same shape as the thousandth.
+//! By what the API's definition declares or else by the look of the segments alone, so that the first request of a route has
+//! the same shape as the thousandth.
 
 use ase_core::path::NormalPath;
 
 use crate::hash::Hasher;
+use crate::transaction::Declared;
 
 /// Longest run of digits that is taken for a number.
 const MAX_DIGITS: usize = 18;
@@ -57,7 +59,7 @@ pub(crate) enum Segment {
 }
 
 impl<'a> Shape<'a> {
-    pub(crate) fn of(path: &'a NormalPath, hasher: Hasher) -> Self {
+    pub(crate) fn of(path: &'a NormalPath, declared: Declared, hasher: Hasher) -> Self {
         let mut shape = Self {
             route: 1,
             whole: 1,
@@ -65,11 +67,11 @@ impl<'a> Shape<'a> {
             collection: 0,
             last: &[],
         };
-        for segment in path.segments() {
+        for (place, segment) in path.segments().enumerate() {
             let hash = hasher.bytes(segment);
             shape.whole = hasher.pair(shape.whole, hash);
             shape.last = segment;
-            let (id, sort) = match segment_kind(segment) {
+            let (id, sort) = match declared_kind(segment, place, declared) {
                 Segment::Word => {
                     shape.route = hasher.pair(shape.route, hash);
                     continue;
@@ -83,6 +85,18 @@ impl<'a> Shape<'a> {
         }
         shape.collection = (hasher.pair(shape.route, 2) >> 32) as u32;
         shape
+    }
+}
+
+/// What a segment is by the definition where that declares its route, and by its look elsewhere.
+fn declared_kind(segment: &[u8], place: usize, declared: Declared) -> Segment {
+    match declared {
+        Declared::Nothing | Declared::Other => segment_kind(segment),
+        Declared::Route(parameters) if parameters.include(place) => match segment_kind(segment) {
+            Segment::Number(number) => Segment::Number(number),
+            Segment::Word | Segment::Opaque => Segment::Opaque,
+        },
+        Declared::Route(_) => Segment::Word,
     }
 }
 
@@ -169,7 +183,12 @@ mod tests {
     use super::*;
 
     fn route(path: &str) -> u64 {
-        Shape::of(&NormalPath::from_url(path), Hasher::new(3)).route
+        Shape::of(
+            &NormalPath::from_url(path),
+            Declared::Nothing,
+            Hasher::new(3),
+        )
+        .route
     }
 
     #[test]
@@ -199,7 +218,9 @@ mod tests {
     #[test]
     fn the_last_id_is_the_object_whatever_follows() {
         let path = NormalPath::from_url("/shops/12/orders/34/lines");
-        let object = Shape::of(&path, Hasher::new(3)).object.unwrap();
+        let object = Shape::of(&path, Declared::Nothing, Hasher::new(3))
+            .object
+            .unwrap();
         assert_eq!((object.id, object.sort), (34, ObjectSort::Number));
     }
 

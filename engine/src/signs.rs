@@ -129,7 +129,7 @@ impl Reader {
         at: Moment,
     ) -> Signs {
         let hasher = self.hasher;
-        let shape = Shape::of(transaction.path, hasher);
+        let shape = Shape::of(transaction.path, transaction.declared(), hasher);
         let query = query_of(transaction.target);
         let answer = Answer::of(transaction.status);
         let route = hasher.pair(shape.route, u64::from(api.0));

@@ -8,6 +8,7 @@ use ase_core::credential::{CredentialId, CredentialKind};
 use ase_core::decision::Detection;
 use ase_core::identity::{Place, Provenance};
 use ase_core::path::NormalPath;
+use ase_core::registry::{Parameters, Routes};
 use ase_core::time::UnixMillis;
 
 /// One finished exchange.
@@ -58,6 +59,8 @@ pub struct ApiFacts<'a> {
     pub login: Option<&'a NormalPath>,
     /// Whose traffic it covers.
     pub covers: Covers,
+    /// Its routes, where its definition declares them; those of other paths are learned.
+    pub routes: Option<&'a Routes>,
 }
 
 /// Which traffic a definition covers.
@@ -77,6 +80,7 @@ impl<'a> ApiFacts<'a> {
             id,
             login,
             covers: Covers::Own,
+            routes: None,
         }
     }
 }
@@ -112,4 +116,28 @@ pub enum Fate {
     Blocked,
     /// It passed, and would have been blocked were blocking on.
     WouldBlock,
+}
+
+impl Transaction<'_> {
+    /// What the API's definition says about the path's route.
+    pub(crate) fn declared(&self) -> Declared {
+        match self.api.and_then(|api| api.routes) {
+            None => Declared::Nothing,
+            Some(routes) => match routes.parameters(self.path) {
+                None => Declared::Other,
+                Some(parameters) => Declared::Route(parameters),
+            },
+        }
+    }
+}
+
+/// What a definition says about a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Declared {
+    /// It declares no routes.
+    Nothing,
+    /// It declares others.
+    Other,
+    /// It declares this one, with these parameters.
+    Route(Parameters),
 }

@@ -104,6 +104,23 @@ fn a_path_that_no_definition_can_name_is_none_of_an_api() {
 }
 
 #[test]
+fn very_many_words_in_one_place_are_names_and_many_resources_are_not() {
+    let mut story = Story::new();
+    story.declared = false;
+    let letter = |number: u32| char::from(b'a' + u8::try_from(number % 26).unwrap());
+    for number in 0..40 {
+        let word = format!("{}{}x", letter(number / 26), letter(number));
+        for path in [format!("/api/users/{word}/orders"), format!("/api/{word}")] {
+            story.play(&Request::get(f64::from(number), "192.0.2.1", &path, 200));
+        }
+    }
+    let templates = &story.engine.discovered()[0].templates;
+    assert_eq!(templates.len(), 41, "{templates:?}");
+    let calls = (&*templates[0].path, templates[0].requests);
+    assert_eq!(calls, ("/api/users/{id}/orders", 40));
+}
+
+#[test]
 fn a_declared_api_is_not_discovered() {
     let mut story = Story::new();
     story.play(&Request::get(0.0, "192.0.2.1", "/api/orders", 200));

@@ -9,7 +9,7 @@ use super::connection::{Connection, Failure, call, finish, text};
 /// Commands of `ase apis`.
 #[derive(Subcommand)]
 pub(super) enum ApisCommand {
-    /// APIs that no definition covers, the busiest first
+    /// APIs that no definition covers, the busiest first, and calls that declared routes leave out
     Discovered(DiscoveredArguments),
 }
 
@@ -30,7 +30,8 @@ pub(super) fn apis(command: &ApisCommand) -> u8 {
     let answer = call("discovered", Method::GET, Ok(Map::new()), connection);
     match definition {
         None => finish(answer, connection, |answer| {
-            let lines: Vec<String> = all(answer).map(shown).collect();
+            let routes = list(answer, "undeclared_routes").map(routes_shown);
+            let lines: Vec<String> = all(answer).map(shown).chain(routes).collect();
             lines.join("\n")
         }),
         Some(name) => {
@@ -54,13 +55,18 @@ fn list<'a>(of: &'a Value, key: &str) -> impl Iterator<Item = &'a Value> {
     list.into_iter().flatten()
 }
 
+/// An API, and below it calls that its declared routes leave out.
+fn routes_shown(of: &Value) -> String {
+    let mut lines = vec![format!(
+        "{}\tcalls beside its declared routes",
+        text(of, "api")
+    )];
+    lines.extend(list(of, "templates").map(call_shown));
+    lines.join("\n")
+}
+
 /// An API, and below it what its clients are known by and its calls.
 fn shown(api: &Value) -> String {
-    let count = |value: &Value| {
-        value
-            .get("requests")
-            .map_or(String::new(), Value::to_string)
-    };
     let mut lines = vec![format!(
         "{}\t{}\t{} requests",
         text(api, "name"),
@@ -75,9 +81,16 @@ fn shown(api: &Value) -> String {
             count(carrier)
         ));
     }
-    for template in list(api, "templates") {
-        let (method, path) = (text(template, "method"), text(template, "path"));
-        lines.push(format!("  {method}\t{path}\t{}", count(template)));
-    }
+    lines.extend(list(api, "templates").map(call_shown));
     lines.join("\n")
+}
+
+fn call_shown(call: &Value) -> String {
+    let (method, path) = (text(call, "method"), text(call, "path"));
+    format!("  {method}\t{path}\t{}", count(call))
+}
+
+fn count(value: &Value) -> String {
+    let requests = value.get("requests");
+    requests.map_or(String::new(), Value::to_string)
 }

@@ -146,6 +146,7 @@ impl Observed {
             at: self.at,
             api: self.api.as_deref().map(|api| ApiFacts {
                 covers: covers(api),
+                routes: Some(api.routes()).filter(|routes| !routes.is_empty()),
                 ..ApiFacts::of(api.id(), api.login_path())
             }),
             client: self.client,

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use ase_core::credential::CredentialKind;
 use ase_core::identity::Place;
 use ase_core::path::NormalPath;
-use ase_core::registry::{Found, Registry};
-use ase_engine::{Carrier, DiscoveredApi};
+use ase_core::registry::{ApiDefinition, Found, Registry};
+use ase_engine::{Carrier, DiscoveredApi, Template};
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde_json::{Map, Value, json};
@@ -33,25 +33,40 @@ pub(super) fn routes() -> [Route; 1] {
     )]
 }
 
-/// `{"apis":[...]}`, the busiest first; none while the engine is off.
+/// `{"apis":[...],"undeclared_routes":[...]}`, the busiest first; none while the engine is off.
 async fn discovered(management: &Management) -> Result<Value, Refusal> {
-    Ok(json!({"apis": found(management).await}))
+    let (apis, routes) = both(management).await;
+    Ok(json!({"apis": apis, "undeclared_routes": routes}))
 }
 
 /// The APIs, the busiest first, each under a name that no other has; none while the engine is off.
 pub(super) async fn found(management: &Management) -> Vec<Value> {
+    both(management).await.0
+}
+
+/// The APIs that no definition covers, and the routes that definitions with routes leave out.
+async fn both(management: &Management) -> (Vec<Value>, Vec<Value>) {
     let engine = &management.ase.engine;
-    let apis = engine.ask(|desk| desk.engine.discovered()).await;
-    let mut names = BTreeSet::new();
+    let found = engine.ask(|desk| desk.engine.discovered()).await;
     let snapshot = management.ase.snapshot.load();
-    names.extend(snapshot.registry.iter().map(|api| api.id().to_string()));
-    let undeclared = apis.into_iter().flatten();
-    let undeclared = undeclared.filter_map(|found| still_undeclared(found, &snapshot.registry));
-    let shown = |found: DiscoveredApi| {
-        let name = name(&found.base_path, &mut names);
-        api(&found, &name)
-    };
-    undeclared.map(shown).collect()
+    let registry = &snapshot.registry;
+    let mut names: BTreeSet<String> = registry.iter().map(|api| api.id().to_string()).collect();
+    let (mut apis, mut routes) = (Vec::new(), Vec::new());
+    for found in found.into_iter().flatten() {
+        match &found.api {
+            Some(id) => {
+                let declared = registry.get(id).filter(|api| !api.routes().is_empty());
+                routes.extend(declared.and_then(|api| left_out(&found, api)));
+            }
+            None => {
+                if let Some(found) = still_undeclared(found, registry) {
+                    let name = name(&found.base_path, &mut names);
+                    apis.push(api(&found, &name));
+                }
+            }
+        }
+    }
+    (apis, routes)
 }
 
 /// What no definition covers by now; `None` when nothing is left. A definition for one host says nothing about the others.
@@ -64,6 +79,36 @@ fn still_undeclared(mut found: DiscoveredApi, registry: &Registry) -> Option<Dis
         }
     });
     (!found.templates.is_empty()).then_some(found)
+}
+
+/// The routes that the definition leaves out by now, as it would declare them; `None` when there are none.
+fn left_out(found: &DiscoveredApi, api: &ApiDefinition) -> Option<Value> {
+    let is_out = |template: &&Template| {
+        let path = NormalPath::from_url(&template.path);
+        api.routes().parameters(&path).is_none()
+    };
+    let templates: Vec<&Template> = found.templates.iter().filter(is_out).collect();
+    let base = api.base_path().to_string();
+    (!templates.is_empty()).then(|| {
+        json!({
+            "api": api.id().as_str(),
+            "templates": templates.iter().map(|template| call(template)).collect::<Vec<_>>(),
+            "routes": routes_of(&base, templates.into_iter()),
+        })
+    })
+}
+
+/// Routes below a base path, as a definition declares them.
+fn routes_of<'t>(base: &str, templates: impl Iterator<Item = &'t Template>) -> Vec<String> {
+    let base = if base == "/" { "" } else { base };
+    let below = templates.filter_map(|template| template.path.strip_prefix(base));
+    let routes = below.map(|route| if route.is_empty() { "/" } else { route });
+    let routes: BTreeSet<&str> = routes.collect();
+    routes.into_iter().map(str::to_owned).collect()
+}
+
+fn call(template: &Template) -> Value {
+    json!({"method": template.method, "path": template.path, "requests": template.requests})
 }
 
 /// A name for the API at `url` that is not among `taken`, made of what API ids are made of.
@@ -83,9 +128,7 @@ fn name(url: &str, taken: &mut BTreeSet<String>) -> String {
 }
 
 fn api(api: &DiscoveredApi, name: &str) -> Value {
-    let templates = api.templates.iter().map(|template| {
-        json!({"method": template.method, "path": template.path, "requests": template.requests})
-    });
+    let templates = api.templates.iter().map(call);
     let identified_by = api.identified_by.iter().map(|kind| kind.as_str());
     let carriers = api.carriers.iter().map(|usual| {
         let carrier = &usual.carrier;
@@ -130,6 +173,10 @@ fn definition(api: &DiscoveredApi) -> Value {
     if let Some(login) = &api.login_path {
         set("login_url", login.as_str().into());
     }
+    set(
+        "routes",
+        routes_of(&api.base_path, api.templates.iter()).into(),
+    );
     set("enable_blocking", false.into());
     json!({"api_metadata": metadata})
 }

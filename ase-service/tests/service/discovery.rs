@@ -61,6 +61,7 @@ fn a_proposed_definition_can_be_added_as_it_is_and_knows_the_clients_by_what_hal
     assert_eq!(metadata["apikey_header"], json!("x-billing-api-key"));
     assert_eq!(metadata["cookie"], json!("BILLSESSION"));
     assert_eq!(metadata["oauth2_access_token"], json!(false));
+    assert_eq!(metadata["routes"], json!(["/invoices/{id}"]));
     for value in ["key-1", "session-1", "some-token"] {
         assert!(!api.to_string().contains(value), "{api}");
     }
@@ -99,6 +100,59 @@ fn the_definition_of_the_root_leaves_apis_to_be_discovered() {
         api["definition"]["api_metadata"]["cookie"],
         json!("BILLSESSION")
     );
+}
+
+#[test]
+fn calls_beside_the_declared_routes_are_shown_until_the_definition_has_them() {
+    let ase = Ase::start();
+    let put = |routes: Value| {
+        let definition =
+            json!({"api_metadata": {"url": "/billing", "hostname": "*", "routes": routes}});
+        let (status, put) = ase.admin("PUT", "/v1/api/billing", &definition);
+        assert_eq!((status, &put["warnings"]), (200, &json!([])), "{put}");
+    };
+    put(json!(["/users/{name}"]));
+    let mut records = undeclared("/billing");
+    records.push(record("known", "192.0.2.9", "/billing/users/alice"));
+    batch(&ase, &records);
+    let routes = || {
+        let (_, found) = ase.admin("GET", "/v1/discovered", &Value::Null);
+        assert_eq!(found["apis"], json!([]), "{found}");
+        found["undeclared_routes"].as_array().unwrap().clone()
+    };
+    let found = wait_for("the route", || {
+        let found = routes().into_iter().next();
+        found.filter(|found| found["templates"][0]["requests"] == 12)
+    });
+    assert_eq!(
+        (&found["api"], &found["routes"]),
+        (&json!("billing"), &json!(["/invoices/{id}"]))
+    );
+    put(json!(["/users/{name}", "/invoices/{number}"]));
+    assert_eq!(routes(), [] as [Value; 0]);
+}
+
+#[test]
+fn guessing_names_below_a_declared_route_is_a_walk_over_what_they_name() {
+    let ase = Ase::start();
+    let definition = json!({"api_metadata": {"url": "/billing", "hostname": "*", "routes": ["/users/{name}/profile"]}});
+    assert_eq!(ase.admin("PUT", "/v1/api/billing", &definition).0, 200);
+    let letters = || "abcdefg".chars();
+    let names =
+        letters().flat_map(|first| letters().map(move |second| format!("{first}{second}x")));
+    let guess = |(number, name): (usize, String)| {
+        let path = format!("/billing/users/{name}/profile");
+        let mut record = record(&format!("g{number}"), "203.0.113.9", &path);
+        record["response"]["response_code"] = json!(if number % 4 == 0 { 200 } else { 404 });
+        record
+    };
+    let records: Vec<Value> = names.enumerate().map(guess).collect();
+    batch(&ase, &records);
+    let found = wait_for("the detection", || {
+        let (_, found) = ase.admin("GET", "/v1/attacks", &Value::Null);
+        found["detections"].as_array()?.first().cloned()
+    });
+    assert_eq!(found["name"], json!("enumeration"), "{found}");
 }
 
 #[test]

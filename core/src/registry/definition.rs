@@ -7,6 +7,7 @@ use crate::identity::CredentialNames;
 use crate::path::NormalPath;
 
 use super::raw;
+use super::routes::Routes;
 use super::rules::Rules;
 
 /// Most levels of an API's base path.
@@ -25,6 +26,7 @@ pub struct ApiDefinition {
     pub(super) jwt: Option<JwtClaims>,
     pub(super) blocking: Blocking,
     pub(super) rules: Rules,
+    pub(super) routes: Routes,
 }
 
 /// What an API speaks. Says nothing about how a gateway is reached.
@@ -69,7 +71,7 @@ pub enum JwtLocation {
 }
 
 impl ApiDefinition {
-    /// Reads `{"api_metadata": {...}}` with the documented keys of the original's definitions, and our `group`.
+    /// Reads `{"api_metadata": {...}}` with the documented keys of the original's definitions, and our `group` and `routes`.
     /// Keys that have no meaning beside a gateway are read and ignored.
     ///
     /// # Errors
@@ -136,6 +138,12 @@ impl ApiDefinition {
     #[must_use]
     pub fn rules(&self) -> &Rules {
         &self.rules
+    }
+
+    /// Its routes, where they are declared: which segments of its paths name things.
+    #[must_use]
+    pub fn routes(&self) -> &Routes {
+        &self.routes
     }
 }
 

@@ -12,6 +12,7 @@ use crate::path::NormalPath;
 
 use super::definition::{ApiDefinition, Blocking, JwtClaims, JwtLocation, MAX_LEVELS, Protocol};
 
+mod routes;
 mod rules;
 
 const PROTOCOLS: &[(&str, Protocol)] = &[
@@ -51,6 +52,14 @@ enum RuleError {
     NotOnlyAPath(String),
     #[error("{url:?} has {levels} levels, more than {MAX_LEVELS}")]
     TooDeep { url: String, levels: usize },
+    #[error(
+        "{0:?} has braces that are not around the name of a whole segment, as in /orders/{{id}}"
+    )]
+    NotATemplate(String),
+    #[error("{0:?} holds one of '?', '#' and ';', which no route has")]
+    NotOnlyARoute(String),
+    #[error("{0:?} has more than {max} segments", max = super::routes::MAX_ROUTE_SEGMENTS)]
+    TooLong(String),
     #[error("{0:?} is not \"qs:<parameter>\", \"h:<header>\" or \"h:authorization:bearer\"")]
     NotALocation(String),
     #[error("{0:?} is not a header name")]
@@ -93,6 +102,7 @@ fn read_metadata(id: ApiId, mut api: Fields<'_, '_>) -> Option<ApiDefinition> {
         false => Blocking::DetectOnly,
     };
     let rules = rules::read(&mut api, base_path.as_ref());
+    let routes = routes::read(&mut api, base_path.as_ref());
     ignore_inline_only(&mut api);
     api.finish_with_warnings();
     Some(ApiDefinition {
@@ -106,6 +116,7 @@ fn read_metadata(id: ApiId, mut api: Fields<'_, '_>) -> Option<ApiDefinition> {
         jwt,
         blocking,
         rules,
+        routes,
     })
 }
 

@@ -47,6 +47,75 @@ fn the_minimal_root_api_catches_everything_and_only_detects() {
     assert_eq!(api.jwt(), None);
 }
 
+fn with_routes(url: &str, routes: &str) -> Result<ApiDefinition, Faults> {
+    let document =
+        format!(r#"{{"api_metadata": {{"url": "{url}", "hostname": "*", "routes": {routes}}}}}"#);
+    read(document.as_bytes()).map(|(api, _)| api)
+}
+
+/// The places of the parameters of a path; `None` when no route has it.
+fn places(api: &ApiDefinition, path: &str) -> Option<Vec<usize>> {
+    let parameters = api.routes().parameters(&NormalPath::from_url(path))?;
+    Some((0..80).filter(|place| parameters.include(*place)).collect())
+}
+
+#[test]
+fn declared_routes_say_which_segments_name_things_whatever_they_look_like() {
+    let routes = r#"["/", "/users/{name}", "/users/me", "/users/{name}/orders/{id}", "/users/me/orders/2024", "/a%2Fb/{x}/"]"#;
+    let api = with_routes("/api/v1", routes).unwrap();
+    for (path, expected) in [
+        ("/api/v1", Some(vec![])),
+        ("/api/v1/users/alice", Some(vec![3])),
+        ("/api/v1/users/me", Some(vec![])),
+        ("/api//v1/./users/al%69ce/orders/7?x=1", Some(vec![3, 5])),
+        ("/api/v1/users/me/orders/2024", Some(vec![])),
+        // The word leads nowhere, the parameter does.
+        ("/api/v1/users/me/orders/2023", Some(vec![3, 5])),
+        ("/api/v1/a/b/c", Some(vec![4])),
+        ("/api/v1/users", None),
+        ("/api/v1/users/alice/orders", None),
+        ("/users/alice", None),
+    ] {
+        assert_eq!(places(&api, path), expected, "{path}");
+    }
+}
+
+#[test]
+fn a_route_that_repeats_the_base_path_counts_from_the_root_too() {
+    let api = with_routes("/shop", r#"["/shop/orders/{id}"]"#).unwrap();
+    assert_eq!(places(&api, "/shop/orders/7"), Some(vec![2]));
+    assert_eq!(places(&api, "/shop/shop/orders/7"), Some(vec![3]));
+    let root = with_routes("/", r#"["/orders/{id}"]"#).unwrap();
+    assert_eq!(places(&root, "/orders/7"), Some(vec![1]));
+    assert!(with_routes("/shop", "[]").unwrap().routes().is_empty());
+}
+
+#[test]
+fn every_fault_of_declared_routes_is_reported_at_once() {
+    let long = "/x".repeat(21);
+    let routes = format!(
+        r#"["orders", "/a?b", "/orders/{{id}}", "/x{{id}}", "/{{}}", "/{{a b}}", 7, "/orders/{{other}}", "{long}"]"#
+    );
+    let faults = with_routes("/shop", &routes).unwrap_err().to_string();
+    let expected = format!(
+        r#"api_metadata.routes[0]: "orders" is not a path that begins with '/'
+api_metadata.routes[1]: "/a?b" holds one of '?', '#' and ';', which no route has
+api_metadata.routes[3]: "/x{{id}}" has braces that are not around the name of a whole segment, as in /orders/{{id}}
+api_metadata.routes[4]: "/{{}}" has braces that are not around the name of a whole segment, as in /orders/{{id}}
+api_metadata.routes[5]: "/{{a b}}" has braces that are not around the name of a whole segment, as in /orders/{{id}}
+api_metadata.routes[6]: must be a string, found 7
+api_metadata.routes[7]: is the same route as routes[2]
+api_metadata.routes[8]: "{long}" has more than 20 segments"#
+    );
+    assert_eq!(faults, expected);
+    let many: Vec<String> = (0..257).map(|n| format!("\"/r{n}\"")).collect();
+    let faults = with_routes("/shop", &format!("[{}]", many.join(","))).unwrap_err();
+    assert_eq!(
+        faults.to_string(),
+        "api_metadata.routes: has 257 routes, more than 256"
+    );
+}
+
 #[test]
 fn every_fault_of_a_definition_is_reported_at_once() {
     let document =

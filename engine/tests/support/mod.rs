@@ -18,6 +18,7 @@ use ase_core::api_id::ApiId;
 use ase_core::credential::{CredentialId, CredentialKey, CredentialKind, KeyId};
 use ase_core::identity::{Place, Provenance};
 use ase_core::path::NormalPath;
+use ase_core::registry::{ApiDefinition, Routes};
 use ase_core::time::UnixMillis;
 use ase_engine::{
     ApiFacts, Attack, Carried, Carrier, Covers, Engine, Fate, Identifier, Output, Settings,
@@ -53,6 +54,8 @@ pub struct Story {
     pub login: NormalPath,
     /// Whether requests belong to the demo API, or to none.
     pub declared: bool,
+    /// The routes that the demo API declares.
+    pub routes: Option<Routes>,
     /// Whose traffic the demo API covers.
     pub covers: Covers,
 }
@@ -119,7 +122,22 @@ impl Story {
             api: ApiId::parse("demo").unwrap(),
             login: NormalPath::from_url("/api/login"),
             declared: true,
+            routes: None,
             covers: Covers::Own,
+        }
+    }
+
+    /// With routes declared for the demo API, below `/api`.
+    pub fn declaring(routes: &[&str]) -> Self {
+        let routes = routes.join("\", \"");
+        let document = format!(
+            r#"{{"api_metadata": {{"url": "/api", "hostname": "*", "routes": ["{routes}"]}}}}"#
+        );
+        let id = ApiId::parse("demo").unwrap();
+        let (api, _) = ApiDefinition::from_json(id, document.as_bytes()).unwrap();
+        Self {
+            routes: Some(api.routes().clone()),
+            ..Self::new()
         }
     }
 
@@ -131,6 +149,7 @@ impl Story {
             at: UnixMillis(request.at_ms),
             api: self.declared.then_some(ApiFacts {
                 covers: self.covers,
+                routes: self.routes.as_ref(),
                 ..ApiFacts::of(&self.api, Some(&self.login))
             }),
             client: ClientAddress::parse(&request.ip).unwrap(),
