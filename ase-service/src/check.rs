@@ -82,8 +82,9 @@ fn check_guard(settings: &Settings, report: &mut Report) {
     let stored = match settings.state_dir.join(FILE).exists() {
         false => Ok(()),
         true => State::open(&settings.state_dir).and_then(|state| {
-            let mut switches = settings.real_time.switches;
-            management::restore(&state, &mut switches, &settings.tokens)
+            let (mut switches, mut listing) =
+                (settings.real_time.switches, settings.engine.listing);
+            management::restore(&state, (&mut switches, &mut listing), &settings.tokens)
         }),
     };
     match (stored, settings.guarded()) {

@@ -83,6 +83,8 @@ enum Command {
     SidebandAuth(manage::Turn),
     /// Whether lists and rules block anybody
     Firewall(manage::Turn),
+    /// Whether whom the behaviour engine finds is put on the deny list; off, it only simulates
+    AbsAttack(manage::Turn),
     /// Whether real-time detections block and list clients
     AseDetectedAttack(manage::Turn),
     /// The daemon's logs
@@ -164,6 +166,7 @@ pub fn run() -> ExitCode {
             manage::turn(switch, &turn)
         }
         Command::Firewall(turn) => manage::turn(("firewall", "Firewall"), &turn),
+        Command::AbsAttack(turn) => manage::turn(("abs_attack", "ABS Attack"), &turn),
         Command::AseDetectedAttack(turn) => {
             manage::turn(("ase_detected_attack", "ASE Detected Attack"), &turn)
         }

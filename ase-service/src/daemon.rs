@@ -133,7 +133,7 @@ impl Daemon {
     ///
     /// # Errors
     /// When something that was configured cannot be had. A broken API definition or list line is only logged.
-    pub async fn start(settings: Settings) -> Result<Self, StartError> {
+    pub async fn start(mut settings: Settings) -> Result<Self, StartError> {
         let now = clock::now();
         let telemetry = Arc::new(Telemetry::start(settings.otel.clone()));
         let mut state = State::open(&settings.state_dir)?;
@@ -142,7 +142,8 @@ impl Daemon {
         state.keep_detections(settings.real_time.detections);
         let lifetimes = SharedLifetimes::new(settings.real_time.lifetimes.restored(&state)?);
         let mut switches = settings.real_time.switches;
-        management::restore(&state, &mut switches, &settings.tokens)?;
+        let turned = (&mut switches, &mut settings.engine.listing);
+        management::restore(&state, turned, &settings.tokens)?;
         settings.guarded().map_err(StartError::Unguarded)?;
         let state = SharedState::new(state);
         let secret_file = settings.state_dir.join(SECRET_FILE);

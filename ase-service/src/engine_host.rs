@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use ase_core::decision::Switch;
 use ase_core::metadata::{RequestReport, ResponseMetadata};
+use ase_engine::{Response, Settings};
 use tokio::sync::oneshot;
 
 use crate::access_log::backlog::Backlog;
@@ -38,6 +39,14 @@ pub use tallies::{EngineState, Event, MemoryState, Tallies};
 
 /// Longest that a management call waits for the engine.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What the engine's detections lead to at most.
+fn response(listing: Switch) -> Response {
+    match listing {
+        Switch::On => Response::Enforce,
+        Switch::Off => Response::Simulate,
+    }
+}
 
 /// The way to the engine, for all who have exchanges or questions for it.
 #[derive(Debug)]
@@ -82,7 +91,11 @@ impl EngineHost {
             Switch::On => {}
         }
         let tallies = Arc::<Tallies>::default();
-        let engine = memory::recalled(&settings.behaviour, &keeper.state, &tallies)?;
+        let behaviour = Settings {
+            at_most: response(settings.listing),
+            ..settings.behaviour.clone()
+        };
+        let engine = memory::recalled(&behaviour, &keeper.state, &tallies)?;
         let (memory, shelf) = memory::open(keeper.state.clone(), Arc::clone(&tallies));
         let listing = Arc::new(AtomicBool::new(settings.listing.is_on()));
         let backlog = Arc::new(Backlog::new(settings.queue, settings.queue_bytes));
@@ -123,9 +136,16 @@ impl EngineHost {
         self.listing.load(Ordering::Relaxed)
     }
 
-    /// Says whether what the engine proposes from now on is put on the deny list.
+    /// Says whether whom the engine finds from now on is put on the deny list; while not, it simulates.
     pub fn set_listing(&self, to: Switch) {
+        // What waits for the recorder obeys at once, the engine when it comes to it.
         self.listing.store(to.is_on(), Ordering::Relaxed);
+        if let Some(queue) = &self.queue {
+            let turn = move |desk: &mut Desk| desk.engine.lead_to_at_most(response(to));
+            if queue.send(Message::Ask(Box::new(turn))).is_err() {
+                tracing::warn!("the engine had ended before its listing was turned");
+            }
+        }
     }
 
     /// The request half of an exchange, if the engine is to hear of it.

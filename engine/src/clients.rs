@@ -96,6 +96,14 @@ impl Clients {
         self.chunks.iter().flatten().map(|node| &node.client)
     }
 
+    /// Every record, to change it.
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Client> {
+        self.chunks
+            .iter_mut()
+            .flatten()
+            .map(|node| &mut node.client)
+    }
+
     /// The record of an identifier, made when there is none, with everything faded up to `at`. Also says who was forgotten for it.
     pub(crate) fn touch(
         &mut self,

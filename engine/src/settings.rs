@@ -14,6 +14,8 @@ use crate::catalogue::{Attack, Variable};
 pub struct Settings {
     /// What a detection of an attack leads to; [`Response::Enforce`] for those that are not named, [`Response::Simulate`] for sequences.
     pub responses: BTreeMap<Attack, Response>,
+    /// What any detection leads to at most.
+    pub at_most: Response,
     /// Thresholds that replace those of the catalogue.
     pub thresholds: BTreeMap<(Attack, Variable), Limit>,
     /// How long a first offence is listed.
@@ -26,8 +28,8 @@ pub struct Settings {
     pub ipv6_width: Ipv6Width,
 }
 
-/// What a detection leads to.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+/// What a detection leads to, the least first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Response {
     /// The detector does not report.
     Off,
@@ -150,11 +152,7 @@ impl Settings {
     /// What a detection of `attack` by a learned threshold leads to.
     #[must_use]
     pub fn learned_response(&self, attack: Attack) -> Response {
-        match (self.response(attack), self.training.response) {
-            (Response::Off, _) | (_, Response::Off) => Response::Off,
-            (Response::Simulate, _) | (_, Response::Simulate) => Response::Simulate,
-            (Response::Enforce, Response::Enforce) => Response::Enforce,
-        }
+        self.response(attack).min(self.training.response)
     }
 
     /// The thresholds of a variable; `None` when the attack has no such variable.

@@ -50,13 +50,18 @@ fn page(status: &Value) -> String {
         let port = address.rsplit_once(':').map_or(address, |(_, port)| port);
         format!("port {port}")
     };
+    let abs = match status.get("enable_abs").and_then(Value::as_bool) {
+        Some(true) => "enabled",
+        Some(false) | None => "disabled",
+    };
     let lines = [
         ("status", text(status, "status").to_owned()),
         ("mode", text(status, "mode").to_owned()),
         ("http/ws", port("data")),
         ("management", port("admin")),
         ("firewall", switch("firewall")),
-        ("abs", "disabled".to_owned()),
+        ("abs", abs.to_owned()),
+        ("abs attack", switch("abs_attack")),
         ("audit", "enabled".to_owned()),
         ("sideband authentication", switch("sideband_authentication")),
         ("ase detected attack", switch("ase_detected_attack")),

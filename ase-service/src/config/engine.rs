@@ -6,12 +6,13 @@ use std::time::Duration;
 use ase_core::address::Ipv6Width;
 use ase_core::decision::Switch;
 use ase_core::fault::{Fields, Item};
-use ase_engine::{Attack, Limit, Response, Settings, Variable};
+use ase_engine::{Attack, Limit, Response, Settings, Training, Variable};
 
 /// Longest listing that repeating earns, in seconds: ten years.
 const MAX_TTL_SECONDS: u64 = 315_360_000;
 /// Largest threshold.
 const MAX_THRESHOLD: f64 = 1e12;
+const HOUR_SECONDS: u64 = 60 * 60;
 const MIB: u64 = 1024 * 1024;
 /// What [`attack_name`] takes, for the reference.
 const NAMES: &str = "list of attack names";
@@ -66,6 +67,7 @@ impl EngineSettings {
             behaviour.responses.insert(attack, Response::Off);
         }
         behaviour.thresholds = section.list("thresholds", threshold).into_iter().collect();
+        behaviour.training = training(&mut section);
         let queue = section.integer("queue", 16..=10_000_000_u64, 65_536);
         let queue_bytes = section.integer("queue_bytes", 65_536..=65_536 * MIB, 64 * MIB);
         let attack_log = section.text("attack_log").map(|text| folder.join(text));
@@ -82,6 +84,33 @@ impl EngineSettings {
             snapshot_every: Duration::from_secs(snapshot_every),
         }
     }
+}
+
+/// The section `engine.training`.
+fn training(engine: &mut Fields<'_, '_>) -> Training {
+    let usual = Training::default();
+    let mut section = engine.object("training");
+    let responses = [
+        ("enforce", Response::Enforce),
+        ("simulate", Response::Simulate),
+        ("off", Response::Off),
+    ];
+    section.note("response", "`enforce`, `simulate`, `off`", "`enforce`");
+    let response = section.choice("response", &responses, usual.response);
+    let hours = section.integer(
+        "hours",
+        1..=8_760_u64,
+        usual.period.as_secs() / HOUR_SECONDS,
+    );
+    let training = Training {
+        response,
+        period: Duration::from_secs(hours * HOUR_SECONDS),
+        windows: section.integer("windows", 20..=10_000_000_u32, usual.windows),
+        clients: section.integer("clients", 2..=1_000_u32, usual.clients),
+        sessions: section.integer("sessions", 10..=10_000_000_u32, usual.sessions),
+    };
+    section.finish();
+    training
 }
 
 fn switch(fields: &mut Fields<'_, '_>, key: &str) -> Switch {
@@ -194,6 +223,26 @@ mod tests {
         };
         assert_eq!(limit, Some(expected));
         assert_eq!(settings.attack_log, Path::new("conf/a.log"));
+    }
+
+    #[test]
+    fn training_is_as_long_and_leads_to_what_the_operator_says() {
+        let document = json!({"engine": {"training": {
+            "response": "simulate", "hours": 168, "windows": 2000, "clients": 100, "sessions": 1000}}});
+        let training = read(&document).unwrap().behaviour.training;
+        let expected = Training {
+            response: Response::Simulate,
+            period: Duration::from_secs(7 * 86_400),
+            windows: 2000,
+            clients: 100,
+            sessions: 1000,
+        };
+        assert_eq!(training, expected);
+        let faults = read(&json!({"engine": {"training": {"hours": 0, "response": "block"}}}));
+        let faults = faults.unwrap_err();
+        for path in ["engine.training.hours", "engine.training.response"] {
+            assert!(faults.contains(path), "{path}: {faults}");
+        }
     }
 
     #[test]

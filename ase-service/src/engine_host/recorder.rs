@@ -15,7 +15,7 @@ use ase_core::api_id::ApiId;
 use ase_core::decision::Snapshot;
 use ase_core::identifier_list::{Entry, ListedIdentifier, Source};
 use ase_core::time::UnixMillis;
-use ase_engine::{Detection, Output, Proposal};
+use ase_engine::{Detection, Listing, Output, Proposal};
 
 use super::attack_log::AttackLog;
 use super::tallies::{Event, Tallies};
@@ -167,8 +167,12 @@ impl Recorder {
         let mut sighting = account::sighting(detection);
         let mut entries = Vec::new();
         let lifetimes = self.keeper.lifetimes.get();
+        let listing = self.listing.load(Ordering::Relaxed);
+        if !listing && matches!(detection.listing, Listing::Simulated(_)) {
+            self.tallies.add(Event::ListingOff, 1);
+        }
         for proposal in proposals {
-            if !self.listing.load(Ordering::Relaxed) {
+            if !listing {
                 self.tallies.add(Event::ListingOff, 1);
                 continue;
             }

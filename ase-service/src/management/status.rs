@@ -48,7 +48,7 @@ async fn status(State(management): State<Arc<Management>>) -> Response {
     let status = json!({
         "status": "started", "version": env!("CARGO_PKG_VERSION"), "mode": "sideband",
         "started": clock::rfc3339(management.started),
-        "switches": switches::all(&management), "log_level": settings::level_name(),
+        "enable_abs": management.ase.engine.is_on(), "switches": switches::all(&management), "log_level": settings::level_name(),
         "data": management.addresses.0.to_string(), "admin": management.addresses.1.to_string(),
         "apis": apis, "deny": snapshot.attack.len(), "allow": snapshot.allow.len(),
         "waiting_for_response": management.ase.waiting(), "access_log_queue_free": management.ase.log.free(),

@@ -22,13 +22,15 @@ use crate::tokens::{Authentication, Managed, Tokens};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Name {
     Firewall,
+    AbsAttack,
     AseDetectedAttack,
     SidebandAuthentication,
 }
 
 impl Name {
-    pub(super) const ALL: [Self; 3] = [
+    pub(super) const ALL: [Self; 4] = [
         Self::Firewall,
+        Self::AbsAttack,
         Self::AseDetectedAttack,
         Self::SidebandAuthentication,
     ];
@@ -37,6 +39,7 @@ impl Name {
     fn stored(self) -> &'static str {
         match self {
             Self::Firewall => "enable_firewall",
+            Self::AbsAttack => "enable_abs_attack",
             Self::AseDetectedAttack => "enable_ase_detected_attack",
             Self::SidebandAuthentication => "sideband_authentication",
         }
@@ -46,6 +49,7 @@ impl Name {
     pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Firewall => "firewall",
+            Self::AbsAttack => "abs_attack",
             Self::AseDetectedAttack => "ase_detected_attack",
             Self::SidebandAuthentication => "sideband_authentication",
         }
@@ -55,6 +59,8 @@ impl Name {
         match (self, to) {
             (Self::Firewall, Switch::On) => "enable_firewall",
             (Self::Firewall, Switch::Off) => "disable_firewall",
+            (Self::AbsAttack, Switch::On) => "enable_abs_attack",
+            (Self::AbsAttack, Switch::Off) => "disable_abs_attack",
             (Self::AseDetectedAttack, Switch::On) => "enable_ase_detected_attack",
             (Self::AseDetectedAttack, Switch::Off) => "disable_ase_detected_attack",
             (Self::SidebandAuthentication, Switch::On) => "enable_sideband_authentication",
@@ -102,6 +108,7 @@ pub(super) fn is_on(management: &Management, name: Name) -> bool {
     let switches = management.ase.snapshot.load().switches;
     match name {
         Name::Firewall => switches.firewall.is_on(),
+        Name::AbsAttack => management.ase.engine.lists(),
         Name::AseDetectedAttack => switches.ase_detected_attack.is_on(),
         Name::SidebandAuthentication => management.ase.tokens.are_required(),
     }
@@ -131,12 +138,14 @@ pub(super) async fn turn(
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         let mut switches = management.ase.snapshot.load().switches;
+        let mut listing = None;
         {
             let mut state = management.state.lock();
             let mut managed = Managed::clone(&tokens.managed());
             for (name, to) in &turns {
                 match name {
                     Name::Firewall => switches.firewall = *to,
+                    Name::AbsAttack => listing = Some(*to),
                     Name::AseDetectedAttack => switches.ase_detected_attack = *to,
                     Name::SidebandAuthentication => {
                         let known = tokens.configured().next().is_some();
@@ -150,6 +159,9 @@ pub(super) async fn turn(
             tokens.manage(managed);
         }
         management.lists.set_switches(switches)?;
+        if let Some(to) = listing {
+            management.ase.engine.set_listing(to);
+        }
         for (name, to) in &turns {
             management.audited(&caller, name.action(*to), &[])?;
         }
@@ -164,7 +176,7 @@ pub(super) async fn turn(
 /// When the state cannot be read.
 pub(crate) fn restore(
     state: &Stored,
-    switches: &mut Switches,
+    (switches, listing): (&mut Switches, &mut Switch),
     tokens: &Tokens,
 ) -> Result<(), StateError> {
     let mut managed = Managed::default();
@@ -180,6 +192,7 @@ pub(crate) fn restore(
         };
         match name {
             Name::Firewall => switches.firewall = to,
+            Name::AbsAttack => *listing = to,
             Name::AseDetectedAttack => switches.ase_detected_attack = to,
             Name::SidebandAuthentication => managed.authentication = authentication(to),
         }

@@ -17,6 +17,7 @@ mod discovery;
 mod engine;
 mod engine_memory;
 mod engine_replays;
+mod engine_steering;
 mod entering;
 mod exhaustion;
 mod fairness;

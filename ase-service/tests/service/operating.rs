@@ -223,7 +223,7 @@ fn a_switch_holds_from_the_next_question_on_and_over_a_restart() {
     let (_, switches) = daemon.admin("GET", "/v1/switches", &Value::Null);
     assert_eq!(
         switches,
-        json!({"firewall": true, "ase_detected_attack": true, "sideband_authentication": false})
+        json!({"firewall": true, "abs_attack": true, "ase_detected_attack": true, "sideband_authentication": false})
     );
     let half = json!({"firewall": false, "ase_detected_attack": 1});
     assert_eq!(daemon.admin("PUT", "/v1/switches", &half).0, 400);

@@ -9,6 +9,7 @@ use crate::catalogue::Attack;
 use crate::client::Standing;
 use crate::detection::{DetectionId, Sample};
 use crate::lessons::{Lesson, Undone};
+use crate::settings::Response;
 use crate::signs::ApiIndex;
 
 /// What the engine knows of one identifier.
@@ -91,6 +92,21 @@ impl Engine {
             failed_routes: client.probing.routes,
             samples: self.evidence.samples(slot, &self.clock),
         })
+    }
+
+    /// Says what any detection leads to at most from now on. Once it is more than before, whoever was reported and not listed is
+    /// judged anew: an attack that goes on is reported again, and listed.
+    pub fn lead_to_at_most(&mut self, at_most: Response) {
+        let rises = at_most > self.settings.at_most;
+        self.settings.at_most = at_most;
+        if rises {
+            let now = self.clock.now();
+            for client in self.clients.iter_mut() {
+                if !client.is_listed(now) {
+                    client.reported_until = client.reported_until.min(now);
+                }
+            }
+        }
     }
 
     /// The last detection of an attack by a client, as far as it can be taken back.

@@ -36,6 +36,7 @@ impl Engine {
             None => self.settings.response(attack),
             Some(_) => self.settings.learned_response(attack),
         };
+        let response = response.min(self.settings.at_most);
         let Some(client) = self.clients.get_mut(slot) else {
             return;
         };

@@ -164,6 +164,7 @@ fn shown(management: &Management, switch: Name, verb: &str) -> Value {
     };
     let subject = match switch {
         Name::Firewall => "Firewall",
+        Name::AbsAttack => "ABS Attack",
         Name::AseDetectedAttack => "ASE Detected Attack",
         Name::SidebandAuthentication => "Sideband authentication",
     };

@@ -159,7 +159,12 @@ impl Schema {
             Self::SecretWanted => object(json!({"secret": text()}), &[]),
             Self::Switches => object(
                 switches(),
-                &["firewall", "ase_detected_attack", "sideband_authentication"],
+                &[
+                    "firewall",
+                    "abs_attack",
+                    "ase_detected_attack",
+                    "sideband_authentication",
+                ],
             ),
             Self::SwitchesTurned => object(switches(), &[]),
             Self::TokenMade => object(
@@ -311,7 +316,7 @@ fn token() -> Value {
 
 fn switches() -> Value {
     let flag = json!({"type": "boolean"});
-    json!({"firewall": flag, "ase_detected_attack": flag, "sideband_authentication": flag})
+    json!({"firewall": flag, "abs_attack": flag, "ase_detected_attack": flag, "sideband_authentication": flag})
 }
 
 fn kinds() -> Value {
