@@ -195,6 +195,12 @@ pub fn run() -> ExitCode {
                         complain("the log holds no request that can be sent");
                         REFUSED
                     }
+                    replay::Outcome::NothingToStudy => {
+                        complain(
+                            "no line of the log has a client, a time and a request: it must be in combined format, or JSON as Envoy or ASE writes it",
+                        );
+                        REFUSED
+                    }
                 }
             }
             Err(error) => {

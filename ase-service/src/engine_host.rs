@@ -32,6 +32,7 @@ pub use activity::{Activity, Amount, Served};
 pub(crate) use activity::{FAILURES, METHODS, SPAN_MS};
 pub use desk::{Desk, Taught};
 use memory::Pace;
+pub(crate) use observed::api_facts;
 pub use observed::{Observed, Untold};
 pub use recorder::Keeper;
 pub(crate) use recorder::{rounded, sample};

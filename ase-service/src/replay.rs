@@ -3,36 +3,33 @@
 //! Real logs hold garbage: what cannot be sent is counted and named by its line, never fatal. Only loopback gateways are
 //! called unless the operator says otherwise, since a log of attacks is an attack.
 
-use std::fs::File;
-use std::io::{self, BufRead as _, BufReader, IsTerminal as _};
+use std::io;
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::num::{NonZeroU32, NonZeroUsize};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use thiserror::Error;
 use tokio::sync::{Mutex, mpsc};
 
 mod line;
+mod log;
 mod sender;
 mod study;
 mod summary;
 mod target;
 
 use line::{Format, Request};
+use log::Log;
 use sender::Sender;
 use summary::Summary;
-
-/// Longest line that is read, in bytes; the rest of a longer one is skipped.
-const MAX_LINE_BYTES: u64 = 1024 * 1024;
 
 /// What to send, where and how fast.
 #[derive(Args, Debug)]
 pub struct Arguments {
-    /// The access log: combined format, or one JSON object a line as Envoy writes them
+    /// The access log, - for standard input: combined format, or one JSON object a line as Envoy or ASE writes them; gzip is unpacked
     file: PathBuf,
     /// The gateway, such as http://127.0.0.1:10000
     #[arg(long, value_name = "URL", required_unless_present = "engine")]
@@ -43,6 +40,9 @@ pub struct Arguments {
     /// With --engine: what the clients of the log are, a CSV file with the columns ip and label (attack, benign or grey)
     #[arg(long, value_name = "FILE", requires = "engine")]
     truth: Option<PathBuf>,
+    /// With --engine: the folder of API definitions, to know logins and declared routes as a daemon would
+    #[arg(long, value_name = "DIR", requires = "engine")]
+    api_dir: Option<PathBuf>,
     /// The Host header [default: the log's own where it has one, else the gateway's]
     #[arg(long)]
     host: Option<String>,
@@ -81,6 +81,8 @@ pub enum Outcome {
     Unreachable,
     /// The log holds nothing that can be sent.
     NothingToSend,
+    /// The log holds nothing that an engine can be shown.
+    NothingToStudy,
 }
 
 /// Why nothing was sent.
@@ -97,6 +99,9 @@ pub enum ReplayError {
     /// Not a gateway that can be called.
     #[error("--gateway: {0}")]
     Gateway(String),
+    /// API definitions that cannot be used.
+    #[error("--api-dir: {0}")]
+    Definitions(String),
     /// The runtime does not start.
     #[error("no threads to send with: {0}")]
     Runtime(io::Error),
@@ -181,29 +186,6 @@ impl Gateway {
     }
 }
 
-struct Log {
-    path: PathBuf,
-    lines: BufReader<File>,
-    bytes: u64,
-}
-
-impl Log {
-    fn open(path: &Path) -> Result<Self, ReplayError> {
-        let opened = File::open(path).and_then(|file| Ok((file.metadata()?.len(), file)));
-        match opened {
-            Ok((bytes, file)) => Ok(Self {
-                path: path.to_path_buf(),
-                lines: BufReader::new(file),
-                bytes,
-            }),
-            Err(error) => Err(ReplayError::Unreadable {
-                path: path.to_path_buf(),
-                error,
-            }),
-        }
-    }
-}
-
 async fn replay(
     arguments: &Arguments,
     gateway: Gateway,
@@ -223,7 +205,6 @@ async fn replay(
     let feed = Feed {
         rate: arguments.rate,
         limit: arguments.limit.unwrap_or(usize::MAX),
-        progress: progress(log.bytes),
     };
     let reader = tokio::task::spawn_blocking(move || feed.run(log, &queue));
     let mut summary = Summary::default();
@@ -249,7 +230,6 @@ fn host_of(arguments: &Arguments, gateway: &Gateway) -> sender::Host {
 struct Feed {
     rate: Option<NonZeroU32>,
     limit: usize,
-    progress: ProgressBar,
 }
 
 impl Feed {
@@ -265,16 +245,9 @@ impl Feed {
         let mut line = Vec::new();
         let mut queued = 0_u32;
         while read.requests < self.limit {
-            line.clear();
-            let bytes =
-                next_line(&mut log.lines, &mut line).map_err(|error| ReplayError::Unreadable {
-                    path: log.path.clone(),
-                    error,
-                })?;
-            if bytes == 0 {
+            if !log.next(&mut line)? {
                 break;
             }
-            self.progress.inc(bytes);
             read.lines = read.lines.saturating_add(1);
             let text = line.trim_ascii_end();
             if text.is_empty() {
@@ -295,37 +268,7 @@ impl Feed {
                 }
             }
         }
-        self.progress.finish_and_clear();
         Ok(read)
-    }
-}
-
-/// The next line, of at most [`MAX_LINE_BYTES`]; returns how many bytes were read, 0 at the end.
-fn next_line(lines: &mut BufReader<File>, line: &mut Vec<u8>) -> io::Result<u64> {
-    let mut read = 0_u64;
-    let mut part = Vec::new();
-    loop {
-        part.clear();
-        let bytes = io::Read::take(&mut *lines, MAX_LINE_BYTES).read_until(b'\n', &mut part)?;
-        if read == 0 {
-            line.extend_from_slice(&part);
-        }
-        read = read.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
-        if bytes == 0 || part.ends_with(b"\n") {
-            return Ok(read);
-        }
-    }
-}
-
-/// A bar over the bytes of the log; nothing where nobody looks.
-fn progress(bytes: u64) -> ProgressBar {
-    if !io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let bar = ProgressBar::with_draw_target(Some(bytes), ProgressDrawTarget::stderr());
-    match ProgressStyle::with_template("{bar:40} {percent:>3} %  {elapsed} elapsed, {eta} to go") {
-        Ok(style) => bar.with_style(style),
-        Err(_) => bar,
     }
 }
 

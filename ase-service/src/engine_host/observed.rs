@@ -144,11 +144,7 @@ impl Observed {
         Transaction {
             record: None,
             at: self.at,
-            api: self.api.as_deref().map(|api| ApiFacts {
-                covers: covers(api),
-                routes: Some(api.routes()).filter(|routes| !routes.is_empty()),
-                ..ApiFacts::of(api.id(), api.login_path())
-            }),
+            api: self.api.as_deref().map(api_facts),
             client: self.client,
             credentials: &self.credentials,
             method: self.texts.method(),
@@ -164,6 +160,15 @@ impl Observed {
             account: self.account,
             carriers: &self.carriers,
         }
+    }
+}
+
+/// What the engine needs to know of an API.
+pub(crate) fn api_facts(api: &ApiDefinition) -> ApiFacts<'_> {
+    ApiFacts {
+        covers: covers(api),
+        routes: Some(api.routes()).filter(|routes| !routes.is_empty()),
+        ..ApiFacts::of(api.id(), api.login_path())
     }
 }
 

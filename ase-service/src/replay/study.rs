@@ -9,11 +9,14 @@ use std::time::{Duration, Instant};
 
 use ase_core::address::{ClientAddress, Ipv6Width};
 use ase_core::path::NormalPath;
+use ase_core::registry::{self, Registry};
 use ase_core::time::UnixMillis;
-use ase_engine::{ApiFacts, Engine, Fate, Identifier, Output, Settings, Transaction};
+use ase_engine::{ApiFacts, Engine, Fate, Identifier, Listing, Output, Settings, Transaction};
 
 use super::line::Format;
-use super::{Arguments, Log, Outcome, ReplayError, Replayed, next_line, progress};
+use super::{Arguments, Log, Outcome, ReplayError, Replayed};
+use crate::definitions;
+use crate::engine_host::api_facts;
 
 mod happened;
 mod report;
@@ -48,6 +51,7 @@ struct Flag {
 /// A detection, for people.
 #[derive(Clone, Debug)]
 struct Found {
+    listing: Listing,
     at: UnixMillis,
     attack: &'static str,
     identifier: String,
@@ -58,13 +62,21 @@ struct Found {
 #[derive(Debug, Default)]
 struct Study {
     lines: u64,
-    left_out: BTreeMap<LeftOut, u64>,
+    /// How many lines, and the number of the first of them.
+    left_out: BTreeMap<LeftOut, (u64, u64)>,
     requests: u64,
     clients: BTreeMap<ClientAddress, Client>,
     found: Vec<Found>,
     detections: u64,
     took: Duration,
     score: Option<Score>,
+}
+
+impl Study {
+    fn leave_out(&mut self, why: LeftOut) {
+        let (count, _) = self.left_out.entry(why).or_insert((0, self.lines));
+        *count += 1;
+    }
 }
 
 /// Reads the log and says what the engine finds in it.
@@ -80,9 +92,13 @@ pub(super) fn run(arguments: &Arguments) -> Result<Replayed, ReplayError> {
         Some(path) => Some(Truth::read(path).map_err(|error| unreadable(path, error))?),
         None => None,
     };
+    let registry = match &arguments.api_dir {
+        Some(folder) => registry(folder).map_err(ReplayError::Definitions)?,
+        None => Registry::default(),
+    };
     let log = Log::open(&arguments.file)?;
     let limit = arguments.limit.unwrap_or(usize::MAX);
-    let mut study = Runner::new().run(log, limit)?;
+    let mut study = Runner::new(registry).run(log, limit)?;
     study.score = truth.map(|truth| truth.score(&study.clients));
     let summary = if arguments.json {
         study.to_json()
@@ -92,15 +108,25 @@ pub(super) fn run(arguments: &Arguments) -> Result<Replayed, ReplayError> {
     Ok(Replayed {
         summary,
         outcome: match study.requests {
-            0 => Outcome::NothingToSend,
+            0 => Outcome::NothingToStudy,
             _ => Outcome::Answered,
         },
     })
 }
 
+/// The definitions of a folder, all of them good.
+fn registry(folder: &Path) -> Result<Registry, String> {
+    let found = definitions::load(folder).map_err(|error| error.to_string())?;
+    match &*found.faults {
+        [] => Ok(found.registry),
+        [..] => Err(found.faults.join("; ")),
+    }
+}
+
 /// The engine at work.
 struct Runner {
     engine: Engine,
+    registry: Registry,
     output: Output,
     study: Study,
     now: UnixMillis,
@@ -109,9 +135,10 @@ struct Runner {
 }
 
 impl Runner {
-    fn new() -> Self {
+    fn new(registry: Registry) -> Self {
         Self {
             engine: Engine::new(Settings::default(), SEED),
+            registry,
             output: Output::default(),
             study: Study::default(),
             now: UnixMillis(0),
@@ -122,20 +149,12 @@ impl Runner {
     fn run(mut self, mut log: Log, limit: usize) -> Result<Study, ReplayError> {
         let began = Instant::now();
         let limit = u64::try_from(limit).unwrap_or(u64::MAX);
-        let bar = progress(log.bytes);
         let mut format = None;
         let mut line = Vec::new();
         while self.study.requests < limit {
-            line.clear();
-            let read = next_line(&mut log.lines, &mut line);
-            let bytes = read.map_err(|error| ReplayError::Unreadable {
-                path: log.path.clone(),
-                error,
-            })?;
-            if bytes == 0 {
+            if !log.next(&mut line)? {
                 break;
             }
-            bar.inc(bytes);
             self.study.lines += 1;
             let text = line.trim_ascii_end();
             if text.is_empty() {
@@ -143,10 +162,9 @@ impl Runner {
             }
             match happened::read(*format.get_or_insert_with(|| Format::of(text)), text) {
                 Ok(happened) => self.take(&happened),
-                Err(why) => *self.study.left_out.entry(why).or_default() += 1,
+                Err(why) => self.study.leave_out(why),
             }
         }
-        bar.finish_and_clear();
         self.study.took = began.elapsed();
         Ok(self.study)
     }
@@ -178,10 +196,22 @@ impl Runner {
 
     fn observe(&mut self, happened: &Happened) {
         let path = NormalPath::from_url(&happened.target);
+        let defined = match &happened.api {
+            Some(id) => self.registry.get(id),
+            None => match self.registry.find(happened.host.as_ref(), &path) {
+                registry::Found::Api(api) => Some(&**api),
+                registry::Found::UnknownApi | registry::Found::UnknownHostname => None,
+            },
+        };
+        let api = match (defined, &happened.api) {
+            (Some(api), _) => Some(api_facts(api)),
+            (None, Some(id)) => Some(ApiFacts::of(id, None)),
+            (None, None) => None,
+        };
         let transaction = Transaction {
             record: None,
             at: happened.at,
-            api: happened.api.as_ref().map(|id| ApiFacts::of(id, None)),
+            api,
             client: happened.client,
             credentials: &happened.credentials,
             method: &happened.method,
@@ -208,6 +238,7 @@ impl Runner {
             self.study.detections += 1;
             if self.study.found.len() < MAX_SHOWN {
                 self.study.found.push(Found {
+                    listing: detection.listing,
                     at: detection.at,
                     attack: detection.attack.as_str(),
                     identifier: detection.identifier.to_string(),

@@ -1,7 +1,8 @@
 //! `ase replay --engine`: a recorded log through the engine, without a daemon.
 
 use std::fmt::Write as _;
-use std::process::Command;
+use std::io::Write as _;
+use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
@@ -103,4 +104,86 @@ fn a_gateway_or_an_engine_is_needed_and_not_both() {
         .output()
         .unwrap();
     assert_eq!(neither.status.code(), Some(2));
+}
+
+fn ase(arguments: &[&str], input: &str) -> (Option<i32>, String, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ase"));
+    command.args(arguments).stdin(Stdio::piped());
+    let mut child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // A command that refuses its arguments does not read.
+    drop(child.stdin.take().unwrap().write_all(input.as_bytes()));
+    let output = child.wait_with_output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (
+        output.status.code(),
+        text(output.stdout),
+        text(output.stderr),
+    )
+}
+
+#[test]
+fn a_log_is_read_from_standard_input_and_one_without_a_readable_line_is_said_to_be_such() {
+    let (code, text, _) = ase(&["replay", "-", "--engine"], &log());
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("120 transactions of 3 clients"), "{text}");
+    let left_out = "1 lines left out: without client, time or form; the first is line 121";
+    assert!(text.contains(left_out), "{text}");
+    let (code, _, error) = ase(&["replay", "-", "--engine"], "a\nb\n");
+    assert_eq!(code, Some(1), "{error}");
+    assert!(error.contains("no line of the log has a client"), "{error}");
+}
+
+#[test]
+fn who_is_missed_or_listed_by_mistake_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let truth = folder.path().join("labels.csv");
+    let labels = "ip,label\n203.0.113.9,benign\n192.0.2.1,attack\n192.0.2.99,attack\n";
+    std::fs::write(&truth, labels).unwrap();
+    let truth = truth.to_str().unwrap();
+    let (code, text, _) = ase(&["replay", "-", "--engine", "--truth", truth], &log());
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("missed\t192.0.2.1\t40 requests"), "{text}");
+    assert!(
+        text.contains("false alarm\t203.0.113.9\tAPI probing"),
+        "{text}"
+    );
+    assert!(
+        text.contains("1 labelled clients are not in the log"),
+        "{text}"
+    );
+}
+
+#[test]
+fn with_the_definitions_the_engine_knows_declared_routes_as_a_daemon_would() {
+    let folder = tempfile::tempdir().unwrap();
+    let definition =
+        r#"{"api_metadata": {"url": "/", "hostname": "a.example", "routes": ["/users/{name}"]}}"#;
+    let file = folder.path().join("shop.json");
+    std::fs::write(&file, definition).unwrap();
+    let mut log = String::new();
+    for number in 0..60_u8 {
+        let name = [b'a' + number / 8, b'a' + number % 8, b'x'].map(char::from);
+        let name = String::from_iter(name);
+        let line = json!({"start_time": format!("2026-11-22T10:00:{number:02}.000Z"), "method": "GET", "path": format!("/users/{name}"),
+            "authority": "a.example", "downstream_remote_address": "203.0.113.9:5000",
+            "response_code": if number % 4 == 0 { 200 } else { 404 }});
+        writeln!(log, "{line}").unwrap();
+    }
+    let apis = folder.path().to_str().unwrap();
+    let with = |more: &[&str]| {
+        let (code, text, error) = ase(&[&["replay", "-", "--engine"], more].concat(), &log);
+        assert_eq!(code, Some(0), "{error}");
+        text
+    };
+    let (known, unknown) = (with(&["--api-dir", apis]), with(&[]));
+    assert!(known.contains("\tenumeration\t"), "{known}");
+    assert!(!unknown.contains("\tenumeration\t"), "{unknown}");
+    std::fs::write(&file, "{}").unwrap();
+    let (code, _, error) = ase(&["replay", "-", "--engine", "--api-dir", apis], &log);
+    assert_eq!(code, Some(1));
+    assert!(error.contains("shop.json"), "{error}");
 }

@@ -7,10 +7,11 @@ use std::time::Duration;
 use ase_core::address::ClientAddress;
 use ase_core::api_id::ApiId;
 use ase_core::credential::{CredentialId, CredentialKind};
+use ase_core::host::HostName;
 use ase_core::identity::Provenance;
 use ase_core::time::UnixMillis;
 use ase_engine::Carried;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::super::line::{Format, address, find, quoted};
 use crate::clock;
@@ -33,6 +34,7 @@ pub(super) struct Happened {
     pub(super) request_bytes: Option<u64>,
     pub(super) response_bytes: Option<u64>,
     pub(super) duration: Option<Duration>,
+    pub(super) host: Option<HostName>,
     pub(super) api: Option<ApiId>,
     pub(super) credentials: Vec<Carried>,
 }
@@ -95,6 +97,7 @@ fn combined(line: &[u8]) -> Option<Happened> {
         request_bytes: None,
         response_bytes: bytes,
         duration: None,
+        host: None,
         api: None,
         credentials: Vec::new(),
     })
@@ -117,13 +120,41 @@ fn common_time(text: &str) -> Option<UnixMillis> {
     let (day, month, year) = (parts.next()?, parts.next()?, parts.next()?);
     let month = MONTHS.iter().position(|name| *name == month)? + 1;
     let utc = clock::parse_rfc3339(&format!("{year}-{month:02}-{day}T{}Z", parts.next()?)).ok()?;
-    let zone: i64 = zone.parse().ok()?;
-    let ahead = (zone / 100 * 60 + zone % 100) * 60_000;
+    let ahead = minutes_ahead(zone)? * 60_000;
     Some(UnixMillis(utc.0.checked_add_signed(-ahead)?))
 }
 
+/// `2024-12-10T00:00:02.123456+07:00` or in UTC with a `Z`; of a fraction three digits count.
+fn zoned_time(text: &str) -> Option<UnixMillis> {
+    let (date, clock) = text.split_once(['T', ' '])?;
+    let zone = clock.find(['Z', '+', '-'])?;
+    let (clock, zone) = clock.split_at_checked(zone)?;
+    let (seconds, fraction) = clock.split_once('.').unwrap_or((clock, ""));
+    let millis: String = fraction.chars().chain("000".chars()).take(3).collect();
+    let utc = clock::parse_rfc3339(&format!("{date}T{seconds}.{millis}Z")).ok()?;
+    if zone == "Z" {
+        return Some(utc);
+    }
+    let ahead = minutes_ahead(&zone.replace(':', ""))?;
+    Some(UnixMillis(utc.0.checked_add_signed(-ahead * 60_000)?))
+}
+
+/// `+0730`.
+fn minutes_ahead(zone: &str) -> Option<i64> {
+    let number: i64 = zone.parse().ok().filter(|_| zone.len() == 5)?;
+    Some(number / 100 * 60 + number % 100)
+}
+
+/// Keys in one spelling, as what is sent again reads them: lower case, `_` for `-`, no `:` in front.
+fn spelled(key: &str) -> String {
+    let key = key.trim_start_matches(':').to_ascii_lowercase();
+    key.replace('-', "_")
+}
+
 fn json(line: &[u8]) -> Result<Happened, LeftOut> {
-    let line: Value = serde_json::from_slice(line).map_err(|_| LeftOut::Unreadable)?;
+    let line: Map<String, Value> = serde_json::from_slice(line).map_err(|_| LeftOut::Unreadable)?;
+    let spelled = line.into_iter().map(|(key, value)| (spelled(&key), value));
+    let line = Value::Object(spelled.collect());
     let refused = text(&line, &["decision"]).is_some_and(|decision| REFUSED.contains(&decision));
     if refused {
         return Err(LeftOut::Refused);
@@ -139,8 +170,18 @@ fn happened(line: &Value) -> Option<Happened> {
         "source_ip",
         "downstream_direct_remote_address",
     ];
-    let client = address(text(line, &clients)?)?;
-    let at = text(line, &["time", "start_time", "timestamp"])?;
+    let forwarded = || text(line, &["x_forwarded_for"])?.rsplit(',').next();
+    let client = address(text(line, &clients).or_else(forwarded)?)?;
+    let at = text(
+        line,
+        &[
+            "time",
+            "start_time",
+            "timestamp",
+            "@timestamp",
+            "time_iso8601",
+        ],
+    )?;
     let micros = number(line, &["duration_us"]);
     let micros = micros.or_else(|| number(line, &["duration"])?.checked_mul(1000));
     let credentials = line.get("credentials").and_then(Value::as_array);
@@ -153,11 +194,11 @@ fn happened(line: &Value) -> Option<Happened> {
         "request_uri",
     ];
     Some(Happened {
-        at: clock::parse_rfc3339(at).ok()?,
+        at: zoned_time(at)?,
         client: ClientAddress::from(client),
         method: text(line, &["method", "request_method"])?.to_owned(),
         target: text(line, &paths)?.to_owned(),
-        agent: text(line, &["user_agent"]).map(str::to_owned),
+        agent: text(line, &["user_agent", "http_user_agent"]).map(str::to_owned),
         status: number(line, &["response_code", "status"])
             .and_then(|code| u16::try_from(code).ok())
             .filter(|code| *code > 0),
@@ -167,6 +208,8 @@ fn happened(line: &Value) -> Option<Happened> {
             &["response_content_length", "bytes_sent", "body_bytes_sent"],
         ),
         duration: micros.map(Duration::from_micros),
+        host: text(line, &["authority", "host"])
+            .and_then(|host| HostName::from_header(host.as_bytes()).ok()),
         api: text(line, &["api"]).and_then(|api| ApiId::parse(api).ok()),
         credentials: credentials
             .into_iter()
@@ -227,6 +270,35 @@ mod tests {
             (Some(404), Some(187))
         );
         assert_eq!(happened.agent.as_deref(), Some("curl/8 \"x\""));
+    }
+
+    #[test]
+    fn a_line_of_envoy_is_read_under_any_spelling_of_its_keys_and_in_any_time_zone() {
+        let utc = UnixMillis(1_733_788_802_120);
+        for (key, time) in [
+            ("start_time", "2024-12-10T00:00:02.120Z"),
+            ("START-TIME", "2024-12-10T07:00:02.12+07:00"),
+            ("@timestamp", "2024-12-09T20:30:02.120999-0330"),
+        ] {
+            let line = serde_json::json!({key: time, ":method": "GET", ":path": "/a", ":authority": "a.example:8080",
+                "downstream_remote_address": "203.0.113.9:51234", "response_code": 404, "User-Agent": "curl/8"});
+            let happened = read(Format::Json, line.to_string().as_bytes()).unwrap();
+            assert_eq!(
+                (happened.at, happened.target.as_str()),
+                (utc, "/a"),
+                "{time}"
+            );
+            assert_eq!(happened.agent.as_deref(), Some("curl/8"));
+            assert_eq!(happened.host, HostName::from_header(b"a.example").ok());
+        }
+        for time in [
+            "2024-12-10T00:00:02",
+            "2024-12-10",
+            "2024-12-10T00:00:02+7",
+            "",
+        ] {
+            assert_eq!(zoned_time(time), None, "{time}");
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What came of a run, as text and as JSON.
 
+use ase_engine::Listing;
 use serde_json::{Value, json};
 
 use super::{Client, Study};
@@ -22,10 +23,11 @@ impl Study {
 
     pub(super) fn to_json(&self) -> String {
         let left_out = self.left_out.iter();
-        let left_out = left_out.map(|(why, count)| (why.as_str().to_owned(), json!(count)));
+        let left_out = left_out.map(|(why, (count, _))| (why.as_str().to_owned(), json!(count)));
         let detections = self.found.iter().map(|found| {
             json!({"time": clock::rfc3339(found.at), "attack": found.attack,
-                "identifier": found.identifier, "reason": found.reason})
+                "identifier": found.identifier, "reason": found.reason,
+                "listing": listing(found.listing)})
         });
         let clients = self.clients.iter().map(|(address, client)| {
             let listed = client.listed.as_ref();
@@ -48,8 +50,13 @@ impl Study {
         let mut lines = Vec::new();
         for found in &self.found {
             let time = clock::rfc3339(found.at);
+            let note = match found.listing {
+                Listing::Proposed { .. } => "",
+                Listing::Simulated(_) => " (simulated: lists nobody)",
+                Listing::OfMembers => " (of many clients together)",
+            };
             lines.push(format!(
-                "{time}\t{}\t{}\t{}",
+                "{time}\t{}\t{}\t{}{note}",
                 found.attack, found.identifier, found.reason
             ));
         }
@@ -73,8 +80,11 @@ impl Study {
             self.took.as_secs_f64(),
             self.per_second()
         ));
-        for (why, count) in &self.left_out {
-            lines.push(format!("{count} lines left out: {}", why.as_str()));
+        for (why, (count, first)) in &self.left_out {
+            let why = why.as_str();
+            lines.push(format!(
+                "{count} lines left out: {why}; the first is line {first}"
+            ));
         }
         lines.push(format!(
             "{} detections, {} clients listed, {} of their requests stopped",
@@ -84,5 +94,13 @@ impl Study {
         ));
         lines.extend(self.score.iter().flat_map(super::Score::lines));
         lines.join("\n")
+    }
+}
+
+fn listing(listing: Listing) -> &'static str {
+    match listing {
+        Listing::Proposed { .. } => "proposed",
+        Listing::Simulated(_) => "simulated",
+        Listing::OfMembers => "of_members",
     }
 }

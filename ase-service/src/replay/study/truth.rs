@@ -12,6 +12,8 @@ use super::Client;
 
 /// The quantile of the normal distribution for intervals of 95 %.
 const Z: f64 = 1.96;
+/// Most faults that are told of one file.
+const MAX_FAULTS: usize = 20;
 
 /// What a client is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +22,17 @@ enum Label {
     Benign,
     /// Nobody can say: left out.
     Grey,
+}
+
+impl Label {
+    fn parse(text: &str) -> Option<Self> {
+        match text {
+            "attack" => Some(Self::Attack),
+            "benign" => Some(Self::Benign),
+            "grey" => Some(Self::Grey),
+            _ => None,
+        }
+    }
 }
 
 /// The labels of a log's clients.
@@ -35,6 +48,12 @@ pub(super) struct Score {
     pub(super) benign: (u64, u64),
     /// At which of its requests each listed attacker was listed.
     pub(super) let_through: Vec<u64>,
+    /// Attackers that were not listed, with their requests.
+    pub(super) missed: Vec<(ClientAddress, u64)>,
+    /// Benign clients that were listed, with the reason.
+    pub(super) false_alarms: Vec<(ClientAddress, String)>,
+    /// Labelled clients that the log does not have.
+    pub(super) absent: usize,
 }
 
 /// The names of [`Score::attackers`].
@@ -44,7 +63,7 @@ impl Truth {
     /// Reads a CSV file with the columns `ip` and `label` (`attack`, `benign`, `grey`).
     ///
     /// # Errors
-    /// When it cannot be read, or with the first line that breaks a rule.
+    /// When it cannot be read, or with every line that breaks a rule.
     pub(super) fn read(path: &Path) -> io::Result<Self> {
         Self::parse(&fs::read_to_string(path)?).map_err(io::Error::other)
     }
@@ -57,50 +76,45 @@ impl Truth {
             found.ok_or_else(|| format!("line 1: has no column {name}"))
         };
         let (ip, label) = (column("ip")?, column("label")?);
-        let mut labels = BTreeMap::new();
+        let (mut labels, mut faults) = (BTreeMap::new(), Vec::new());
         for (number, line) in (2..).zip(lines).filter(|(_, line)| !line.trim().is_empty()) {
             let cells: Vec<&str> = line.split(',').map(str::trim).collect();
             let cell = |column: usize| cells.get(column).copied().unwrap_or_default();
-            let client = ClientAddress::parse(cell(ip))
-                .map_err(|_| format!("line {number}: {:?} is not an address", cell(ip)))?;
-            let label = match cell(label) {
-                "attack" => Label::Attack,
-                "benign" => Label::Benign,
-                "grey" => Label::Grey,
-                other => {
-                    return Err(format!(
-                        "line {number}: {other:?} is none of attack, benign and grey"
-                    ));
+            match (ClientAddress::parse(cell(ip)), Label::parse(cell(label))) {
+                (Ok(client), Some(label)) => drop(labels.insert(client, label)),
+                (Err(_), _) => {
+                    faults.push(format!("line {number}: {:?} is not an address", cell(ip)));
                 }
-            };
-            labels.insert(client, label);
+                (Ok(_), None) => {
+                    let found = cell(label);
+                    let fault = format!("{found:?} is none of attack, benign and grey");
+                    faults.push(format!("line {number}: {fault}"));
+                }
+            }
         }
-        Ok(Self(labels))
+        if faults.is_empty() {
+            return Ok(Self(labels));
+        }
+        let more = faults.len().saturating_sub(MAX_FAULTS);
+        faults.truncate(MAX_FAULTS);
+        if more > 0 {
+            faults.push(format!("and {more} more lines"));
+        }
+        Err(faults.join("; "))
     }
 
     /// Compares verdicts with the labels; clients without one are left out, and so are grey ones.
     pub(super) fn score(&self, clients: &BTreeMap<ClientAddress, Client>) -> Score {
-        let mut score = Score::default();
+        let absent = self.0.keys().filter(|of| !clients.contains_key(of)).count();
+        let mut score = Score {
+            absent,
+            ..Score::default()
+        };
         for (address, client) in clients {
-            let place = match self.0.get(address) {
-                Some(Label::Benign) => Some(&mut score.benign),
-                Some(Label::Attack) => score.attackers.get_mut(match client.requests {
-                    0 | 1 => 0,
-                    2..=4 => 1,
-                    5.. => 2,
-                }),
-                Some(Label::Grey) | None => None,
-            };
-            let Some((listed, all)) = place else {
-                continue;
-            };
-            *all += 1;
-            let Some(flag) = &client.listed else {
-                continue;
-            };
-            *listed += 1;
-            if self.0.get(address) == Some(&Label::Attack) {
-                score.let_through.push(flag.at_request);
+            match self.0.get(address) {
+                Some(Label::Benign) => score.benign(*address, client),
+                Some(Label::Attack) => score.attacker(*address, client),
+                Some(Label::Grey) | None => {}
             }
         }
         score.let_through.sort_unstable();
@@ -109,6 +123,32 @@ impl Truth {
 }
 
 impl Score {
+    fn benign(&mut self, address: ClientAddress, client: &Client) {
+        let (listed, all) = &mut self.benign;
+        *all += 1;
+        if let Some(flag) = &client.listed {
+            *listed += 1;
+            self.false_alarms.push((address, flag.reason.clone()));
+        }
+    }
+
+    fn attacker(&mut self, address: ClientAddress, client: &Client) {
+        let [single, few, many] = &mut self.attackers;
+        let (listed, all) = match client.requests {
+            0 | 1 => single,
+            2..=4 => few,
+            5.. => many,
+        };
+        *all += 1;
+        match &client.listed {
+            Some(flag) => {
+                *listed += 1;
+                self.let_through.push(flag.at_request);
+            }
+            None => self.missed.push((address, client.requests)),
+        }
+    }
+
     fn found(&self) -> (u64, u64) {
         let add = |sum: (u64, u64), of: &(u64, u64)| (sum.0 + of.0, sum.1 + of.1);
         self.attackers.iter().fold((0, 0), add)
@@ -141,7 +181,16 @@ impl Score {
         };
         let [(_, precision), (_, recall)] = self.parts();
         let [single, few, many] = self.attackers.map(part);
+        let missed = self
+            .missed
+            .iter()
+            .map(|(client, requests)| json!({"client": client.to_string(), "requests": requests}));
+        let false_alarms = self
+            .false_alarms
+            .iter()
+            .map(|(client, reason)| json!({"client": client.to_string(), "reason": reason}));
         json!({
+            "missed": missed.collect::<Vec<_>>(), "false_alarms": false_alarms.collect::<Vec<_>>(), "absent": self.absent,
             "precision": part(precision), "recall": part(recall),
             "attackers": {"1": single, "2-4": few, "5+": many},
             "benign": part(self.benign), "false_positives_per_1000": self.false_per_thousand(),
@@ -157,7 +206,21 @@ impl Score {
             let (low, high) = (percent(low), percent(high));
             format!("{name}: {part} of {all} ({share} %, 95 % interval {low} to {high} %)")
         };
-        let mut lines: Vec<String> = self.parts().map(line).to_vec();
+        let missed = self
+            .missed
+            .iter()
+            .map(|(client, requests)| format!("missed\t{client}\t{requests} requests"));
+        let false_alarms = self.false_alarms.iter();
+        let false_alarms =
+            false_alarms.map(|(client, reason)| format!("false alarm\t{client}\t{reason}"));
+        let mut lines: Vec<String> = missed.chain(false_alarms).collect();
+        if self.absent > 0 {
+            lines.push(format!(
+                "{} labelled clients are not in the log",
+                self.absent
+            ));
+        }
+        lines.extend(self.parts().map(line));
         lines.extend(SIZES.into_iter().zip(self.attackers).map(|(size, of)| {
             let name = format!("attackers with {size}");
             line((&name, of))
@@ -215,7 +278,7 @@ mod tests {
 
     #[test]
     fn verdicts_are_counted_by_label_and_grey_ones_are_left_out() {
-        let truth = "ip,requests,label,kind\n192.0.2.1,9,attack,x\n192.0.2.2,3,attack,x\n192.0.2.3,9,benign,\n192.0.2.4,9,grey,\n";
+        let truth = "ip,requests,label,kind\n192.0.2.1,9,attack,x\n192.0.2.2,3,attack,x\n192.0.2.3,9,benign,\n192.0.2.4,9,grey,\n192.0.2.9,9,benign,\n";
         let truth = Truth::parse(truth).unwrap();
         let client = |requests, at: Option<u64>| Client {
             requests,
@@ -240,16 +303,18 @@ mod tests {
         assert_eq!((score.benign, &*score.let_through), ((1, 1), &[4][..]));
         let [(_, precision), (_, recall)] = score.parts();
         assert_eq!((precision, recall), ((1, 2), (1, 2)));
+        assert_eq!(score.missed, [(address(2), 3)]);
+        assert_eq!(score.false_alarms, [(address(3), String::new())]);
+        assert_eq!(score.absent, 1);
     }
 
     #[test]
-    fn a_line_of_another_form_is_named() {
+    fn every_line_of_another_form_is_named() {
         for (text, fault) in [
             ("address,label\n", "line 1: has no column ip"),
-            ("ip,label\nx,attack\n", "line 2: \"x\" is not an address"),
             (
-                "ip,label\n192.0.2.1,bad\n",
-                "line 2: \"bad\" is none of attack, benign and grey",
+                "ip,label\nx,attack\n192.0.2.2,grey\n192.0.2.1,bad\n",
+                "line 2: \"x\" is not an address; line 4: \"bad\" is none of attack, benign and grey",
             ),
         ] {
             assert_eq!(Truth::parse(text).unwrap_err(), fault);
