@@ -1,7 +1,7 @@
 //! The behaviour engine, all detectors on: how many transactions a second one core takes through `Engine::observe`.
 //!
 //! The mix: ordinary clients with a token and a cookie, anonymous readers, clients with a query, pollers of what is not there,
-//! a few scanners and password guessers. Numbers are for a table, never a gate.
+//! a few scanners and password guessers; thousands of user agents. Numbers are for a table, never a gate.
 
 use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr};
@@ -29,6 +29,7 @@ struct Exchange {
     method: &'static str,
     target: String,
     path: NormalPath,
+    agent: String,
     status: u16,
 }
 
@@ -72,9 +73,7 @@ impl Exchange {
             method: self.method,
             target: &self.target,
             path: &self.path,
-            user_agent: Some(
-                "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/141.0.0.0 Safari/537.36",
-            ),
+            user_agent: Some(&self.agent),
             status: Some(self.status),
             request_bytes: None,
             response_bytes: Some(2_000),
@@ -129,7 +128,25 @@ fn exchange(n: u32, clients: u32) -> Exchange {
         method,
         path: NormalPath::from_url(&target),
         target,
+        agent: agent(who),
         status,
+    }
+}
+
+/// One of some eight thousand programs: no two of a hundred clients have the same.
+fn agent(who: u32) -> String {
+    let (build, patch) = (who % 8191, who % 211);
+    match who % 4 {
+        0 => format!(
+            "shop-app/4.{build}.{patch} (iPhone14,2; iOS 17.{}) okhttp/4.12",
+            who % 7
+        ),
+        1 => format!(
+            "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/141.0.{build}.{patch} Safari/537.36 Edg/141.0.{build}.{patch}"
+        ),
+        _ => format!(
+            "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/141.0.{build}.{patch} Safari/537.36"
+        ),
     }
 }
 

@@ -89,7 +89,7 @@ impl Engine {
             logins: LoginRoutes::default(),
             objects: ObjectRoutes::new(settings.limits.routes / 16),
             lessons: Lessons::new(settings.limits.lessons),
-            campaigns: Campaigns::default(),
+            campaigns: Campaigns::new(hasher),
             discovery: Discovery::default(),
             baselines: Baselines::new(settings.training, settings.limits.windows, hasher),
             off: off(&settings),
@@ -158,7 +158,6 @@ impl Engine {
         );
         for slot in self.forgotten.drain(..) {
             self.evidence.forget(slot);
-            self.campaigns.forget(slot);
         }
         self.learn_and_judge(transaction, &signs, &blamed, output);
     }

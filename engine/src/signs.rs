@@ -8,7 +8,7 @@ use crate::detectors::login::{self, Attempt};
 use crate::hash::Hasher;
 use crate::path_shape::{Object, Shape, object_of_query};
 use crate::transaction::Transaction;
-use crate::vocabulary::{Agent, Injection, KnownAgents, PathWords, QueryWords, Sensitive};
+use crate::vocabulary::{Agent, AgentWords, Injection, PathWords, QueryWords, Sensitive};
 
 /// Names an API within the engine; 0 stands for traffic of none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -109,7 +109,7 @@ pub(crate) struct Reader {
     pub(crate) hasher: Hasher,
     paths: PathWords,
     queries: QueryWords,
-    agents: KnownAgents,
+    agents: AgentWords,
 }
 
 impl Reader {
@@ -118,16 +118,11 @@ impl Reader {
             hasher,
             paths: PathWords::new(hasher),
             queries: QueryWords::new(),
-            agents: KnownAgents::default(),
+            agents: AgentWords::new(),
         }
     }
 
-    pub(crate) fn read(
-        &mut self,
-        transaction: &Transaction<'_>,
-        api: ApiIndex,
-        at: Moment,
-    ) -> Signs {
+    pub(crate) fn read(&self, transaction: &Transaction<'_>, api: ApiIndex, at: Moment) -> Signs {
         let hasher = self.hasher;
         let shape = Shape::of(transaction.path, transaction.declared(), hasher);
         let query = query_of(transaction.target);
@@ -155,7 +150,7 @@ impl Reader {
             sensitive: self.paths.look(transaction.path),
             injection: self.queries.look(transaction.target),
             odd_target: is_odd(transaction),
-            program: self.agents.of(agent_hash, agent),
+            program: self.agents.look(agent),
             broken_rule: transaction.broken_rule.and_then(Broken::of),
             login: login::attempt(transaction, query, answer),
             account: transaction.account.map(|id| hasher.credential(&id)),

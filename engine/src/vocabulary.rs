@@ -4,7 +4,8 @@
 mod agents;
 mod paths;
 mod queries;
+mod words;
 
-pub(crate) use agents::{Agent, KnownAgents};
+pub(crate) use agents::{Agent, AgentWords};
 pub(crate) use paths::{PathWords, Sensitive};
 pub(crate) use queries::{Injection, QueryWords};

@@ -97,6 +97,33 @@ fn a_wordlist_shared_out_among_many_addresses_is_one_incident() {
 }
 
 #[test]
+fn a_crowd_is_told_among_thousands_of_programs_that_meet_a_dead_link_now_and_then() {
+    let mut story = Story::new();
+    for second in 0..300_u32 {
+        for number in 0..40 {
+            let reader = second * 40 + number;
+            let ip = format!("10.{}.{}.1", reader / 250, reader % 250);
+            let (target, status) = match number {
+                0 => ("/old/page-that-has-moved", 404),
+                _ => ("/", 200),
+            };
+            let read = Request::get(f64::from(second), &ip, target, status);
+            story.play(&read.agent(&format!("reader/{reader}")));
+        }
+        if second % 3 > 0 {
+            continue;
+        }
+        let ip = format!("203.0.113.{}", second / 3 % 20);
+        let probe = Request::get(f64::from(second), &ip, &format!("/api/word-{second}x"), 404);
+        story.play(&probe.agent("agent/7"));
+    }
+    let incidents = story.output.detections.iter();
+    let mut incidents = incidents.filter(|detection| detection.listing == Listing::OfMembers);
+    assert!(incidents.any(|incident| incident.attack == Attack::DistributedProbing));
+    assert!((0..20).all(|member| story.lists_address(&format!("203.0.113.{member}"))));
+}
+
+#[test]
 fn readers_who_follow_one_dead_link_each_are_no_incident() {
     let mut story = Story::new();
     for reader in 0..200_u32 {

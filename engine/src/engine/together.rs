@@ -2,7 +2,7 @@
 
 use super::{Accusation, Engine};
 use crate::blame::{Role, Subject};
-use crate::campaign::{Meeting, Step};
+use crate::campaign::{Meeting, Member, Step};
 use crate::catalogue::{Attack, Variable};
 use crate::clients::Slot;
 use crate::detection::Output;
@@ -24,9 +24,14 @@ impl Engine {
         let Some((meeting, failed)) = meeting(signs, context) else {
             return;
         };
+        let Some(client) = self.clients.get(subject.slot) else {
+            return;
+        };
         let step = Step {
-            slot: subject.slot,
-            client: self.reader.hasher.address(transaction.client.ip()),
+            member: Member {
+                slot: subject.slot,
+                client: self.reader.hasher.identifier(&client.identifier),
+            },
             route: signs.route,
             failed,
             at: signs.at,
@@ -35,7 +40,9 @@ impl Engine {
             Meeting::Logins(_) => Attack::LoginDistributed,
             Meeting::Probes(..) => Attack::DistributedProbing,
         };
-        let crowd = self.campaigns.step(meeting, step);
+        let Some(crowd) = self.campaigns.step(meeting, step) else {
+            return;
+        };
         let joins = crowd.reported && failed;
         let thresholds = self.lessons.thresholds(&self.limits, signs.api, self.off);
         let Some(suspicion) = crowd_of(attack, crowd.values(), &thresholds) else {
@@ -45,7 +52,14 @@ impl Engine {
             self.accuse_members(transaction, signs, &[subject.slot], &suspicion, output);
         } else if !crowd.reported {
             crowd.reported = true;
-            let members = crowd.members.clone();
+            let members = crowd.members.iter();
+            let members = members.filter(|member| {
+                let client = self.clients.get(member.slot);
+                client.is_some_and(|client| {
+                    self.reader.hasher.identifier(&client.identifier) == member.client
+                })
+            });
+            let members: Vec<Slot> = members.map(|member| member.slot).collect();
             let accusation = Accusation {
                 suspicion: &suspicion,
                 members: &members,

@@ -1,5 +1,7 @@
 //! Programs that say in their user agent that they are attack tools. General clients (curl, Python, Go) are not: APIs live of them.
 
+use super::words::Words;
+
 /// Parts of names, in lower case.
 const TOOLS: [&[u8]; 37] = [
     b"sqlmap",
@@ -42,7 +44,7 @@ const TOOLS: [&[u8]; 37] = [
 ];
 
 /// What a user agent claims to be.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Agent {
     /// A browser, or what says so.
     Browser,
@@ -53,56 +55,24 @@ pub(crate) enum Agent {
     Tool,
 }
 
-/// What the user agents seen lately claim to be: they are few, and to read one costs more than everything else about a request.
+/// The tools' names, ready for look-up.
 #[derive(Debug)]
-pub(crate) struct KnownAgents(Vec<Option<(u64, Agent)>>);
+pub(crate) struct AgentWords(Words<Agent>);
 
-/// A power of two.
-const REMEMBERED: usize = 1024;
-
-impl Default for KnownAgents {
-    fn default() -> Self {
-        Self(vec![None; REMEMBERED])
+impl AgentWords {
+    pub(crate) fn new() -> Self {
+        Self(Words::new(TOOLS.map(|tool| (tool, Agent::Tool))))
     }
-}
 
-impl KnownAgents {
-    /// As [`Agent::of`]; `hash` is a keyed one of the whole text.
-    pub(crate) fn of(&mut self, hash: u64, agent: &str) -> Agent {
-        let Some(place) = self.0.get_mut((hash >> 32) as usize % REMEMBERED) else {
-            return Agent::of(agent);
-        };
-        match place {
-            Some((known, program)) if *known == hash => *program,
-            Some(_) | None => {
-                let program = Agent::of(agent);
-                *place = Some((hash, program));
-                program
-            }
-        }
-    }
-}
-
-impl Agent {
-    fn of(agent: &str) -> Self {
-        if names_attack_tool(agent) {
-            Self::Tool
-        } else if agent.starts_with("Mozilla/") {
-            Self::Browser
+    /// What a user agent claims to be.
+    pub(crate) fn look(&self, agent: &str) -> Agent {
+        let unless_tool = if agent.starts_with("Mozilla/") {
+            Agent::Browser
         } else {
-            Self::Program
-        }
+            Agent::Program
+        };
+        self.0.greatest(agent.as_bytes()).unwrap_or(unless_tool)
     }
-}
-
-fn names_attack_tool(agent: &str) -> bool {
-    let agent = agent.as_bytes();
-    TOOLS.iter().any(|tool| contains(agent, tool))
-}
-
-fn contains(text: &[u8], word: &[u8]) -> bool {
-    text.windows(word.len())
-        .any(|window| window.eq_ignore_ascii_case(word))
 }
 
 #[cfg(test)]
@@ -110,17 +80,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_known_agent_is_what_it_is_also_where_another_takes_its_place() {
-        let mut known = KnownAgents::default();
-        for _ in 0..3 {
-            assert_eq!(known.of(1, "sqlmap/1.7"), Agent::Tool);
-            assert_eq!(known.of(1, "sqlmap/1.7"), Agent::Tool);
-            assert_eq!(known.of(2, "Mozilla/5.0"), Agent::Browser);
-        }
-    }
-
-    #[test]
     fn tools_that_name_themselves_are_known_and_general_clients_are_not() {
+        let words = AgentWords::new();
         for tool in [
             "sqlmap/1.7.2#stable (https://sqlmap.org)",
             "Fuzz Faster U Fool v1.5.0",
@@ -128,16 +89,16 @@ mod tests {
             "Mozilla/5.0 (Hydra)",
             "Wfuzz/3.1.0",
         ] {
-            assert!(names_attack_tool(tool), "{tool}");
+            assert_eq!(words.look(tool), Agent::Tool, "{tool}");
         }
-        for other in [
-            "",
-            "curl/8.5.0",
-            "python-requests/2.31",
-            "Go-http-client/2.0",
-            "Mozilla/5.0 (X11; Linux)",
+        for (other, sort) in [
+            ("", Agent::Program),
+            ("curl/8.5.0", Agent::Program),
+            ("python-requests/2.31", Agent::Program),
+            ("Go-http-client/2.0", Agent::Program),
+            ("Mozilla/5.0 (X11; Linux)", Agent::Browser),
         ] {
-            assert!(!names_attack_tool(other), "{other}");
+            assert_eq!(words.look(other), sort, "{other}");
         }
     }
 }

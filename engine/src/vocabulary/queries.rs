@@ -3,6 +3,8 @@
 //! The target is percent-decoded twice and put in lower case before it is searched. A target without a query and without one of
 //! a few bytes that every other mark needs is not looked at at all.
 
+use super::words::Words;
+
 /// Longest piece of a target that is looked at, in bytes, decoded.
 const WINDOW: usize = 2048;
 
@@ -143,22 +145,13 @@ const MARKS: &[(&[u8], Injection)] = &[
     (b"md5(", Injection::Command),
 ];
 
-/// The marks by their first byte.
+/// The marks, ready for look-up.
 #[derive(Debug)]
-pub(crate) struct QueryWords {
-    by_first: Vec<Vec<(&'static [u8], Injection)>>,
-}
+pub(crate) struct QueryWords(Words<Injection>);
 
 impl QueryWords {
     pub(crate) fn new() -> Self {
-        let mut by_first = vec![Vec::new(); 256];
-        for (mark, sort) in MARKS {
-            let place = mark.first().map(|byte| usize::from(*byte));
-            if let Some(list) = place.and_then(|place| by_first.get_mut(place)) {
-                list.push((*mark, *sort));
-            }
-        }
-        Self { by_first }
+        Self(Words::new(MARKS.iter().copied()))
     }
 
     /// The worst that a target is shaped for.
@@ -181,22 +174,8 @@ impl QueryWords {
     }
 
     fn search(&self, text: &[u8]) -> Option<Injection> {
-        let mut worst = runs_a_command(text).then_some(Injection::Command);
-        for (place, byte) in text.iter().enumerate() {
-            let Some(marks) = self.by_first.get(usize::from(*byte)) else {
-                continue;
-            };
-            if marks.is_empty() {
-                continue;
-            }
-            let rest = text.get(place..).unwrap_or_default();
-            for (mark, sort) in marks {
-                if rest.starts_with(mark) {
-                    worst = worst.max(Some(*sort));
-                }
-            }
-        }
-        worst
+        let command = runs_a_command(text).then_some(Injection::Command);
+        command.max(self.0.greatest(text))
     }
 }
 
