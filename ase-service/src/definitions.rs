@@ -7,6 +7,7 @@
 //! file system, over symbolic links and on mounted configuration, where notices of changes get lost.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -47,7 +48,8 @@ pub struct FolderError {
 #[derive(Debug)]
 pub struct Folder {
     path: PathBuf,
-    files: BTreeMap<PathBuf, File>,
+    /// By path. Compared as text, for paths are compared piece by piece, and there are looks all the time.
+    files: BTreeMap<OsString, File>,
 }
 
 /// What a look at the folder has brought.
@@ -106,7 +108,7 @@ impl Folder {
     /// Spares a file that was removed on purpose the second look.
     fn forget_if_gone(&mut self, path: &Path) {
         if !path.exists()
-            && let Some(file) = self.files.get_mut(path)
+            && let Some(file) = self.files.get_mut(path.as_os_str())
         {
             file.is_gone();
         }
@@ -123,8 +125,12 @@ impl Folder {
             .retain(|path, file| present.contains(path) || !file.is_gone());
         let mut moved = self.files.len() != before;
         for path in &present {
-            let file = self.files.entry(path.clone()).or_default();
-            moved |= file.look(path, sight, &mut change);
+            let known = self.files.get_mut(path);
+            let file = match known {
+                Some(file) => file,
+                None => self.files.entry(path.clone()).or_default(),
+            };
+            moved |= file.look(Path::new(path), sight, &mut change);
         }
         if moved {
             self.settle(&mut change.faults);
@@ -150,7 +156,7 @@ impl Folder {
                 Some(first) => {
                     faults.push(format!(
                         "{}: {}",
-                        path.display(),
+                        Path::new(path).display(),
                         occupied(&candidate, first)
                     ));
                     file.candidate = Some(candidate);
@@ -242,7 +248,7 @@ impl Followed {
 }
 
 /// The definition files of a folder.
-fn present(folder: &Path) -> io::Result<BTreeSet<PathBuf>> {
+fn present(folder: &Path) -> io::Result<BTreeSet<OsString>> {
     let mut files = BTreeSet::new();
     for entry in std::fs::read_dir(folder)? {
         let path = entry?.path();
@@ -255,7 +261,7 @@ fn present(folder: &Path) -> io::Result<BTreeSet<PathBuf>> {
             .is_some_and(|extension| extension == "json")
             && !hidden
         {
-            files.insert(path);
+            files.insert(path.into_os_string());
         }
     }
     Ok(files)
@@ -273,7 +279,7 @@ fn occupied(api: &ApiDefinition, first: &ApiDefinition) -> String {
 }
 
 /// Never fails: files have names of their own, and [`Folder::settle`] lets nobody into a taken place.
-fn compile(files: &BTreeMap<PathBuf, File>, faults: &mut Vec<String>) -> Option<Registry> {
+fn compile(files: &BTreeMap<OsString, File>, faults: &mut Vec<String>) -> Option<Registry> {
     match Registry::compile(files.values().filter_map(|file| file.live.clone())) {
         Ok(registry) => Some(registry),
         Err(conflicts) => {

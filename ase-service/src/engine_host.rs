@@ -16,6 +16,7 @@ use ase_engine::{Response, Settings};
 use tokio::sync::oneshot;
 
 use crate::access_log::backlog::Backlog;
+use crate::background;
 use crate::config::engine::EngineSettings;
 use crate::exchange::RequestFacts;
 
@@ -112,9 +113,15 @@ impl EngineHost {
         let desk = Desk::new(engine, shared, findings, (shelf, pace));
         let named = |name: &str| std::thread::Builder::new().name(name.to_owned());
         let threads = vec![
-            named("engine").spawn(move || desk.run(&messages))?,
+            named("engine").spawn(move || {
+                background::stand_back();
+                desk.run(&messages);
+            })?,
             named("engine-recorder").spawn(move || recorder.run(&found))?,
-            named("engine-memory").spawn(move || memory.run())?,
+            named("engine-memory").spawn(move || {
+                background::stand_back();
+                memory.run();
+            })?,
         ];
         Ok(Self {
             queue: Some(queue),

@@ -24,6 +24,8 @@ use crate::telemetry::exchanges::Kind;
 const MAX_URL_BYTES: usize = 4096;
 /// Longest other value that is logged, in bytes.
 const MAX_VALUE_BYTES: usize = 512;
+/// Room that is made for an address at once.
+const MAX_IPV4_BYTES: usize = "255.255.255.255".len();
 /// Room that is made for a line at once.
 const USUAL_LINE_BYTES: usize = 1280;
 /// The one logged header that may hold a URL.
@@ -210,7 +212,11 @@ fn write_origin(o: &mut Object<'_>, facts: &RequestFacts<'_>) {
     o.text("gateway", facts.gateway.as_bytes());
     o.text("mode", facts.mode.as_str().as_bytes());
     match &facts.metadata.source_ip {
-        SourceIp::Known(address) => o.text("client_ip", address.to_string().as_bytes()),
+        SourceIp::Known(address) => {
+            let mut text = Vec::with_capacity(MAX_IPV4_BYTES);
+            address.write(&mut text);
+            o.text("client_ip", &text);
+        }
         // No address is invented for a report without one.
         SourceIp::Absent | SourceIp::Invalid(_) => {}
     }

@@ -7,6 +7,7 @@
 pub mod access_log;
 pub mod ase;
 pub mod audit;
+pub mod background;
 pub mod call_headers;
 pub mod check;
 pub mod cli;

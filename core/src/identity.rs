@@ -404,11 +404,11 @@ fn is_header(name: &[u8], known: &str) -> bool {
         b'_' => b'-',
         other => other.to_ascii_lowercase(),
     };
+    let alike = |(&left, right): (&u8, u8)| spelled(left) == spelled(right);
     name.len() == known.len()
-        && name
-            .iter()
-            .zip(known.bytes())
-            .all(|(&left, right)| spelled(left) == spelled(right))
+        // Nearly every header is spelled as it is known, but for its case.
+        && (name.eq_ignore_ascii_case(known.as_bytes())
+            || name.iter().zip(known.bytes()).all(alike))
 }
 
 /// `key[]` and ` key` are `key` to some servers.

@@ -6,8 +6,9 @@
 
 use std::collections::BTreeMap;
 use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, DefaultHasher};
 use std::sync::Arc;
+
+use foldhash::fast::FixedState;
 
 use crate::api_id::ApiId;
 use crate::fault::{FaultCollector, Faults};
@@ -32,7 +33,7 @@ use tree::PathTree;
 pub struct Registry {
     apis: BTreeMap<ApiId, Arc<ApiDefinition>>,
     // The keys come from the operator, so a fixed hash key invites no collisions; `core` draws no randomness.
-    exact_hosts: HashMap<HostName, PathTree, BuildHasherDefault<DefaultHasher>>,
+    exact_hosts: HashMap<HostName, PathTree, FixedState>,
     any_host: PathTree,
     /// Every path of every API, to tell an unknown host from an unknown path.
     all_hosts: PathTree,

@@ -16,6 +16,7 @@ use flate2::write::GzEncoder;
 
 use super::complaint::Complaint;
 use super::rotation::{COMPRESSED, Compression, PART, Rotation, rotated, with_end};
+use crate::background;
 use crate::counters::{Counter, Counters};
 
 /// Between two rounds when nothing is rotated: files grow too old by themselves.
@@ -48,7 +49,10 @@ impl Archive {
             complaint: Complaint::default(),
         };
         let thread = std::thread::Builder::new().name("log-archive".to_owned());
-        let thread = thread.spawn(move || rounds.run(&woken))?;
+        let thread = thread.spawn(move || {
+            background::stand_back();
+            rounds.run(&woken);
+        })?;
         Ok(Self {
             wake: Some(wake),
             stop,

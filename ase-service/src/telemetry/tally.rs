@@ -7,17 +7,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
+use foldhash::fast::RandomState;
 
 /// Most keys that are counted apart; further ones are not counted.
 const MAX_KEYS: usize = 30_000;
 
 /// For each key, `N` counts.
 #[derive(Debug)]
-pub struct Tally<K, const N: usize>(ArcSwap<HashMap<K, Arc<[AtomicU64; N]>>>);
+pub struct Tally<K, const N: usize>(ArcSwap<HashMap<K, Arc<[AtomicU64; N]>, RandomState>>);
 
 impl<K, const N: usize> Default for Tally<K, N> {
     fn default() -> Self {
-        Self(ArcSwap::from_pointee(HashMap::new()))
+        Self(ArcSwap::from_pointee(HashMap::default()))
     }
 }
 

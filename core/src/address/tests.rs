@@ -27,6 +27,16 @@ fn check_forwarded(values: &[&str], trusted_hops: u8, expect: &str) {
 }
 
 #[test]
+fn an_address_is_written_as_it_is_displayed() {
+    let spread = (0..=255_u8).map(|octet| format!("{octet}.{}.0.{}", 255 - octet, octet / 2));
+    for text in spread.chain(["2001:db8::1".to_owned(), "255.255.255.255".to_owned()]) {
+        let mut out = Vec::new();
+        address(&text).write(&mut out);
+        assert_eq!(String::from_utf8(out).unwrap(), text);
+    }
+}
+
+#[test]
 fn one_client_has_one_spelling() {
     assert_eq!(address("::ffff:203.0.113.7"), address("203.0.113.7"));
     assert_eq!(address("::FFFF:cb00:7107").to_string(), "203.0.113.7");

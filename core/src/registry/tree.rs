@@ -1,8 +1,9 @@
 //! APIs by path, one level per segment. Depth is bounded by the definitions' own limit, not by requests.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, DefaultHasher};
 use std::sync::Arc;
+
+use foldhash::fast::FixedState;
 
 use crate::path::NormalPath;
 
@@ -12,7 +13,7 @@ use super::ApiDefinition;
 pub(super) struct PathTree {
     api: Option<Arc<ApiDefinition>>,
     // The keys come from the operator, so a fixed hash key invites no collisions; `core` draws no randomness.
-    children: HashMap<Box<[u8]>, Self, BuildHasherDefault<DefaultHasher>>,
+    children: HashMap<Box<[u8]>, Self, FixedState>,
 }
 
 impl PathTree {

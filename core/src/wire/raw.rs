@@ -25,19 +25,19 @@ const USUAL_HEADERS: usize = 16;
 #[serde(default)]
 pub(crate) struct RawRequest<'a> {
     #[serde(borrow)]
-    source_ip: Option<Text<'a>>,
+    source_ip: Text<'a>,
     #[serde(borrow)]
-    source_port: Option<Text<'a>>,
+    source_port: Text<'a>,
     #[serde(borrow)]
-    method: Option<Text<'a>>,
+    method: Text<'a>,
     #[serde(borrow)]
-    url: Option<Text<'a>>,
+    url: Text<'a>,
     #[serde(borrow)]
-    http_version: Option<Text<'a>>,
+    http_version: Text<'a>,
     #[serde(borrow)]
-    headers: Option<Pairs<'a>>,
+    headers: Pairs<'a>,
     #[serde(borrow)]
-    user_info: Option<Pairs<'a>>,
+    user_info: Pairs<'a>,
     #[serde(borrow)]
     client_identifiers: Option<Vec<RawCredential<'a>>>,
     // One policy wraps its payload.
@@ -50,13 +50,13 @@ pub(crate) struct RawRequest<'a> {
 #[serde(default)]
 pub(crate) struct RawResponse<'a> {
     #[serde(borrow)]
-    response_code: Option<Text<'a>>,
+    response_code: Text<'a>,
     #[serde(borrow)]
-    response_status: Option<Text<'a>>,
+    response_status: Text<'a>,
     #[serde(borrow)]
-    http_version: Option<Text<'a>>,
+    http_version: Text<'a>,
     #[serde(borrow)]
-    headers: Option<Pairs<'a>>,
+    headers: Pairs<'a>,
     #[serde(borrow, rename = "ASEPayload")]
     wrapped: Option<Box<Object<Self>>>,
 }
@@ -86,7 +86,8 @@ enum Found<'a> {
     Hashed(HashedCredential<'a>),
 }
 
-/// A string, or a number or boolean where some policy writes one; `null` and nested values are empty.
+/// A string, or a number or boolean where some policy writes one; `null`, nested values and what is missing are empty.
+#[derive(Default)]
 pub(crate) struct Text<'a>(Cow<'a, str>);
 
 /// Name and value pairs: an array of objects with one or several keys each, or one object.
@@ -108,22 +109,19 @@ impl<'a> RawRequest<'a> {
             return wrapped.0.into_metadata();
         }
         let mut metadata = RequestMetadata {
-            source_ip: match self.source_ip.and_then(Text::into_non_empty) {
+            source_ip: match self.source_ip.into_non_empty() {
                 None => SourceIp::Absent,
                 Some(text) => source_ip(&text),
             },
             // Policies send dummies and even host names here, so anything odd counts as unknown.
-            source_port: self
-                .source_port
-                .and_then(|port| port.0.parse().ok())
-                .filter(|&port| port != 0),
-            method: self.method.and_then(Text::into_non_empty),
-            url: self.url.and_then(Text::into_non_empty),
-            http_version: self.http_version.and_then(Text::into_non_empty),
-            headers: self.headers.unwrap_or_default().into_headers(),
+            source_port: self.source_port.0.parse().ok().filter(|&port| port != 0),
+            method: self.method.into_non_empty(),
+            url: self.url.into_non_empty(),
+            http_version: self.http_version.into_non_empty(),
+            headers: self.headers.into_headers(),
             ..RequestMetadata::default()
         };
-        let user_info = self.user_info.unwrap_or_default().0;
+        let user_info = self.user_info.0;
         for (key, value) in user_info.into_iter().take(MAX_NAMED_CLIENTS) {
             match (&*key.0, value.into_non_empty()) {
                 ("username", Some(username)) => metadata.usernames.push(username),
@@ -148,15 +146,15 @@ impl<'a> RawResponse<'a> {
         if let Some(wrapped) = self.wrapped {
             return wrapped.0.into_metadata();
         }
-        let code = self.response_code?.0.trim().parse().ok()?;
+        let code = self.response_code.0.trim().parse().ok()?;
         if !(100..=999).contains(&code) {
             return None;
         }
         Some(ResponseMetadata {
             code,
-            status: self.response_status.and_then(Text::into_non_empty),
-            http_version: self.http_version.and_then(Text::into_non_empty),
-            headers: self.headers.unwrap_or_default().into_headers(),
+            status: self.response_status.into_non_empty(),
+            http_version: self.http_version.into_non_empty(),
+            headers: self.headers.into_headers(),
         })
     }
 }

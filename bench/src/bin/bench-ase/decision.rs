@@ -2,7 +2,7 @@
 
 use std::hint::black_box;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use ase_core::address::Network;
@@ -10,7 +10,7 @@ use ase_core::api_id::ApiId;
 use ase_core::credential::{CredentialId, CredentialKey, CredentialKind, KeyId, KeyRing};
 use ase_core::decision::{NoCounts, Snapshot, decide};
 use ase_core::identifier_list::{Entry, IdentifierList, ListedIdentifier, Scope, Source};
-use ase_core::metadata::RequestReport;
+use ase_core::metadata::{RequestMetadata, RequestReport};
 use ase_core::registry::{ApiDefinition, Registry};
 use ase_core::time::UnixMillis;
 use ase_core::wire;
@@ -22,8 +22,10 @@ use crate::workload;
 const NOW: UnixMillis = UnixMillis(1_763_771_712_345);
 /// Questions; as many as the load has.
 const QUESTIONS: u32 = 4096;
-/// Decisions per sample.
-const DECISIONS: usize = 200_000;
+/// Questions that are read before they are decided on: a report is in the cache when it has just been read, as it is in the daemon; the lists are not.
+const AT_ONCE: usize = 16;
+/// Such groups per sample.
+const CHUNKS: usize = 12_500;
 const SAMPLES: usize = 5;
 
 /// Prints what reading a question and deciding on it cost.
@@ -31,38 +33,27 @@ pub(crate) fn report(entries: u32) -> Result<()> {
     let snapshot = snapshot(entries)?;
     let key = KeyRing::new(CredentialKey::from_bytes(KeyId(1), [7; 32]), None);
     let bodies: Vec<String> = (0..QUESTIONS).map(workload::question_body).collect();
-    let mut metadata = Vec::new();
-    for body in &bodies {
-        metadata.push(
-            wire::read_request(body)
-                .ok()
-                .context("a question of the load cannot be read")?,
-        );
-    }
-    let mut reports = Vec::new();
-    for metadata in &metadata {
-        reports.push(
-            RequestReport::of(metadata)
-                .ok()
-                .context("a question of the load is incomplete")?,
-        );
-    }
-    let mut deciding = Vec::new();
-    let mut reading = Vec::new();
+    let (mut deciding, mut reading) = (Vec::new(), Vec::new());
     for _ in 0..SAMPLES {
-        let started = Instant::now();
-        for report in reports.iter().cycle().take(DECISIONS) {
-            black_box(decide(black_box(report), &snapshot, &key, &NoCounts, NOW));
-        }
-        deciding.push(started.elapsed().as_nanos() as f64 / DECISIONS as f64);
-        let started = Instant::now();
-        for body in bodies.iter().cycle().take(DECISIONS) {
-            let metadata = wire::read_request(black_box(body));
-            if let Ok(metadata) = &metadata {
-                drop(black_box(RequestReport::of(metadata)));
+        let mut spent = (Duration::ZERO, Duration::ZERO);
+        for bodies in bodies.chunks(AT_ONCE).cycle().take(CHUNKS) {
+            let started = Instant::now();
+            let metadata = read(bodies)?;
+            let mut reports = Vec::with_capacity(AT_ONCE);
+            for metadata in &metadata {
+                let report = RequestReport::of(black_box(metadata)).ok();
+                reports.push(report.context("a question of the load is incomplete")?);
             }
+            let read = Instant::now();
+            for report in &reports {
+                black_box(decide(black_box(report), &snapshot, &key, &NoCounts, NOW));
+            }
+            spent.0 += read.elapsed();
+            spent.1 += read - started;
         }
-        reading.push(started.elapsed().as_nanos() as f64 / DECISIONS as f64);
+        let each = |spent: Duration| spent.as_nanos() as f64 / (CHUNKS * AT_ONCE) as f64;
+        deciding.push(each(spent.0));
+        reading.push(each(spent.1));
     }
     println!(
         "decision  {:.0} ns {}; reading the question before it {:.0} ns {}",
@@ -72,6 +63,15 @@ pub(crate) fn report(entries: u32) -> Result<()> {
         spread(&reading)
     );
     Ok(())
+}
+
+fn read(bodies: &[String]) -> Result<Vec<RequestMetadata<'_>>> {
+    let mut read = Vec::with_capacity(AT_ONCE);
+    for body in bodies {
+        let metadata = wire::read_request(black_box(body)).ok();
+        read.push(metadata.context("a question of the load cannot be read")?);
+    }
+    Ok(read)
 }
 
 fn snapshot(entries: u32) -> Result<Snapshot> {

@@ -22,6 +22,10 @@ use server::Server;
 use statistics::{median, spread};
 use workload::Workload;
 
+/// As in the daemon, so that a difference is not the allocator's.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Connections of the generator.
 const CONNECTIONS: usize = 32;
 /// Length of one round.
