@@ -62,14 +62,22 @@ pub(crate) struct Measure<'t> {
     thresholds: &'t Thresholds<'t>,
 }
 
+/// Whether a request that is not odd by itself is worth keeping as a sample.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Telling {
+    Yes,
+    No,
+}
+
 /// Writes into a record what a transaction shows.
-pub(crate) fn learn(client: &mut Client, signs: &Signs, context: Context) {
+pub(crate) fn learn(client: &mut Client, signs: &Signs, context: Context) -> Telling {
     probing::learn(client, signs, context);
     tool::learn(client, signs, context);
     login::learn(client, signs, context);
-    enumeration::learn(client, signs, context);
+    let telling = enumeration::learn(client, signs, context);
     volume::learn(client, signs);
     activity::learn(client, signs);
+    telling
 }
 
 /// What attack the record shows, if any; the most telling one first.

@@ -14,7 +14,7 @@ use crate::clients::{Clients, Slot};
 use crate::clock::Clock;
 use crate::counters::Counters;
 use crate::detection::{DetectionId, Output};
-use crate::detectors::{self, Context, Suspicion, Values, enumeration};
+use crate::detectors::{self, Context, Suspicion, Telling, Values, enumeration};
 use crate::discovery::{DiscoveredApi, Discovery};
 use crate::evidence::Evidence;
 use crate::hash::Hasher;
@@ -26,15 +26,19 @@ use crate::settings::{Response, Settings};
 use crate::signs::{Answer, ApiIndex, Intent, Reader, Signs};
 use crate::transaction::{Fate, Transaction};
 
+mod facts;
 mod inspect;
 mod raise;
 mod snapshot;
 mod together;
 
+pub use facts::Fact;
 pub use inspect::{ClientReport, Provenness};
 use raise::Accusation;
 pub use snapshot::{Restored, Snapshot};
 
+/// Requests after a listing that are kept as samples, odd or not: what somebody does who has been found out.
+const GOING_ON: u32 = 4;
 /// Fingerprints of records that are remembered to drop those that come twice.
 const RECENT_RECORDS: usize = 1 << 16;
 
@@ -277,8 +281,16 @@ impl Engine {
         if client.reported_until <= signs.at {
             client.attacks = 0;
         }
-        detectors::learn(client, signs, context);
-        if signs.odd().is_some() {
+        let telling = detectors::learn(client, signs, context);
+        let tells = if client.is_listed(signs.at) {
+            client.passed_since_listing <= GOING_ON
+        } else {
+            telling == Telling::Yes
+        };
+        if tells && signs.odd().is_none() {
+            self.evidence
+                .keep(subject.slot, transaction, signs, &mut self.counters);
+        } else if signs.odd().is_some() {
             client.hostile.insert(u64::from(signs.network));
             self.evidence
                 .keep(subject.slot, transaction, signs, &mut self.counters);

@@ -37,7 +37,7 @@ pub use detection::{
     Threshold,
 };
 pub use discovery::{DiscoveredApi, Template, Usual};
-pub use engine::{ClientReport, Engine, Provenness, Restored, Snapshot};
+pub use engine::{ClientReport, Engine, Fact, Provenness, Restored, Snapshot};
 pub use lessons::{Lesson, Undone};
 pub use settings::{Limit, Limits, Response, Settings, Training, Ttl};
 pub use transaction::{ApiFacts, Carried, Carrier, Covers, Fate, Transaction};

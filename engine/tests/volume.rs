@@ -298,3 +298,43 @@ fn a_key_of_a_fleet_of_servers_is_no_stolen_key() {
     }
     assert_eq!(story.attacks(), []);
 }
+
+#[test]
+fn a_walk_can_be_looked_at_in_numbers_and_samples_also_after_it_was_listed() {
+    let mut story = Story::new();
+    story.play_all((0..40).map(|id| {
+        Request::get(
+            f64::from(id),
+            USER,
+            &format!("/api/orders/{}", 100 + id),
+            200,
+        )
+    }));
+    let client = story.engine.client(&support::address(USER)).unwrap();
+    let fact = |name: &str| {
+        let found = client.facts.iter().find(|fact| fact.name == name);
+        found.map(|fact| fact.value)
+    };
+    // An estimate: few ids share a bit of the record.
+    assert!(
+        fact("ids").is_some_and(|ids| (34.0..=46.0).contains(&ids)),
+        "{:?}",
+        client.facts
+    );
+    assert_eq!(fact("ids_failed"), None, "what is nothing is left out");
+    let samples: Vec<&str> = client
+        .samples
+        .iter()
+        .map(|sample| &*sample.target)
+        .collect();
+    let listed = usize::try_from(client.requests - client.passed_since_listing).unwrap();
+    assert_eq!(samples[0], "/api/orders/111");
+    let crossing = format!("/api/orders/{}", 99 + listed);
+    let detection = &story.output.detections[0];
+    let shown = detection.samples.iter();
+    let shown: Vec<&str> = shown.map(|sample| &*sample.target).collect();
+    assert_eq!(shown.last(), Some(&&*crossing));
+    assert!(shown.len() >= 3, "{shown:?}");
+    let next = format!("/api/orders/{}", 100 + listed);
+    assert!(samples.contains(&&*next), "{samples:?}");
+}

@@ -105,17 +105,28 @@ fn shown(attack: &Value) -> String {
             text(evidence, "last_seen")
         ),
     ];
-    let variables = attack.get("variables").and_then(Value::as_object);
-    for (letter, variable) in variables.into_iter().flatten() {
-        lines.push(format!(
-            "{letter}\t{} {}, threshold {}",
-            text(variable, "meaning"),
-            number(variable, "value"),
-            number(variable, "tn")
-        ));
-    }
+    lines.extend(variables(attack, |_| true));
     lines.extend(samples(evidence));
     lines.join("\n")
+}
+
+/// What was measured, a line each, of the variables that are `wanted`.
+pub(super) fn variables(attack: &Value, wanted: impl Fn(&Value) -> bool) -> Vec<String> {
+    let number = |value: &Value, key: &str| value.get(key).map_or(String::new(), Value::to_string);
+    let variables = attack.get("variables").and_then(Value::as_object);
+    let line = |(letter, variable): (&String, &Value)| {
+        let reached = match text(variable, "reached") {
+            "" => String::new(),
+            reached => format!(" ({reached} reached)"),
+        };
+        let (value, threshold) = (number(variable, "value"), number(variable, "tn"));
+        let meaning = text(variable, "meaning");
+        format!("{letter}\t{meaning}: {value}, threshold {threshold}{reached}")
+    };
+    let all = variables.into_iter().flatten();
+    all.filter(|(_, variable)| wanted(variable))
+        .map(line)
+        .collect()
 }
 
 /// Sample requests, a line each.
@@ -128,6 +139,8 @@ pub(super) fn samples(of: &Value) -> Vec<String> {
             text(sample, "method"),
             text(sample, "target"),
             &status.map_or_else(|| "-".to_owned(), |status| status.to_string()),
+            text(sample, "from"),
+            text(sample, "user_agent"),
             text(sample, "odd"),
         ];
         columns.join("\t").trim_end().to_owned()

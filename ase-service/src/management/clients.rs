@@ -152,6 +152,10 @@ fn behaviour(report: &ClientReport) -> Value {
         Provenness::Proven => "proven",
     };
     let attacks = report.attacks.iter().map(|attack| attack.as_str());
+    let facts = report.facts.iter();
+    let facts = facts.map(
+        |fact| json!({"name": fact.name, "meaning": fact.meaning, "value": rounded(fact.value)}),
+    );
     json!({
         "first": clock::rfc3339(report.first), "last": clock::rfc3339(report.last),
         "requests": report.requests, "proven": proven, "offences": report.offences,
@@ -160,6 +164,7 @@ fn behaviour(report: &ClientReport) -> Value {
         "attacks": attacks.collect::<Vec<_>>(),
         "failures_percent": rounded(report.failures_percent),
         "failed_routes": rounded(report.failed_routes),
+        "facts": facts.collect::<Vec<_>>(),
         "samples": report.samples.iter().map(sample).collect::<Vec<_>>(),
     })
 }

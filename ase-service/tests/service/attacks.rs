@@ -1,5 +1,7 @@
 //! What the behaviour engine has found, over the management port: looking at it, taking it back, and the documented paths.
 
+use std::process::Command;
+
 use serde_json::{Value, json};
 
 use crate::engine::{batch, event, failures, listed};
@@ -123,5 +125,47 @@ fn the_state_of_the_engine_is_told() {
             .as_object()
             .is_some_and(|found| !found.is_empty()),
         "{engine}"
+    );
+}
+
+/// What the command says of an address.
+fn shown(ase: &Ase, address: &str) -> String {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ase"));
+    command.args(["clients", "show", "ip", address, "--state-dir"]);
+    let output = command.arg(ase.folder.path().join("state")).output();
+    let output = output.unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn a_client_is_shown_with_what_holds_for_it_why_and_what_it_did() {
+    let ase = Ase::start();
+    let walk: Vec<Value> = (0..40)
+        .map(|id| {
+            let path = format!("/shop/orders/{}", 100 + id);
+            record(&format!("w{id}"), "198.51.100.7", &path)
+        })
+        .collect();
+    batch(&ase, &walk);
+    wait_for("the listing", || (listed(&ase).len() == 1).then_some(()));
+    let text = shown(&ase, "198.51.100.7");
+    for expected in [
+        "198.51.100.7\non the deny list\tuntil 2",
+        "scope all, by engine\tObject enumeration: A ",
+        "\tenumeration\tshop\t1x\tlisted\n  A\tdistinct ids asked for on one route within half an hour: 24.0, threshold 24.0 (Tn reached)",
+        "40 requests from 2",
+        "listed by the engine 1x; ",
+        "\tdistinct ids asked for on one route within half an hour, about\n",
+        // Steps of the walk before it was found out, and what came after.
+        "\tGET\t/shop/orders/111\t200\t198.51.100.7\tcurl/8\n",
+    ] {
+        assert!(text.contains(expected), "{expected:?}: {text}");
+    }
+    assert!(text.matches("/shop/orders/").count() >= 6, "{text}");
+    let stranger = shown(&ase, "192.0.2.200");
+    assert!(
+        stranger.contains("on no list\nthe engine does not watch it"),
+        "{stranger}"
     );
 }

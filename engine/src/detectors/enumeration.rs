@@ -7,7 +7,7 @@
 use crate::catalogue::{Attack, Variable};
 use crate::client::{Bitmap, Client, percent};
 use crate::clock::Moment;
-use crate::detectors::{Context, Measure, Suspicion};
+use crate::detectors::{Context, Measure, Suspicion, Telling};
 use crate::lessons::Thresholds;
 use crate::path_shape::{Object, ObjectSort};
 use crate::signs::{Answer, Intent, Signs};
@@ -16,6 +16,11 @@ use crate::signs::{Answer, Intent, Signs};
 const WINDOW_SECONDS: f32 = 30.0 * 60.0;
 /// How far apart neighbours are at most: parallel requests overtake each other.
 const NEIGHBOUR: u32 = 8;
+
+/// From so many steps on, somebody may ask what a walk looked like: some steps are kept as samples.
+const LONG: u16 = 12;
+/// Every so many of them.
+const SHOWN: u16 = 4;
 
 /// Distinct ids are estimated, so those that a client has made itself are taken off with a margin of about three deviations.
 const OWN_MARGIN: f32 = 1.3;
@@ -59,7 +64,8 @@ struct Gait {
     guesses: bool,
 }
 
-pub(crate) fn learn(client: &mut Client, signs: &Signs, context: Context) {
+/// Whether the step is one that a person should see who is shown the walk.
+pub(crate) fn learn(client: &mut Client, signs: &Signs, context: Context) -> Telling {
     if signs.answer == Answer::Success && context.common_route {
         client.walks.home.insert(signs.route);
     }
@@ -67,20 +73,28 @@ pub(crate) fn learn(client: &mut Client, signs: &Signs, context: Context) {
         client.walks.make(signs.collection, signs.at);
     }
     let Some(object) = signs.object else {
-        return;
+        return Telling::No;
     };
     let fails = signs.answer.is_failure();
     let is_no_step = !fails && signs.answer != Answer::Success;
     if is_no_step || signs.login.is_some() {
-        return;
+        return Telling::No;
     }
     let walk = if context.public_object && !fails {
         client.walks.of_public(object.route, signs.at)
     } else {
         Some(client.walks.of(object.route, signs.at))
     };
-    if let Some(walk) = walk {
-        walk.ask(object, fails, signs.at);
+    let Some(walk) = walk else {
+        return Telling::No;
+    };
+    let steps = walk.asked;
+    walk.ask(object, fails, signs.at);
+    let is_shown = walk.asked >= LONG && walk.asked.is_multiple_of(SHOWN);
+    if walk.asked > steps && is_shown {
+        Telling::Yes
+    } else {
+        Telling::No
     }
 }
 
@@ -139,6 +153,20 @@ fn gait<'t>(
 }
 
 impl Walks {
+    /// Names, meanings and values for people: of the longer walk.
+    pub(crate) fn facts(&self) -> [(&'static str, &'static str, f32); 2] {
+        let longer = self.walks.iter().max_by_key(|walk| walk.asked);
+        let (asked, failed) = longer.map_or((0.0, 0), |walk| (walk.ids.count(), walk.failed));
+        [
+            (
+                "ids",
+                "distinct ids asked for on one route within half an hour, about",
+                asked.round(),
+            ),
+            ("ids_failed", "those of them that failed", f32::from(failed)),
+        ]
+    }
+
     /// Notes that the client has made an object of a route.
     fn make(&mut self, route: u32, at: Moment) {
         let walk = self.of(route, at);

@@ -46,6 +46,39 @@ pub(crate) enum Attempt {
     Unknown,
 }
 
+impl Logins {
+    /// Names, meanings and values for people.
+    pub(crate) fn facts(&self) -> [(&'static str, &'static str, f32); 5] {
+        [
+            (
+                "logins_failed",
+                "logins that failed (half-life 10 min)",
+                self.failed,
+            ),
+            (
+                "logins_failed_day",
+                "logins that failed (half-life 1 d)",
+                self.failed_day,
+            ),
+            (
+                "logins_succeeded",
+                "logins that succeeded (half-life 1 d)",
+                self.succeeded_day,
+            ),
+            (
+                "logins_unknown",
+                "logins that were answered without saying how they ended (half-life 10 min)",
+                self.unknown,
+            ),
+            (
+                "accounts",
+                "accounts whose login failed",
+                self.accounts.count().round(),
+            ),
+        ]
+    }
+}
+
 impl Attempt {
     pub(crate) fn is_failure(self) -> bool {
         self == Self::Failed

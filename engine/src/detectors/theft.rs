@@ -80,6 +80,22 @@ fn is_of_a_fleet(client: &Client) -> bool {
 }
 
 impl Places {
+    /// Names, meanings and values for people, as of `at`.
+    pub(crate) fn facts(&self, at: Moment) -> [(&'static str, &'static str, f32); 2] {
+        [
+            (
+                "places",
+                "networks and programs that it is used from within an hour, four at most",
+                self.recent(at).count() as f32,
+            ),
+            (
+                "swaps",
+                "changes between two of them that have nothing in common (half-life 1 h)",
+                self.swaps,
+            ),
+        ]
+    }
+
     pub(crate) fn fade(&mut self, fading: Fading) {
         self.swaps *= fading.hour;
     }

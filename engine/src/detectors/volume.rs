@@ -65,6 +65,32 @@ pub(crate) fn judge(client: &Client, thresholds: &Thresholds<'_>) -> Option<Susp
 }
 
 impl Volume {
+    /// Names, meanings and values for people.
+    pub(crate) fn facts(&self) -> [(&'static str, &'static str, f32); 4] {
+        [
+            (
+                "objects",
+                "distinct things read within 10 min",
+                self.objects.count().round(),
+            ),
+            (
+                "objects_day",
+                "distinct things read (half-life 1 d)",
+                self.objects_day,
+            ),
+            (
+                "megabytes",
+                "megabytes taken (half-life 10 min)",
+                self.megabytes,
+            ),
+            (
+                "megabytes_day",
+                "megabytes taken (half-life 1 d)",
+                self.megabytes_day,
+            ),
+        ]
+    }
+
     pub(crate) fn fade(&mut self, fading: Fading) {
         self.megabytes *= fading.short;
         self.megabytes_day *= fading.day;

@@ -3,6 +3,7 @@
 use ase_core::identifier_list::ListedIdentifier;
 use ase_core::time::UnixMillis;
 
+use super::facts::{self, Fact};
 use super::{Engine, bit};
 use crate::baseline::BaselineReport;
 use crate::catalogue::Attack;
@@ -37,6 +38,8 @@ pub struct ClientReport {
     pub failures_percent: f32,
     /// Distinct routes that failed, over about an hour.
     pub failed_routes: f32,
+    /// What it did, as of its last request.
+    pub facts: Vec<Fact>,
     /// Sample requests, if it is a suspect.
     pub samples: Vec<Sample>,
 }
@@ -90,6 +93,7 @@ impl Engine {
                 .collect(),
             failures_percent: client.failures_percent(),
             failed_routes: client.probing.routes,
+            facts: facts::of(client),
             samples: self.evidence.samples(slot, &self.clock),
         })
     }
