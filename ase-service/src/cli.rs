@@ -26,6 +26,7 @@ mod lists;
 mod manage;
 mod serve;
 mod status;
+mod thresholds;
 mod tls;
 mod upkeep;
 

@@ -233,6 +233,21 @@ impl EngineHost {
         tokio::time::timeout(PATIENCE, told).await.ok()?.ok()
     }
 
+    /// The same for threads that may wait, and not for those that serve calls.
+    pub fn tell<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&mut Desk) -> T + Send + 'static,
+    ) -> Option<T> {
+        let (tell, told) = channel();
+        let ask = move |desk: &mut Desk| {
+            // Whoever asked may have left.
+            let _left = tell.send(question(desk));
+        };
+        let queue = self.queue.as_ref()?;
+        queue.send(Message::Ask(Box::new(ask))).ok()?;
+        told.recv_timeout(PATIENCE).ok()
+    }
+
     /// Looks at everything that was handed over, keeps what is found, and ends. Later exchanges are dropped and counted.
     pub async fn close(&self) {
         if let Some(queue) = &self.queue

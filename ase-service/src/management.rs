@@ -49,6 +49,7 @@ mod server;
 mod settings;
 mod status;
 mod switches;
+mod thresholds;
 pub mod tls;
 mod tokens;
 mod transfer;
@@ -161,6 +162,7 @@ fn routes() -> Vec<Route> {
     routes.extend(attacks::routes());
     routes.extend(abs::routes());
     routes.extend(clients::routes());
+    routes.extend(thresholds::routes());
     routes.extend(discovery::routes());
     routes.extend(lifetimes::routes());
     routes.extend(apis::routes());

@@ -25,6 +25,7 @@ mod keys;
 mod learned;
 mod schema;
 mod switches;
+mod thresholds;
 mod tokens;
 
 pub use backup::RestoreError;
@@ -33,6 +34,7 @@ pub use keys::{Orphans, RotationError};
 pub use learned::Learned;
 pub use schema::{Epoch, Version};
 pub use switches::StoredSwitch;
+pub use thresholds::SetThreshold;
 pub use tokens::{StoredToken, TokenDigest};
 
 /// The file in the state folder.

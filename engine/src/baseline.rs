@@ -115,6 +115,22 @@ impl Baselines {
         self.windows.forget(client);
     }
 
+    /// The threshold of windows that counts for a variable; `None` where nothing is learned of it.
+    pub(crate) fn in_force(
+        &self,
+        api: ApiIndex,
+        (attack, variable): (Attack, Variable),
+        thresholds: &Thresholds<'_>,
+    ) -> Option<Learned> {
+        let baseline = self.apis.get(usize::from(api.0))?.as_ref()?;
+        let of_variable = |quantity: &Quantity| {
+            let place = quantity.place();
+            place.attack == attack && place.variable == variable
+        };
+        let quantity = Quantity::ALL.into_iter().find(of_variable)?;
+        limit(quantity, baseline, thresholds)
+    }
+
     /// Learns from all windows that are over, so that clients which never come back count as well.
     fn sweep(&mut self, at: Moment) {
         self.swept = at;
@@ -237,7 +253,10 @@ fn limit(quantity: Quantity, baseline: &Baseline, thresholds: &Thresholds<'_>) -
         }
         Basis::Operator => {
             let own = thresholds.limit(attack, variable)?;
-            Some(of(own.tn, Basis::Operator))
+            Some(Learned {
+                tx: own.tx.unwrap_or(place.ceiling).max(own.tn),
+                ..of(own.tn, Basis::Operator)
+            })
         }
     }
 }

@@ -124,6 +124,10 @@ impl Attack {
             ListedIdentifier::Network(_) => None,
             ListedIdentifier::Credential { kind, .. } => Some(*kind),
         };
+        self.id_by(credential)
+    }
+
+    fn id_by(self, credential: Option<CredentialKind>) -> u16 {
         match (self, credential) {
             (Self::Probing, None) => 20,
             (Self::Probing, Some(CredentialKind::Cookie)) => 18,
@@ -137,6 +141,24 @@ impl Attack {
             (Self::Injection, Some(CredentialKind::Username)) => 40,
             (other, None | Some(_)) => other.usual_id(),
         }
+    }
+
+    /// The number that stands for the attack whoever did it.
+    #[must_use]
+    pub fn number(self) -> u16 {
+        self.id_by(None)
+    }
+
+    /// The attack of a number of the catalogue, whoever did it.
+    #[must_use]
+    pub fn numbered(number: u16) -> Option<Self> {
+        let by = || {
+            let credentials = CredentialKind::ALL.into_iter().map(Some);
+            credentials.chain([None])
+        };
+        Self::ALL
+            .into_iter()
+            .find(|attack| attack.usual_id() == number || by().any(|by| attack.id_by(by) == number))
     }
 
     fn usual_id(self) -> u16 {

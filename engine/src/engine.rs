@@ -1,6 +1,6 @@
 //! The engine: one transaction after another through signs, blame and detectors.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use ase_core::api_id::ApiId;
 use ase_core::identifier_list::ListedIdentifier;
@@ -19,7 +19,8 @@ use crate::discovery::{DiscoveredApi, Discovery};
 use crate::evidence::Evidence;
 use crate::hash::Hasher;
 use crate::known_routes::KnownRoutes;
-use crate::lessons::{Lessons, LimitTable, Undone};
+use crate::lessons::{Lessons, Undone};
+use crate::limit_tables::LimitTables;
 use crate::login_routes::LoginRoutes;
 use crate::object_routes::{self, ObjectRoutes};
 use crate::settings::{Response, Settings};
@@ -30,12 +31,14 @@ mod facts;
 mod inspect;
 mod raise;
 mod snapshot;
+mod thresholds;
 mod together;
 
 pub use facts::Fact;
 pub use inspect::{ClientReport, Provenness};
 use raise::Accusation;
 pub use snapshot::{Restored, Snapshot};
+pub use thresholds::ThresholdReport;
 
 /// Requests after a listing that are kept as samples, odd or not: what somebody does who has been found out.
 const GOING_ON: u32 = 4;
@@ -46,7 +49,7 @@ const RECENT_RECORDS: usize = 1 << 16;
 #[derive(Debug)]
 pub struct Engine {
     settings: Settings,
-    limits: LimitTable,
+    limits: LimitTables,
     reader: Reader,
     clock: Clock,
     clients: Clients,
@@ -84,7 +87,7 @@ impl Engine {
     pub fn new(settings: Settings, seed: u64) -> Self {
         let hasher = Hasher::new(seed);
         Self {
-            limits: LimitTable::of(&settings),
+            limits: LimitTables::of(&settings),
             reader: Reader::new(hasher),
             clock: Clock::default(),
             clients: Clients::new(settings.limits.clients, hasher),
@@ -352,20 +355,27 @@ impl Engine {
         let Some(api) = transaction.api else {
             return ApiIndex::default();
         };
-        if let Some(index) = self.apis.get(api.id) {
-            return *index;
+        self.index_of(api.id).unwrap_or_else(|| {
+            self.counters.apis_shared += 1;
+            ApiIndex(self.settings.limits.apis)
+        })
+    }
+
+    /// The number of an API, given when it has none; `None` when there is no room for another one.
+    fn index_of(&mut self, api: &ApiId) -> Option<ApiIndex> {
+        if let Some(index) = self.apis.get(api) {
+            return Some(*index);
         }
-        let next = self.apis.len().saturating_add(1);
-        match u16::try_from(next) {
-            Ok(next) if next < self.settings.limits.apis => {
-                self.apis.insert(api.id.clone(), ApiIndex(next));
-                ApiIndex(next)
-            }
-            Ok(_) | Err(_) => {
-                self.counters.apis_shared += 1;
-                ApiIndex(self.settings.limits.apis)
-            }
+        let most = self.settings.limits.apis;
+        if self.apis.len() + 1 >= usize::from(most) {
+            return None;
         }
+        // A snapshot may have left numbers out.
+        let used: BTreeSet<ApiIndex> = self.apis.values().copied().collect();
+        let mut free = (1..most).map(ApiIndex);
+        let index = free.find(|index| !used.contains(index))?;
+        self.apis.insert(api.clone(), index);
+        Some(index)
     }
 }
 

@@ -7,7 +7,8 @@ use ase_core::identifier_list::ListedIdentifier;
 use crate::catalogue::{Attack, Variable};
 use crate::detection::Basis;
 use crate::detectors::Values;
-use crate::settings::{Limit, Settings};
+use crate::limit_tables::{LimitTable, LimitTables};
+use crate::settings::Limit;
 use crate::signs::ApiIndex;
 
 /// How much above what was measured a taught threshold lies.
@@ -54,10 +55,6 @@ pub(crate) struct Thresholds<'t> {
     skipped: u32,
 }
 
-/// The thresholds of the settings, by attack and variable.
-#[derive(Clone, Debug)]
-pub(crate) struct LimitTable(Vec<[Option<Limit>; 6]>);
-
 impl Lessons {
     pub(crate) fn new(capacity: u32) -> Self {
         Self {
@@ -79,12 +76,12 @@ impl Lessons {
 
     pub(crate) fn thresholds<'t>(
         &'t self,
-        table: &'t LimitTable,
+        tables: &'t LimitTables,
         api: ApiIndex,
         skipped: u32,
     ) -> Thresholds<'t> {
         Thresholds {
-            table,
+            table: tables.of_api(api),
             raised: &self.raised,
             api,
             skipped,
@@ -117,13 +114,12 @@ impl Lessons {
 impl Thresholds<'_> {
     /// Where the thresholds of a variable come from.
     pub(crate) fn basis(&self, attack: Attack, variable: Variable) -> Basis {
-        let spec = attack.variables().get(variable as usize);
-        let set = self.table.of_variable(attack, variable);
-        match (spec, set) {
-            (Some(spec), Some(set)) if set.tn != spec.tn || set.tx != spec.tx => Basis::Operator,
-            _ if self.raised(attack, variable).is_some() => Basis::Taught,
-            _ => Basis::System,
+        let held = self.table.get(attack, variable);
+        let basis = held.map_or(Basis::System, |held| held.basis);
+        if basis == Basis::System && self.raised(attack, variable).is_some() {
+            return Basis::Taught;
         }
+        basis
     }
 
     /// What an operator has taught to be usual for a variable.
@@ -140,7 +136,7 @@ impl Thresholds<'_> {
     }
 
     pub(crate) fn limit(&self, attack: Attack, variable: Variable) -> Option<Limit> {
-        let limit = self.table.of_variable(attack, variable)?;
+        let limit = self.table.get(attack, variable)?.limit;
         let Some(raised) = self.raised(attack, variable) else {
             return Some(limit);
         };
@@ -151,25 +147,14 @@ impl Thresholds<'_> {
     }
 }
 
-impl LimitTable {
-    pub(crate) fn of(settings: &Settings) -> Self {
-        let row = |attack| Variable::ALL.map(|variable| settings.limit(attack, variable));
-        Self(Attack::ALL.into_iter().map(row).collect())
-    }
-
-    fn of_variable(&self, attack: Attack, variable: Variable) -> Option<Limit> {
-        let row = self.0.get(attack as usize)?;
-        row.get(variable as usize).copied().flatten()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::settings::Settings;
 
     #[test]
     fn a_taught_threshold_lies_above_what_was_measured_and_counts_for_its_api_only() {
-        let table = LimitTable::of(&Settings::default());
+        let table = LimitTables::of(&Settings::default());
         let mut lessons = Lessons::new(10);
         lessons.raise(
             ApiIndex(1),

@@ -21,6 +21,7 @@ mod evidence;
 mod hash;
 mod known_routes;
 mod lessons;
+mod limit_tables;
 mod login_routes;
 mod object_routes;
 mod path_shape;
@@ -37,8 +38,9 @@ pub use detection::{
     Threshold,
 };
 pub use discovery::{DiscoveredApi, Template, Usual};
-pub use engine::{ClientReport, Engine, Fact, Provenness, Restored, Snapshot};
+pub use engine::{ClientReport, Engine, Fact, Provenness, Restored, Snapshot, ThresholdReport};
 pub use lessons::{Lesson, Undone};
+pub use limit_tables::SetBy;
 pub use settings::{Limit, Limits, Response, Settings, Training, Ttl};
 pub use transaction::{ApiFacts, Carried, Carrier, Covers, Fate, Transaction};
 

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::connection::{Connection, call, finish, send, text};
 use super::detections::{self, ListArguments};
+use super::thresholds;
 
 /// Commands of `ase attacks`.
 #[derive(Subcommand)]
@@ -16,6 +17,11 @@ pub(super) enum AttacksCommand {
     Show(ShowArguments),
     /// Take a detection back: its client leaves the deny list, and the engine learns
     Undo(UndoArguments),
+    /// From which values on the engine reports
+    #[command(subcommand)]
+    Thresholds(thresholds::ThresholdsCommand),
+    /// What the engine has learned of each API, and how far its training is
+    Training(Connection),
 }
 
 #[derive(Args)]
@@ -65,6 +71,8 @@ pub(super) fn attacks(command: &AttacksCommand) -> u8 {
             connection,
             shown,
         ),
+        AttacksCommand::Thresholds(command) => thresholds::thresholds(command),
+        AttacksCommand::Training(connection) => thresholds::training(connection),
         AttacksCommand::Undo(arguments) => {
             let lesson = match arguments.lesson {
                 Lesson::Once => "once",

@@ -121,10 +121,11 @@ fn switch(fields: &mut Fields<'_, '_>, key: &str) -> Switch {
 }
 
 fn attack_name(item: &mut Item<'_, '_>) -> Option<Attack> {
-    item.custom(named)
+    item.custom(attack_named)
 }
 
-fn named(name: &str) -> Result<Attack, String> {
+/// An attack by its name.
+pub(crate) fn attack_named(name: &str) -> Result<Attack, String> {
     Attack::parse(name).ok_or_else(|| {
         let names = Attack::ALL.map(Attack::as_str).join(", ");
         format!("{name:?} is no attack of the engine: use {names}")
@@ -133,13 +134,17 @@ fn named(name: &str) -> Result<Attack, String> {
 
 fn threshold(item: &mut Item<'_, '_>) -> Option<((Attack, Variable), Limit)> {
     let mut fields = item.fields();
-    let attack = fields.required_custom("attack", named);
+    let threshold = threshold_of(&mut fields);
+    fields.finish();
+    threshold
+}
+
+/// A variable by its attack and letter, and what it is compared with.
+pub(crate) fn threshold_of(fields: &mut Fields<'_, '_>) -> Option<((Attack, Variable), Limit)> {
+    let attack = fields.required_custom("attack", attack_named);
     let letters = Variable::ALL.map(|variable| (variable.as_str(), variable));
     let variable = fields.required_choice("variable", &letters);
-    let tn = fields
-        .required_item("tn")
-        .and_then(|mut item| real(&mut item));
-    let tx = fields.item("tx").and_then(|mut item| real(&mut item));
+    let limit = limit_of(fields);
     if let (Some(attack), Some(variable)) = (attack, variable)
         && Settings::default().limit(attack, variable).is_none()
     {
@@ -149,9 +154,16 @@ fn threshold(item: &mut Item<'_, '_>) -> Option<((Attack, Variable), Limit)> {
             format_args!("{attack} has no variable {letter}"),
         );
     }
-    fields.finish();
-    let limit = Limit { tn: tn?, tx };
-    Some(((attack?, variable?), limit))
+    Some(((attack?, variable?), limit?))
+}
+
+/// The values `tn` and `tx`.
+pub(crate) fn limit_of(fields: &mut Fields<'_, '_>) -> Option<Limit> {
+    let tn = fields
+        .required_item("tn")
+        .and_then(|mut item| real(&mut item));
+    let tx = fields.item("tx").and_then(|mut item| real(&mut item));
+    Some(Limit { tn: tn?, tx })
 }
 
 fn real(item: &mut Item<'_, '_>) -> Option<f32> {

@@ -15,6 +15,7 @@ use super::tallies::{EngineState, Tallies};
 use super::{Message, Observed};
 use crate::access_log::backlog::Backlog;
 use crate::clock;
+use crate::state::SetThreshold;
 
 /// Between two looks of the engine at the clock.
 const TICK: Duration = Duration::from_secs(1);
@@ -183,6 +184,18 @@ impl Desk {
         if self.findings.send(finding).is_err() {
             tracing::error!("the engine's recorder has ended: nobody is listed");
         }
+    }
+
+    /// Sets thresholds of an API, or of all, or takes them back; whether there was room for the API.
+    pub fn set_thresholds(&mut self, changes: &[SetThreshold]) -> bool {
+        self.pace.changed = true;
+        changes.iter().all(|change| {
+            let of = (change.attack, change.variable);
+            let set = self
+                .engine
+                .set_threshold(change.api.as_ref(), of, change.to);
+            set.is_some()
+        })
     }
 
     /// Takes the last detection of an attack by a client back.

@@ -48,7 +48,7 @@ struct Taken {
     at: UnixMillis,
 }
 
-/// The engine with what is stored of it. Whatever is stored, there is an engine.
+/// The engine with what is stored of it, learned and set. Whatever is stored, there is an engine.
 ///
 /// # Errors
 /// When there is no seed: the state has none, and the system no randomness.
@@ -57,6 +57,24 @@ pub(super) fn recalled(
     state: &SharedState,
     tallies: &Tallies,
 ) -> std::io::Result<Engine> {
+    let mut engine = learned(settings, state, tallies)?;
+    let set = state.lock().thresholds();
+    match set {
+        Ok(set) => {
+            for threshold in set {
+                let of = (threshold.attack, threshold.variable);
+                let api = threshold.api.as_ref();
+                if engine.set_threshold(api, of, threshold.to).is_none() {
+                    tracing::warn!(?threshold, "a stored threshold cannot be set");
+                }
+            }
+        }
+        Err(error) => tracing::error!(%error, "the stored thresholds cannot be read"),
+    }
+    Ok(engine)
+}
+
+fn learned(settings: &Settings, state: &SharedState, tallies: &Tallies) -> std::io::Result<Engine> {
     let (seed, learned) = {
         let state = state.lock();
         (state.engine_seed(), state.learned())

@@ -27,6 +27,7 @@ use crate::lifetimes::IdentifierType;
 mod attack_list;
 mod forensics;
 mod reports;
+mod threshold;
 
 /// Most detections of one report.
 const SHOWN: u32 = 10_000;
@@ -46,7 +47,8 @@ const LATER: (&str, &str) = ("later_date", "not after this minute");
 
 pub(super) fn routes() -> Vec<Route> {
     let routes = list_routes().into_iter();
-    routes.chain(report_routes()).collect()
+    let routes = routes.chain(report_routes());
+    routes.chain(threshold::routes()).collect()
 }
 
 fn dated(route: Route) -> Route {

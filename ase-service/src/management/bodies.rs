@@ -10,11 +10,11 @@ use ase_core::time::UnixMillis;
 use super::change::{Addition, Removal};
 use super::reply::Refusal;
 use super::transfer::{First, Format, Reader};
-use super::{apis, keys, lifetimes, settings, switches, tokens};
+use super::{apis, keys, lifetimes, settings, switches, thresholds, tokens};
 use crate::lifetimes::Lifetimes;
 
 /// What a change of one thing is read as.
-pub const CHANGES: usize = 11;
+pub const CHANGES: usize = 13;
 
 /// Reads a body as the change of this number, below [`CHANGES`]: its faults when it is refused, one text each.
 ///
@@ -37,6 +37,8 @@ pub fn change(number: usize, body: &[u8], key: &CredentialKey) -> Result<(), Vec
         7 => keys::wanted_credential(body).map(drop),
         8 => keys::wanted_orphans(body).map(drop),
         9 => lifetimes::settings(body).map(drop),
+        10 => thresholds::wanted(body).map(drop),
+        11 => thresholds::unwanted(body).map(drop),
         _ => apis::wanted_blocking(body).map(drop),
     };
     read.map_err(|refusal| refusal.faults)

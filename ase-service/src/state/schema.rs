@@ -8,7 +8,7 @@ use super::{State, StateError, as_stored};
 use crate::secret;
 
 /// What each step adds; the number of steps done is the file's `user_version`. Steps are never changed, only added.
-const STEPS: [&str; 4] = [
+const STEPS: [&str; 5] = [
     "CREATE TABLE IF NOT EXISTS credential_key (id INTEGER PRIMARY KEY, secret BLOB NOT NULL);
     CREATE TABLE IF NOT EXISTS entry (
         list TEXT NOT NULL, identifier TEXT NOT NULL, scope TEXT NOT NULL, source TEXT NOT NULL,
@@ -44,6 +44,10 @@ const STEPS: [&str; 4] = [
         only INTEGER PRIMARY KEY CHECK (only = 1), generation INTEGER NOT NULL, parts INTEGER NOT NULL,
         digest BLOB NOT NULL, at_ms INTEGER NOT NULL
     );",
+    "CREATE TABLE threshold (
+        api TEXT NOT NULL, attack TEXT NOT NULL, variable TEXT NOT NULL, tn REAL NOT NULL, tx REAL,
+        PRIMARY KEY (api, attack, variable)
+    ) WITHOUT ROWID;",
 ];
 
 /// One life of a state file: drawn at random when the file is made or restored.

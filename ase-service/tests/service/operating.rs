@@ -18,7 +18,7 @@ fn command(state: &Path, arguments: &[&str]) -> Command {
     command
 }
 
-fn ase(ase: &Ase, arguments: &[&str]) -> (Option<i32>, String) {
+pub(crate) fn ase(ase: &Ase, arguments: &[&str]) -> (Option<i32>, String) {
     let output = command(&ase.folder.path().join("state"), arguments).output();
     told(output.unwrap())
 }
