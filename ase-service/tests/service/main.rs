@@ -31,6 +31,7 @@ mod observability;
 mod operating;
 mod processes;
 mod real_time;
+mod recorded_traffic;
 mod redaction;
 mod replays;
 mod rotation;

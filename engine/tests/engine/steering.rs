@@ -4,15 +4,14 @@
     reason = "a test fails by panicking, its helpers too"
 )]
 
-mod support;
-
 use std::time::Duration;
 
 use ase_core::api_id::ApiId;
 use ase_engine::{
     Attack, Basis, Limit, Listing, Response, SetBy, Settings, ThresholdReport, Training, Variable,
 };
-use support::{Request, Story};
+
+use crate::support::{Request, Story};
 
 const ATTACKER: &str = "203.0.113.9";
 
@@ -41,7 +40,7 @@ fn while_detections_are_only_simulated_nobody_is_listed_and_an_attack_that_goes_
     probe(&mut story, 40.0, ATTACKER, 24..28);
     assert!(story.lists_address(ATTACKER));
     // It was never listed before: this is its first offence.
-    let identifier = support::address(ATTACKER);
+    let identifier = crate::support::address(ATTACKER);
     assert_eq!(story.engine.client(&identifier).unwrap().offences, 1);
 }
 

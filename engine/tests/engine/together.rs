@@ -1,11 +1,9 @@
 //! What many do together is one incident that names them; what many ordinary people do is none.
 
-mod support;
-
+use crate::support::{Request, Story, address, identifier};
 use ase_core::credential::CredentialKind::ApiKey;
 use ase_core::identity::Provenance::Claimed;
 use ase_engine::{Attack, Listing, Response, Settings};
-use support::{Request, Story, address, identifier};
 
 const OFFICE: &str = "192.0.2.10";
 

@@ -1,12 +1,10 @@
 //! What no definition covers is proposed as an API, and what scanners ask for is not.
 
-mod support;
-
+use crate::support::{Request, Story};
 use ase_core::credential::CredentialKind::{ApiKey, Cookie, Token};
 use ase_core::identity::Place;
 use ase_core::identity::Provenance::Claimed;
 use ase_engine::Covers;
-use support::{Request, Story};
 
 #[test]
 fn an_undeclared_api_is_found_with_its_calls_its_login_and_what_identifies_its_clients() {

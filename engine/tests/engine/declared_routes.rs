@@ -1,11 +1,9 @@
 //! Routes that a definition declares: known from the first request, whatever their segments look like.
 
-mod support;
-
+use crate::support::{Request, Story};
 use ase_core::credential::CredentialKind::Token;
 use ase_core::identity::Provenance::Verified;
 use ase_engine::Attack;
-use support::{Request, Story};
 
 const USER: &str = "203.0.113.5";
 const NAMES: [&str; 8] = ["ann", "bob", "cid", "dan", "eve", "fay", "gus", "hal"];

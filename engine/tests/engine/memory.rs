@@ -5,11 +5,10 @@
     reason = "a test fails by panicking, its helpers too"
 )]
 
-mod support;
-
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use crate::support::{Request, START, Story, identifier};
 use ase_core::credential::CredentialKind;
 use ase_core::identity::Provenance;
 use ase_core::time::UnixMillis;
@@ -17,7 +16,6 @@ use ase_engine::{
     Attack, Basis, Detection, Engine, Lesson, Limits, Listing, Provenness, Settings, Training,
 };
 use proptest::prelude::*;
-use support::{Request, START, Story, identifier};
 
 const HOUR: f64 = 3600.0;
 const STEPS: [&str; 8] = [
@@ -306,7 +304,9 @@ fn nobody_is_held_to_be_listed_for_longer_than_a_listing_lasts() {
     let text = format!("{head}\noffender 203.0.113.1 9 {never} {never} probing");
     let now = UnixMillis(START);
     let (engine, _) = Engine::restore(small(), 42, &text, now);
-    let client = engine.client(&support::address("203.0.113.1")).unwrap();
+    let client = engine
+        .client(&crate::support::address("203.0.113.1"))
+        .unwrap();
     let longest = Settings::default().ttl.longest;
     assert_eq!(client.listed_until, Some(now.after(longest)));
 }

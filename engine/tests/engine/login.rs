@@ -1,11 +1,9 @@
 //! Who guesses passwords is listed, and who has forgotten one is not.
 
-mod support;
-
+use crate::support::{Request, Story};
 use ase_core::credential::CredentialKind;
 use ase_core::identity::Provenance;
 use ase_engine::Attack;
-use support::{Request, Story};
 
 const ATTACKER: &str = "203.0.113.9";
 const OFFICE: &str = "192.0.2.10";

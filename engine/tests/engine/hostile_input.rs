@@ -1,13 +1,11 @@
 //! Whatever comes in, memory is bounded, nothing panics, and what is degraded is counted.
 
-mod support;
-
+use crate::support::{Request, START, Story, address};
 use ase_core::credential::CredentialKind;
 use ase_core::identity::Provenance;
 use ase_core::time::UnixMillis;
 use ase_engine::{Attack, Engine, Fate, Lesson, Limits, Settings};
 use proptest::prelude::*;
-use support::{Request, START, Story, address};
 
 fn small() -> Settings {
     Settings {

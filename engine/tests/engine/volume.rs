@@ -1,11 +1,9 @@
 //! Who walks over ids, takes, writes, deletes or hammers too much is listed, and who browses or runs a busy page is not.
 
-mod support;
-
+use crate::support::{Request, Story, identifier};
 use ase_core::credential::CredentialKind::{ApiKey, Token};
 use ase_core::identity::Provenance::Verified;
 use ase_engine::Attack;
-use support::{Request, Story, identifier};
 
 const ATTACKER: &str = "203.0.113.9";
 const USER: &str = "192.0.2.10";
@@ -310,7 +308,7 @@ fn a_walk_can_be_looked_at_in_numbers_and_samples_also_after_it_was_listed() {
             200,
         )
     }));
-    let client = story.engine.client(&support::address(USER)).unwrap();
+    let client = story.engine.client(&crate::support::address(USER)).unwrap();
     let fact = |name: &str| {
         let found = client.facts.iter().find(|fact| fact.name == name);
         found.map(|fact| fact.value)

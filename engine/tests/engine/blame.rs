@@ -1,11 +1,9 @@
 //! Who is answerable: proven clients for themselves, addresses for what nobody has proven, and nobody for a name that another has claimed.
 
-mod support;
-
+use crate::support::{Request, Story, identifier};
 use ase_core::credential::CredentialKind::{ApiKey, Cookie, Token, Username};
 use ase_core::identity::Provenance::{Claimed, Verified};
 use ase_engine::Provenness;
-use support::{Request, Story, identifier};
 
 const OFFICE: &str = "192.0.2.10";
 const HOME: &str = "198.51.100.7";

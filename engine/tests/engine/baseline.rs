@@ -1,11 +1,9 @@
 //! Layer two: what is usual on an API is learned from its traffic, and who does far more is reported against that.
 
-mod support;
-
+use crate::support::{Request, Story};
 use ase_engine::{
     Attack, Basis, Lesson, Limit, Listing, Response, Settings, Threshold, Training, Variable,
 };
-use support::{Request, Story};
 
 const HOUR: f64 = 3600.0;
 const SCRAPER: &str = "203.0.113.66";

@@ -1,17 +1,5 @@
 //! Traffic for tests: requests that are written in a line each, an engine that takes them, and who was listed for it.
-#![allow(dead_code, unreachable_pub, reason = "each test uses a part of this")]
-#![allow(
-    clippy::unwrap_used,
-    clippy::string_slice,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::print_stdout,
-    clippy::disallowed_methods,
-    reason = "it is a test's"
-)]
-
-pub mod combined;
-pub mod recorded;
+#![allow(clippy::unwrap_used, reason = "it is a test's")]
 
 use ase_core::address::{ClientAddress, Network};
 use ase_core::api_id::ApiId;
@@ -26,42 +14,42 @@ use ase_engine::{
 };
 
 /// When every story begins.
-pub const START: u64 = 1_700_000_000_000;
+pub(crate) const START: u64 = 1_700_000_000_000;
 
 /// One request, with defaults that are an ordinary one.
 #[derive(Clone, Debug)]
-pub struct Request {
-    pub at_ms: u64,
-    pub ip: String,
-    pub credentials: Vec<Carried>,
-    pub method: String,
-    pub target: String,
-    pub agent: String,
-    pub status: Option<u16>,
-    pub response_bytes: u64,
-    pub fate: Fate,
-    pub broken_rule: Option<ase_core::decision::Detection>,
-    pub account: Option<CredentialId>,
-    pub record: Option<u64>,
-    pub carriers: Vec<Carrier>,
+pub(crate) struct Request {
+    pub(crate) at_ms: u64,
+    pub(crate) ip: String,
+    pub(crate) credentials: Vec<Carried>,
+    pub(crate) method: String,
+    pub(crate) target: String,
+    pub(crate) agent: String,
+    pub(crate) status: Option<u16>,
+    pub(crate) response_bytes: u64,
+    pub(crate) fate: Fate,
+    pub(crate) broken_rule: Option<ase_core::decision::Detection>,
+    pub(crate) account: Option<CredentialId>,
+    pub(crate) record: Option<u64>,
+    pub(crate) carriers: Vec<Carrier>,
 }
 
 /// An engine with a demo API whose clients log in at `/api/login`.
-pub struct Story {
-    pub engine: Engine,
-    pub output: Output,
-    pub api: ApiId,
-    pub login: NormalPath,
+pub(crate) struct Story {
+    pub(crate) engine: Engine,
+    pub(crate) output: Output,
+    pub(crate) api: ApiId,
+    pub(crate) login: NormalPath,
     /// Whether requests belong to the demo API, or to none.
-    pub declared: bool,
+    pub(crate) declared: bool,
     /// The routes that the demo API declares.
-    pub routes: Option<Routes>,
+    pub(crate) routes: Option<Routes>,
     /// Whose traffic the demo API covers.
-    pub covers: Covers,
+    pub(crate) covers: Covers,
 }
 
 impl Request {
-    pub fn new(at_s: f64, ip: &str, method: &str, target: &str, status: u16) -> Self {
+    pub(crate) fn new(at_s: f64, ip: &str, method: &str, target: &str, status: u16) -> Self {
         Self {
             at_ms: START + (at_s * 1000.0) as u64,
             ip: ip.to_owned(),
@@ -79,11 +67,16 @@ impl Request {
         }
     }
 
-    pub fn get(at_s: f64, ip: &str, target: &str, status: u16) -> Self {
+    pub(crate) fn get(at_s: f64, ip: &str, target: &str, status: u16) -> Self {
         Self::new(at_s, ip, "GET", target, status)
     }
 
-    pub fn with(mut self, kind: CredentialKind, value: &str, provenance: Provenance) -> Self {
+    pub(crate) fn with(
+        mut self,
+        kind: CredentialKind,
+        value: &str,
+        provenance: Provenance,
+    ) -> Self {
         let id = credential(kind, value);
         self.credentials.push(Carried {
             kind,
@@ -93,29 +86,29 @@ impl Request {
         self
     }
 
-    pub fn in_place(mut self, kind: CredentialKind, place: Place, name: &str) -> Self {
+    pub(crate) fn in_place(mut self, kind: CredentialKind, place: Place, name: &str) -> Self {
         let name = name.into();
         self.carriers.push(Carrier { kind, place, name });
         self
     }
 
-    pub fn agent(mut self, agent: &str) -> Self {
+    pub(crate) fn agent(mut self, agent: &str) -> Self {
         agent.clone_into(&mut self.agent);
         self
     }
 
-    pub fn account(mut self, name: &str) -> Self {
+    pub(crate) fn account(mut self, name: &str) -> Self {
         self.account = Some(credential(CredentialKind::Username, name));
         self
     }
 }
 
 impl Story {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::with(Settings::default())
     }
 
-    pub fn with(settings: Settings) -> Self {
+    pub(crate) fn with(settings: Settings) -> Self {
         Self {
             engine: Engine::new(settings, 42),
             output: Output::default(),
@@ -128,7 +121,7 @@ impl Story {
     }
 
     /// With routes declared for the demo API, below `/api`.
-    pub fn declaring(routes: &[&str]) -> Self {
+    pub(crate) fn declaring(routes: &[&str]) -> Self {
         let routes = routes.join("\", \"");
         let document = format!(
             r#"{{"api_metadata": {{"url": "/api", "hostname": "*", "routes": ["{routes}"]}}}}"#
@@ -142,7 +135,7 @@ impl Story {
     }
 
     /// Plays a request; whether its client is listed by now.
-    pub fn play(&mut self, request: &Request) {
+    pub(crate) fn play(&mut self, request: &Request) {
         let path = NormalPath::from_url(&request.target);
         let transaction = Transaction {
             record: request.record,
@@ -171,14 +164,14 @@ impl Story {
         self.engine.observe(&[transaction], now, &mut self.output);
     }
 
-    pub fn play_all(&mut self, requests: impl IntoIterator<Item = Request>) {
+    pub(crate) fn play_all(&mut self, requests: impl IntoIterator<Item = Request>) {
         for request in requests {
             self.play(&request);
         }
     }
 
     /// How many of the requests had to be played until their client's address was listed.
-    pub fn requests_until_listed(
+    pub(crate) fn requests_until_listed(
         &mut self,
         requests: impl IntoIterator<Item = Request>,
     ) -> Option<usize> {
@@ -191,16 +184,16 @@ impl Story {
         None
     }
 
-    pub fn lists(&self, identifier: &Identifier) -> bool {
+    pub(crate) fn lists(&self, identifier: &Identifier) -> bool {
         let mut proposals = self.output.proposals.iter();
         proposals.any(|proposal| proposal.identifier == *identifier)
     }
 
-    pub fn lists_address(&self, ip: &str) -> bool {
+    pub(crate) fn lists_address(&self, ip: &str) -> bool {
         self.lists(&address(ip))
     }
 
-    pub fn attacks(&self) -> Vec<Attack> {
+    pub(crate) fn attacks(&self) -> Vec<Attack> {
         self.output
             .detections
             .iter()
@@ -209,15 +202,15 @@ impl Story {
     }
 }
 
-pub fn address(ip: &str) -> Identifier {
+pub(crate) fn address(ip: &str) -> Identifier {
     Identifier::Network(Network::parse(ip).unwrap())
 }
 
-pub fn credential(kind: CredentialKind, value: &str) -> CredentialId {
+pub(crate) fn credential(kind: CredentialKind, value: &str) -> CredentialId {
     CredentialKey::from_bytes(KeyId(1), [7; 32]).id_of(kind, "name", value.as_bytes())
 }
 
-pub fn identifier(kind: CredentialKind, value: &str) -> Identifier {
+pub(crate) fn identifier(kind: CredentialKind, value: &str) -> Identifier {
     Identifier::Credential {
         kind,
         id: credential(kind, value),

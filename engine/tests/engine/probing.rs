@@ -1,9 +1,7 @@
 //! Who looks for what is not there is listed, and who makes ordinary mistakes is not.
 
-mod support;
-
+use crate::support::{Request, Story, address};
 use ase_engine::{Attack, Lesson, Listing, Response, Settings, Threshold};
-use support::{Request, Story, address};
 
 const SCANNER: &str = "203.0.113.9";
 const USER: &str = "192.0.2.10";
@@ -41,7 +39,7 @@ fn a_detection_says_who_did_what_when_and_how_far_it_went() {
     );
     assert_eq!(detection.variables[3].reached, Threshold::Normal);
     assert_eq!(detection.variables[3].value.round(), 7.0);
-    assert_eq!(detection.first.0, support::START);
+    assert_eq!(detection.first.0, crate::support::START);
     assert_eq!(
         u64::from(detection.requests - 1) * 1000,
         detection.last.0 - detection.first.0
