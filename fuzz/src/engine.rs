@@ -3,12 +3,18 @@
 use ase_core::address::ClientAddress;
 use ase_core::api_id::ApiId;
 use ase_core::credential::{CredentialId, CredentialKind};
-use ase_core::identity::Provenance;
+use ase_core::identity::{Place, Provenance};
 use ase_core::path::NormalPath;
+use ase_core::registry::{ApiDefinition, Routes};
 use ase_core::time::UnixMillis;
 use ase_core::wire::body_text;
-use ase_engine::{ApiFacts, Carried, Engine, Fate, Lesson, Limits, Output, Settings, Transaction};
+use ase_engine::{
+    ApiFacts, Carried, Carrier, Covers, Engine, Fate, Lesson, Limits, Output, Settings, Transaction,
+};
 
+/// What the API of some transactions declares.
+const DEFINITION: &[u8] =
+    br#"{"api_metadata": {"url": "/", "hostname": "*", "routes": ["/{a}/{b}", "/a/{b}/c", "/users/me"]}}"#;
 const START: u64 = 1_700_000_000_000;
 
 /// A line a transaction: three letters for the client, the answer and the time since the line before, then method and target. Or a snapshot, which begins as one.
@@ -30,9 +36,16 @@ pub fn engine(bytes: &[u8]) {
     let mut engine = Engine::new(settings(), 1);
     let mut output = Output::default();
     let mut at = START;
+    let declared = ApiId::parse("fuzzed")
+        .ok()
+        .and_then(|id| ApiDefinition::from_json(id, DEFINITION).ok());
+    let routes = declared.as_ref().map(|(api, _)| api.routes());
     for line in text.lines().take(2000) {
-        at = play(&mut engine, line, at, &mut output);
+        at = play((&mut engine, routes), line, at, &mut output);
         assert!(engine.watched() <= 100, "more clients than allowed");
+    }
+    for found in engine.discovered() {
+        assert!(found.templates.len() <= 128 && found.carriers.len() <= 32);
     }
     for detection in &output.detections {
         assert!(detection.samples.len() <= 8 && detection.first <= detection.last);
@@ -44,7 +57,12 @@ pub fn engine(bytes: &[u8]) {
     }
 }
 
-fn play(engine: &mut Engine, line: &str, at: u64, output: &mut Output) -> u64 {
+fn play(
+    (engine, routes): (&mut Engine, Option<&Routes>),
+    line: &str,
+    at: u64,
+    output: &mut Output,
+) -> u64 {
     const STATUSES: [u16; 8] = [200, 404, 401, 403, 302, 500, 201, 0];
     let mut bytes = line.bytes().map(|byte| byte.wrapping_sub(b'a'));
     let (client, status, gap) = (
@@ -80,10 +98,23 @@ fn play(engine: &mut Engine, line: &str, at: u64, output: &mut Output) -> u64 {
         })
     });
     let (path, login) = (NormalPath::from_url(target), NormalPath::from_url("/login"));
+    let carrier = kind.map(|kind| Carrier {
+        kind,
+        place: Place::Header,
+        name: target.into(),
+    });
     let transaction = Transaction {
         record: None,
         at: UnixMillis(at),
-        api: (status < 24).then_some(ApiFacts::of(&api, Some(&login))),
+        api: (status < 24).then_some(ApiFacts {
+            covers: if status % 3 == 0 {
+                Covers::Rest
+            } else {
+                Covers::Own
+            },
+            routes: routes.filter(|_| status % 2 == 0),
+            ..ApiFacts::of(&api, Some(&login))
+        }),
         client: address,
         credentials: carried.as_slice(),
         method,
@@ -101,7 +132,7 @@ fn play(engine: &mut Engine, line: &str, at: u64, output: &mut Output) -> u64 {
         },
         broken_rule: None,
         account: None,
-        carriers: &[],
+        carriers: carrier.as_slice(),
     };
     engine.observe(&[transaction], UnixMillis(at), output);
     at
