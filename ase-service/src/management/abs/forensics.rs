@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use ase_engine::{ClientReport, Provenness, Sample};
 use serde_json::{Value, json};
 
 use super::reports::indicator;
@@ -56,7 +57,7 @@ fn report(
         .filter(|sample| sample.odd.is_some() && period.holds(sample.at))
         .collect();
     let anomalies = odd.iter().map(|sample| {
-        json!({"time": clock::rfc3339(sample.at), "method": &*sample.method, "path_info": &*sample.target,
+        json!({"time": clock::rfc3339(sample.at), "method": &*sample.method, "path_info": path(sample, sight),
             "status": sample.status, "anomaly": sample.odd})
     });
     let detections = known.detections.iter();
@@ -65,8 +66,7 @@ fn report(
         .map(|found| indicator(found, management, sight))
         .collect();
     let whom = sight.name(&known.identifier, management);
-    let sessions =
-        within.map(|of| session(of, &whom, |address| sight.address(address, management)));
+    let sessions = within.map(|of| session(of, &whom, (management, sight)));
     let listed = match sight {
         Sight::Full => clients::listed(management, &known.identifier),
         Sight::Restricted => Value::Null,
@@ -82,22 +82,30 @@ fn report(
     }))
 }
 
+/// A path may hold the name of somebody, as in `/users/NAME`.
+fn path(sample: &Sample, sight: Sight) -> Option<&str> {
+    match sight {
+        Sight::Full => Some(&sample.target),
+        Sight::Restricted => None,
+    }
+}
+
 /// The engine remembers one session of a client, and requests only of those that it suspects.
-fn session(of: &ase_engine::ClientReport, whom: &str, address: impl Fn(&str) -> String) -> Value {
+fn session(of: &ClientReport, whom: &str, (management, sight): (&Management, Sight)) -> Value {
     let samples = || of.samples.iter();
     let agents: BTreeSet<&str> = samples()
         .filter_map(|sample| sample.user_agent.as_deref())
         .collect();
     let devices: BTreeSet<&str> = agents.iter().map(|agent| device(agent)).collect();
     let mut addresses: BTreeSet<String> = samples()
-        .map(|sample| address(&sample.from.to_string()))
+        .map(|sample| sight.address(&sample.from.to_string(), management))
         .collect();
     if addresses.is_empty()
-        && let ase_engine::Provenness::Address = of.proven
+        && let Provenness::Address = of.proven
     {
         addresses.insert(whom.to_owned());
     }
-    let paths: BTreeSet<&str> = samples().map(|sample| &*sample.target).collect();
+    let paths: BTreeSet<&str> = samples().filter_map(|sample| path(sample, sight)).collect();
     json!({
         "session_id": whom,
         "start_time": clock::rfc3339(of.first), "end_time": clock::rfc3339(of.last),
