@@ -40,9 +40,9 @@ pub struct Amount {
     pub requests: u64,
     /// By the first digit of their status; the first place counts those without an answer.
     pub by_class: [u64; 6],
-    /// By the status of [`FAILURES`].
+    /// By the status of `FAILURES`.
     pub by_failure: [u64; FAILURES.len()],
-    /// By the method of [`METHODS`].
+    /// By the method of `METHODS`.
     pub by_method: [u64; METHODS.len()],
     /// Those that carried a credential of a kind, in the order of the kinds.
     pub by_kind: [u64; CredentialKind::ALL.len()],
