@@ -30,7 +30,8 @@ impl Hasher {
     }
 
     pub(crate) fn pair(self, first: u64, second: u64) -> u64 {
-        fold(first ^ self.seed, second ^ STEP)
+        // One after the other: the second factor of a product loses its lowest bit.
+        fold(fold(first ^ self.seed, STEP) ^ second, STEP)
     }
 
     pub(crate) fn identifier(self, identifier: &ListedIdentifier) -> u64 {
@@ -100,4 +101,19 @@ fn word(bytes: &[u8]) -> u64 {
 fn fold(a: u64, b: u64) -> u64 {
     let product = u128::from(a) * u128::from(b | 1);
     (product as u64) ^ ((product >> 64) as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn neighbouring_numbers_have_hashes_of_their_own_on_either_side() {
+        let hasher = Hasher::new(3);
+        let numbers = 0..1000_u64;
+        let hashes = numbers.flat_map(|number| [hasher.pair(7, number), hasher.pair(number, 7)]);
+        let hashes: std::collections::BTreeSet<u64> = hashes.collect();
+        // (7, 7) stands on both sides.
+        assert_eq!(hashes.len(), 1999);
+    }
 }
