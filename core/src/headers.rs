@@ -15,7 +15,16 @@ pub struct Header<'a> {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Headers<'a>(Vec<Header<'a>>);
 
+/// Room that is made at once where many are expected; more is made when needed.
+const USUAL: usize = 16;
+
 impl<'a> Headers<'a> {
+    /// None yet, with room for as many as a request usually has.
+    #[must_use]
+    pub fn with_room() -> Self {
+        Self(Vec::with_capacity(USUAL))
+    }
+
     /// Appends a header.
     pub fn push(&mut self, name: impl Into<Cow<'a, [u8]>>, value: impl Into<Cow<'a, [u8]>>) {
         self.0.push(Header {

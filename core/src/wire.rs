@@ -9,6 +9,7 @@ use crate::json;
 use crate::metadata::{RequestFault, RequestMetadata, ResponseFault, ResponseMetadata, SourceIp};
 use crate::text;
 
+mod quick;
 mod raw;
 
 pub(crate) use raw::{Object, RawRequest, RawResponse};
@@ -99,6 +100,13 @@ pub fn read_request(body: &str) -> Result<RequestMetadata<'_>, RequestFault> {
     if body.trim_ascii().is_empty() {
         return Err(RequestFault::BodyAbsent);
     }
+    match quick::request(body) {
+        Some(metadata) => Ok(metadata),
+        None => read_any_request(body),
+    }
+}
+
+fn read_any_request(body: &str) -> Result<RequestMetadata<'_>, RequestFault> {
     serde_json::from_str::<Object<RawRequest<'_>>>(body)
         .map(|Object(raw)| raw.into_metadata())
         .map_err(|_| RequestFault::BodyMalformed)
@@ -112,6 +120,13 @@ pub fn read_response(body: &str) -> Result<ResponseMetadata<'_>, ResponseFault> 
     if body.trim_ascii().is_empty() {
         return Err(ResponseFault::BodyAbsent);
     }
+    match quick::response(body) {
+        Some(metadata) => Ok(metadata),
+        None => read_any_response(body),
+    }
+}
+
+fn read_any_response(body: &str) -> Result<ResponseMetadata<'_>, ResponseFault> {
     let Object(raw) = serde_json::from_str::<Object<RawResponse<'_>>>(body)
         .map_err(|_| ResponseFault::BodyMalformed)?;
     raw.into_metadata().ok_or(ResponseFault::CodeAbsent)

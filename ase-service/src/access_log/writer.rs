@@ -33,7 +33,7 @@ const BYTES_PER_WRITE: usize = 1024 * 1024;
 /// A buffer that one long batch made larger than this is not kept.
 const KEPT_BUFFER_BYTES: usize = 4 * BYTES_PER_WRITE;
 /// How long more lines are waited for when nobody waits for these: to wake the writer costs a caller as much as its whole line.
-const GATHER: Duration = Duration::from_millis(1);
+const GATHER: Duration = Duration::from_millis(4);
 /// Between two looks at the clock while no lines come, and between two attempts at what the disk refused.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 

@@ -223,8 +223,9 @@ async fn drive<C: Future>(
         leave_within: port.limits().header_timeout,
     };
     let lookout = AbortOnDrop(tokio::spawn(lookout.watch(stop)));
+    let mut waker = None;
     let ended = poll_fn(|cx| {
-        orders.reach(cx.waker());
+        orders.reach(cx.waker(), &mut waker);
         while let Some(order) = orders.take() {
             match order {
                 Order::Shut => shut(connection.as_mut()),

@@ -68,15 +68,11 @@ pub(super) enum SlowHead {
 pub(super) struct AbortOnDrop(pub(super) JoinHandle<()>);
 
 impl Orders {
-    /// Who is woken by the next order.
-    pub(super) fn reach(&self, waker: &Waker) {
-        let mut waiting = self.lock();
-        if !waiting
-            .waker
-            .as_ref()
-            .is_some_and(|known| known.will_wake(waker))
-        {
-            waiting.waker = Some(waker.clone());
+    /// Who is woken by the next order. `known` is who was told last, so that a poll by the same task takes no lock.
+    pub(super) fn reach(&self, waker: &Waker, known: &mut Option<Waker>) {
+        if !known.as_ref().is_some_and(|known| known.will_wake(waker)) {
+            *known = Some(waker.clone());
+            self.lock().waker = Some(waker.clone());
         }
     }
 

@@ -25,7 +25,7 @@ const AT_ONCE: usize = 256;
 /// Most exchanges that are taken from the queue before the engine looks at them.
 const MOST_GATHERED: usize = 16 * AT_ONCE;
 /// How long more exchanges are waited for: to wake the engine costs a caller more than the engine's whole look.
-const GATHER: Duration = Duration::from_millis(1);
+const GATHER: Duration = Duration::from_millis(5);
 
 /// Exchanges on their way from the queue to the engine.
 #[derive(Default)]

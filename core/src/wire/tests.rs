@@ -164,6 +164,47 @@ fn a_deeply_nested_body_is_refused_without_overflowing_the_stack() {
     assert_eq!(read_request(&body), Err(RequestFault::BodyMalformed));
 }
 
+/// A member as some gateway may write it, right or wrong.
+fn member() -> impl Strategy<Value = String> {
+    let key = prop::sample::select(
+        &[
+            "source_ip",
+            "source_port",
+            "method",
+            "url",
+            "http_version",
+            "headers",
+            "response_code",
+            "response_status",
+            "user_info",
+            "x",
+        ][..],
+    );
+    let value = prop_oneof![
+        "\"[ -~é]{0,6}\"",
+        "\"(192\\.0\\.2\\.[0-9]{1,3}|2001:db8::1|GET|200)\"",
+        "(0|-?[0-9]{1,6}|[0-9]{9,12}|1\\.5|1e2|null|true)[ \n]?",
+        "\\[( ?\\{\"[a-z]{0,3}\": ?\"[a-z\\\\n]{0,4}\"(,\"b\":(\"c\"|1))?\\},?){0,3}\\]",
+        Just("{\"host\":\"h\"}".to_owned()),
+        Just("[{}]".to_owned()),
+    ];
+    (key, value).prop_map(|(key, value)| format!("\"{key}\":{value}"))
+}
+
+/// The bodies that are meant to be read quickly, so that the comparison compares something.
+#[test]
+fn what_gateways_usually_write_is_read_quickly() {
+    let question = r#"{"source_ip":"192.0.2.1","source_port":"4711","method":"GET","url":"/a","http_version":"1.1",
+        "headers": [{"host":"h"}, {"x-a":"é","x-b":""}]}"#;
+    let read = quick::request(question);
+    assert_eq!(read, read_any_request(question).ok());
+    assert_eq!(read.map(|read| read.headers.len()), Some(3));
+    let response = r#"{"response_code": 200, "response_status":"OK", "http_version":"1.1", "headers":[{"a":"b"}]} "#;
+    let read = quick::response(response);
+    assert_eq!(read, read_any_response(response).ok());
+    assert_eq!(read.map(|read| read.code), Some(200));
+}
+
 proptest! {
     #[test]
     fn any_request_reads_back_as_its_text(
@@ -185,6 +226,26 @@ proptest! {
         let last = read.headers.iter().last().unwrap();
         let value_text = text::of(&value);
         prop_assert_eq!(&*last.value, value_text.as_bytes());
+    }
+
+    #[test]
+    fn what_is_read_quickly_is_read_alike_at_length(
+        members in prop::collection::vec(member(), 0..8),
+        before in "[ \n]?", after in "[ \n\x0c\x00x,}]?",
+        bent in prop::option::of((any::<prop::sample::Index>(), prop::sample::select(&b"\"\\{}[]:, 09ae\n\x01\xc3"[..]))),
+    ) {
+        let mut body = format!("{before}{{{}}}{after}", members.join(",")).into_bytes();
+        if let Some((at, byte)) = bent {
+            let at = at.index(body.len());
+            body[at] = byte;
+        }
+        let body = body_text(&body);
+        if let Some(quick) = quick::request(&body) {
+            prop_assert_eq!(Ok(quick), read_any_request(&body));
+        }
+        if let Some(quick) = quick::response(&body) {
+            prop_assert_eq!(Ok(quick), read_any_response(&body));
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Load on a real `ase`, beside a bare hyper server that returns 200 for the same bytes, in one run.
 //!
-//! Rounds alternate between the two, so that what else the machine does hits both; medians and spread are told, and ratios count, not absolute numbers.
+//! Short rounds alternate between the two, so that what else the machine does hits both; medians and spread are told, and what counts is the median
+//! ratio of neighbouring rounds, not an absolute number.
 //! Server and generator run on different cores where there are two. Traffic stays on loopback. Usage: `bench-ase ASE_BINARY`.
 #![expect(clippy::print_stdout, reason = "the table is the program's result")]
 
@@ -29,9 +30,9 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// Connections of the generator.
 const CONNECTIONS: usize = 32;
 /// Length of one round.
-const ROUND: Duration = Duration::from_secs(3);
+const ROUND: Duration = Duration::from_secs(1);
 /// Rounds per server and workload.
-const ROUNDS: usize = 5;
+const ROUNDS: usize = 15;
 /// List entries.
 const ENTRIES: u32 = 1_000_000;
 
@@ -81,6 +82,12 @@ fn environment<T: std::str::FromStr>(name: &str, default: T) -> Result<T> {
     }
 }
 
+/// The median of the ratios of neighbouring rounds: what else the machine does for seconds on end is in both of a pair.
+fn paired(over: &[f64], under: &[f64]) -> f64 {
+    let ratios = over.iter().zip(under).map(|(over, under)| over / under);
+    median(&ratios.collect::<Vec<f64>>())
+}
+
 /// A daemon with the same APIs and no entry.
 fn resident_when_empty(program: &std::path::Path) -> Result<u64> {
     let home = tempfile::tempdir()?;
@@ -112,8 +119,8 @@ fn compare(
     let [bare, ours] = &peaks;
     let (bare_rate, our_rate) = (of(bare, Outcome::rate), of(ours, Outcome::rate));
     let (bare_cpu, our_cpu) = (of(bare, Outcome::cpu_us), of(ours, Outcome::cpu_us));
-    let rates = median(&our_rate) / median(&bare_rate);
-    let costs = median(&bare_cpu) / median(&our_cpu);
+    let rates = paired(&our_rate, &bare_rate);
+    let costs = paired(&bare_cpu, &our_cpu);
     println!(
         "{name:9} peak       yardstick {:8.0}/s {}   ase {:8.0}/s {}   ratio {rates:.2}",
         median(&bare_rate),
@@ -150,7 +157,7 @@ fn compare(
         spread(bare),
         median(ours),
         spread(ours),
-        median(ours) / median(bare)
+        paired(ours, bare)
     );
     Ok(())
 }
