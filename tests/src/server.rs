@@ -6,9 +6,15 @@ use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use socket2::{Domain, Socket, Type};
+
+/// Longest wait for a port that is in use for the moment.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Between two attempts.
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// What serves one connection, on its own thread.
 type Serve = dyn Fn(&TcpStream) + Send + Sync;
@@ -117,7 +123,14 @@ impl Server {
     /// When the port cannot be held.
     pub fn close(mut self) -> Result<HeldPort> {
         self.stop();
-        HeldPort::at(self.address)
+        // Between the two a connection of somebody else may have been given the port as its own end.
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match HeldPort::at(self.address) {
+                Err(_) if Instant::now() < deadline => std::thread::sleep(PAUSE),
+                held => return held,
+            }
+        }
     }
 
     fn stop(&mut self) {
