@@ -131,14 +131,7 @@ pub fn decide(
     counts: &impl RequestCounts,
     now: UnixMillis,
 ) -> Decision {
-    let judge = Judge {
-        report,
-        snapshot,
-        keys,
-        counts,
-        now,
-        naming: Naming::Sought,
-    };
+    let judge = Judge::new(report, snapshot, (keys, counts), now, Naming::Sought);
     judge.decide().0
 }
 
@@ -151,15 +144,7 @@ pub fn decide_and_identify<'a>(
     counts: &impl RequestCounts,
     now: UnixMillis,
 ) -> (Decision, Identified<'a>) {
-    let judge = Judge {
-        report,
-        snapshot,
-        keys,
-        counts,
-        now,
-        naming: Naming::All,
-    };
-    judge.decide()
+    Judge::new(report, snapshot, (keys, counts), now, Naming::All).decide()
 }
 
 /// What the usual reading finds, and the other APIs that some reading finds.
@@ -224,7 +209,24 @@ struct Sought {
     id: CredentialId,
 }
 
-impl<'j, C: RequestCounts> Judge<'j, '_, '_, C> {
+impl<'j, 'c, 'm, C: RequestCounts> Judge<'j, 'c, 'm, C> {
+    fn new(
+        report: &'j RequestReport<'m>,
+        snapshot: &'j Snapshot,
+        (keys, counts): (&'c KeyRing, &'c C),
+        now: UnixMillis,
+        naming: Naming,
+    ) -> Self {
+        Self {
+            report,
+            snapshot,
+            keys,
+            counts,
+            now,
+            naming,
+        }
+    }
+
     fn decide(&self) -> (Decision, Identified<'j>) {
         let (usual, others) = candidates(self.report, &self.snapshot.registry);
         let mut decided = self.judge(usual);

@@ -15,14 +15,14 @@ pub struct Header<'a> {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Headers<'a>(Vec<Header<'a>>);
 
-/// Room that is made at once where many are expected; more is made when needed.
-const USUAL: usize = 16;
+/// Room that is made at once for the headers of a request; more is made when needed.
+pub(crate) const USUAL_HEADERS: usize = 16;
 
 impl<'a> Headers<'a> {
     /// None yet, with room for as many as a request usually has.
     #[must_use]
     pub fn with_room() -> Self {
-        Self(Vec::with_capacity(USUAL))
+        Self(Vec::with_capacity(USUAL_HEADERS))
     }
 
     /// Appends a header.

@@ -21,7 +21,6 @@ use crate::state::SetThreshold;
 const TICK: Duration = Duration::from_secs(1);
 /// Most exchanges that the engine gets at once, so that what it finds in a large batch does not wait for the end of it.
 const AT_ONCE: usize = 256;
-
 /// Most exchanges that are taken from the queue before the engine looks at them.
 const MOST_GATHERED: usize = 16 * AT_ONCE;
 /// How long more exchanges are waited for: to wake the engine costs a caller more than the engine's whole look.
@@ -150,8 +149,11 @@ impl Desk {
 
     fn observe(&mut self, gathered: Gathered) {
         let Gathered { exchanges, since } = gathered;
-        self.behind = since.map_or(Duration::ZERO, |since| since.elapsed());
-        self.pace.changed |= !exchanges.is_empty();
+        let Some(since) = since else {
+            return;
+        };
+        self.behind = since.elapsed();
+        self.pace.changed = true;
         for exchanges in exchanges.chunks(AT_ONCE) {
             let paths: Vec<NormalPath> = exchanges.iter().map(Observed::path).collect();
             let transactions: Vec<Transaction<'_>> = exchanges

@@ -10,15 +10,12 @@ use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess,
 
 use super::source_ip;
 use crate::credential::{CredentialId, CredentialKind};
-use crate::headers::{Header, Headers};
+use crate::headers::{Header, Headers, USUAL_HEADERS};
 use crate::identity::{Credential, HashedCredential, Place, Provenance};
 use crate::metadata::{RequestMetadata, ResponseMetadata, SourceIp};
 
 /// Most `user_info` pairs and most `client_identifiers` that are read of one request; no gateway sends more than a few.
 const MAX_NAMED_CLIENTS: usize = 128;
-
-/// Room that is made at once for the headers of a request; more is made when needed.
-const USUAL_HEADERS: usize = 16;
 
 /// `POST /ase/request`.
 #[derive(Deserialize, Default)]

@@ -1,3 +1,5 @@
+//! A permit is not made out of its field.
+
 use ase_filter::exchange::{Permit, PermitReason};
 
 fn main() {

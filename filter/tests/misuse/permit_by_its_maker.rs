@@ -1,3 +1,5 @@
+//! A permit is made by the exchange alone.
+
 use ase_filter::exchange::{Permit, PermitReason};
 
 fn main() {

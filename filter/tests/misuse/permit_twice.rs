@@ -1,3 +1,5 @@
+//! One permit lets one request go on.
+
 use ase_filter::exchange::Permit;
 
 fn twice(permit: Permit) -> (Permit, Permit) {
