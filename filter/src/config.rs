@@ -8,16 +8,20 @@ use std::time::Duration;
 
 use ase_core::fault::{FaultCollector, Faults};
 use ase_core::identity::CredentialNames;
-use ase_core::transaction::Mode;
+use ase_core::transaction::{FailureClass, Mode};
 
 use crate::breaker::BreakerLimits;
+use crate::exchange::AnswerMark;
 use crate::outbox::OutboxLimits;
+use crate::site::Site;
 
 mod failure_policy;
+mod failure_reply;
 mod read;
 mod text;
 
 pub use failure_policy::{FailureAction, FailurePolicy};
+pub use failure_reply::FailureReplies;
 
 /// The whole configuration.
 #[derive(Clone, Debug)]
@@ -30,7 +34,8 @@ pub struct Config {
     block: Reply,
     block_details: String,
     on_failure: FailurePolicy,
-    failure_reply: Reply,
+    failure_replies: FailureReplies,
+    fail_open_header: Option<String>,
     unregistered: UnregisteredAction,
     breaker: BreakerLimits,
     delivery: Delivery,
@@ -39,10 +44,10 @@ pub struct Config {
 /// How ASE is called.
 #[derive(Clone, Debug)]
 pub struct Ase {
-    /// Name of the host's cluster.
-    pub cluster: String,
-    /// `:authority` of the calls.
-    pub authority: String,
+    /// The one that is asked.
+    pub primary: Peer,
+    /// The one that is asked while the primary rests.
+    pub secondary: Option<Peer>,
     /// Longest wait for a verdict, 1 ms to 1 min.
     pub timeout: Duration,
     /// Path of the request half; for the path of a question see [`Config::question_path`].
@@ -55,6 +60,19 @@ pub struct Ase {
     pub token: Option<SidebandToken>,
     /// The header that carries the record id, in lower case.
     pub correlation_header: String,
+    /// What ASE's answers have and the host's own have not.
+    pub answer_mark: AnswerMark,
+    /// Headers of a question that have the host try again.
+    pub retry_headers: Vec<(&'static str, String)>,
+}
+
+/// How the host knows one ASE.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// Name of the host's cluster.
+    pub cluster: String,
+    /// `:authority` of the calls.
+    pub authority: String,
 }
 
 /// The secret that ASE knows this gateway by.
@@ -201,10 +219,16 @@ impl Config {
         self.on_failure
     }
 
-    /// What a client gets when a failure class is closed.
+    /// What a client gets when this class is closed.
     #[must_use]
-    pub fn failure_reply(&self) -> &Reply {
-        &self.failure_reply
+    pub fn failure_reply(&self, class: FailureClass) -> &Reply {
+        self.failure_replies.of(class)
+    }
+
+    /// The request header that tells upstream why a request passed without a verdict, in lower case.
+    #[must_use]
+    pub fn fail_open_header(&self) -> Option<&str> {
+        self.fail_open_header.as_deref()
     }
 
     /// What happens to a request of an API that ASE does not know.
@@ -223,6 +247,17 @@ impl Config {
     #[must_use]
     pub fn delivery(&self) -> &Delivery {
         &self.delivery
+    }
+}
+
+impl Ase {
+    /// How the host knows this one; the primary where there is only one.
+    #[must_use]
+    pub fn peer(&self, site: Site) -> &Peer {
+        match (site, &self.secondary) {
+            (Site::Secondary, Some(secondary)) => secondary,
+            (Site::Secondary, None) | (Site::Primary, _) => &self.primary,
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use crate::exchange::{PermitReason, ReplyReason};
 use crate::outbox::DropReason;
 
 /// One counter.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Counter {
     /// Requests that passed because ASE said so.
     PermitVerdict,
@@ -24,6 +24,8 @@ pub enum Counter {
     DenyFailedClosed,
     /// Clients that left before the verdict.
     Undecided,
+    /// Questions that the other ASE was asked because the first could not be reached.
+    FailedOver,
     /// Failures to get a verdict.
     Failure(FailureClass),
     /// Failures to deliver records.
@@ -50,6 +52,7 @@ impl Counter {
             Self::DenyUnregistered,
             Self::DenyFailedClosed,
             Self::Undecided,
+            Self::FailedOver,
             Self::RecordsQueued,
             Self::RecordsDelivered,
             Self::Uninspected,
@@ -94,6 +97,7 @@ impl Counter {
             Self::DenyUnregistered => "ase_deny_unregistered".to_owned(),
             Self::DenyFailedClosed => "ase_deny_failed_closed".to_owned(),
             Self::Undecided => "ase_undecided".to_owned(),
+            Self::FailedOver => "ase_failed_over".to_owned(),
             Self::Failure(class) => format!("ase_failure_{}", class.as_str()),
             Self::DeliveryFailure(class) => format!("ase_delivery_failure_{}", class.as_str()),
             Self::RecordsQueued => "ase_records_queued".to_owned(),

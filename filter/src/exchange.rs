@@ -12,12 +12,13 @@ use ase_core::transaction::{End, FailureClass, GatewayDecision, Mode, RecordId, 
 use crate::breaker::{Admission, Breaker};
 use crate::clock::Moment;
 use crate::config::{Config, FailureAction, UnregisteredAction};
+use crate::site::{Site, is_of_the_site};
 
 mod answer;
 mod permit;
 mod reply;
 
-pub use answer::{Answer, BODY_START_BYTES, Outcome};
+pub use answer::{Answer, AnswerMark, BODY_START_BYTES, Outcome};
 pub use permit::{Permit, PermitReason};
 pub use reply::{LocalReply, ReplyReason};
 
@@ -32,6 +33,17 @@ pub enum DispatchRefusal {
     UnknownCluster,
     /// Anything else: no endpoint, circuit open, overload, a capability that is not granted.
     NotSent,
+}
+
+impl DispatchRefusal {
+    /// The failure that it is.
+    #[must_use]
+    pub fn class(self) -> FailureClass {
+        match self {
+            Self::UnknownCluster => FailureClass::Misconfigured,
+            Self::NotSent => FailureClass::NotDispatched,
+        }
+    }
 }
 
 /// What is known of a request's head.
@@ -49,7 +61,8 @@ pub enum Head {
 #[derive(Debug)]
 #[must_use = "an effect that is not carried out leaves a request in limbo"]
 pub enum Effect {
-    /// Send [`Exchange::question`] to ASE, hold the request and report through [`Exchange::dispatched`].
+    /// Send [`Exchange::question`] to [`Exchange::site`], hold the request and report through [`Exchange::dispatched`]. Comes once, and once more where
+    /// there is a second ASE and the first could not be reached.
     Ask,
     /// Nothing changes: a held request stays held.
     Nothing,
@@ -79,6 +92,11 @@ pub struct Exchange {
     mode: Mode,
     started: Moment,
     place: Place,
+    site: Site,
+    /// How long the answer to the current question is waited for.
+    wait: Duration,
+    /// Why the other ASE was asked too.
+    failed_over: Option<FailureClass>,
     decision: GatewayDecision,
     verdict: Option<VerdictLabel>,
     asked_for: Option<Duration>,
@@ -126,6 +144,9 @@ impl Exchange {
             mode: config.mode(),
             started: now,
             place: Place::Asking,
+            site: Site::Primary,
+            wait: config.ase().timeout,
+            failed_over: None,
             decision: GatewayDecision::Undecided,
             verdict: None,
             asked_for: None,
@@ -137,7 +158,10 @@ impl Exchange {
             (Mode::Async, _) => exchange.pass(PermitReason::Async),
             (Mode::Sync, Some(class)) => exchange.fail(class, config),
             (Mode::Sync, None) => match breaker.admit(config.breaker(), now) {
-                Admission::Ask => Effect::Ask,
+                Admission::Ask(site) => {
+                    exchange.site = site;
+                    Effect::Ask
+                }
                 Admission::CoolingDown => exchange.fail(FailureClass::CoolingDown, config),
             },
         };
@@ -148,6 +172,24 @@ impl Exchange {
     #[must_use]
     pub fn question(&self) -> &[u8] {
         &self.request_half
+    }
+
+    /// Where the question goes.
+    #[must_use]
+    pub fn site(&self) -> Site {
+        self.site
+    }
+
+    /// How long its answer is waited for, 1 ms or more.
+    #[must_use]
+    pub fn wait(&self) -> Duration {
+        self.wait
+    }
+
+    /// Why the other ASE was asked too; `None` while one was enough.
+    #[must_use]
+    pub fn failed_over(&self) -> Option<FailureClass> {
+        self.failed_over
     }
 
     /// The id of the record, and of the calls about it.
@@ -172,11 +214,9 @@ impl Exchange {
                 self.place = Place::Held(token);
                 return Effect::Nothing;
             }
-            Err(DispatchRefusal::UnknownCluster) => FailureClass::Misconfigured,
-            Err(DispatchRefusal::NotSent) => FailureClass::NotDispatched,
+            Err(refusal) => refusal.class(),
         };
-        breaker.failed(class, config.breaker(), now);
-        self.fail(class, config)
+        self.no_verdict(class, config, breaker, now)
     }
 
     /// A callout was answered. Acts only on the answer to this exchange's own question.
@@ -195,24 +235,21 @@ impl Exchange {
         self.verdict = answer.verdict();
         match answer.outcome() {
             Outcome::Pass => {
-                breaker.answered();
+                breaker.answered(self.site);
                 self.pass(PermitReason::Verdict)
             }
             Outcome::Block => {
-                breaker.answered();
+                breaker.answered(self.site);
                 self.reply(ReplyReason::Denied)
             }
             Outcome::Unregistered => {
-                breaker.answered();
+                breaker.answered(self.site);
                 match config.unregistered() {
                     UnregisteredAction::Pass => self.pass(PermitReason::Unregistered),
                     UnregisteredAction::Block => self.reply(ReplyReason::Unregistered),
                 }
             }
-            Outcome::Failure(class) => {
-                breaker.failed(class, config.breaker(), now);
-                self.fail(class, config)
-            }
+            Outcome::Failure(class) => self.no_verdict(class, config, breaker, now),
         }
     }
 
@@ -285,6 +322,37 @@ impl Exchange {
                 Response::None,
             ) => End::Aborted,
         }
+    }
+
+    /// The other ASE is asked, once, within what is left of the wait; else the policy decides.
+    fn no_verdict(
+        &mut self,
+        class: FailureClass,
+        config: &Config,
+        breaker: &mut Breaker,
+        now: Moment,
+    ) -> Effect {
+        breaker.failed(self.site, class, config.breaker(), now);
+        let left = config
+            .ase()
+            .timeout
+            .saturating_sub(now.since(self.started))
+            .as_millis();
+        // The host takes whole milliseconds, and 0 for ever.
+        let wait = Duration::from_millis(u64::try_from(left).unwrap_or(0));
+        if config.breaker().rest.is_none()
+            || self.failed_over.is_some()
+            || !is_of_the_site(class)
+            || wait.is_zero()
+        {
+            return self.fail(class, config);
+        }
+        self.failed_over = Some(class);
+        self.verdict = None;
+        self.site = self.site.other();
+        self.wait = wait;
+        self.place = Place::Asking;
+        Effect::Ask
     }
 
     fn fail(&mut self, class: FailureClass, config: &Config) -> Effect {

@@ -123,11 +123,14 @@ pub fn status(headers: &Headers<'_>) -> Option<u16> {
     (three_digits && status >= 100).then_some(status)
 }
 
-/// The distinct names of `x-ase-*` headers, which are taken off before the request goes upstream.
+/// The distinct names of `x-ase-*` headers and of the filter's own mark, which are taken off before the request goes upstream.
 #[must_use]
-pub fn reserved_names<'h>(headers: &'h Headers<'_>) -> Vec<Cow<'h, [u8]>> {
+pub fn reserved_names<'h>(headers: &'h Headers<'_>, config: &Config) -> Vec<Cow<'h, [u8]>> {
+    let mark = config.fail_open_header();
+    let is_mark = |name: &[u8]| mark.is_some_and(|mark| name.eq_ignore_ascii_case(mark.as_bytes()));
+    let reserved = |name: &[u8]| is_reserved(name) || is_mark(name);
     let mut names: Vec<Cow<'h, [u8]>> = Vec::new();
-    for Header { name, .. } in headers.iter().filter(|header| is_reserved(&header.name)) {
+    for Header { name, .. } in headers.iter().filter(|header| reserved(&header.name)) {
         if !names.iter().any(|known| known.eq_ignore_ascii_case(name)) {
             names.push(Cow::Borrowed(name));
         }

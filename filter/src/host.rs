@@ -20,6 +20,7 @@
 //! | `proxy_get_buffer_bytes` | of the configuration: it is refused. Of the answer to a batch: `bad_reply`, and it comes again. Of a 503 without a label: `ase_5xx` |
 //! | `proxy_get_header_map_pairs` | of a request: failure class `not_dispatched`. Of an answer: `bad_reply`. Of a response: the record has no response half |
 //! | `proxy_remove_header_map_value` | the client's `x-ase-*` headers reach upstream, said once; they are not reported all the same |
+//! | `proxy_replace_header_map_value` | a request that passes without a verdict does so unmarked, said once |
 //! | `proxy_get_property` | address and protocol are left out; without an address nothing is asked: class `undecidable`. The gateway's own replies count as upstream's |
 //! | `proxy_http_call` (by the SDK) | failure class `not_dispatched`, or `misconfigured` for an unknown cluster. The SDK knows the statuses 0, 2 and 10 and traps on others; Envoy returns no other |
 //! | `proxy_define_metric`, `proxy_increment_metric` | that counter stays off or stands still |
@@ -63,6 +64,13 @@ unsafe extern "C" {
     ) -> u32;
     fn proxy_get_header_map_pairs(map: u32, data: *mut *mut u8, size: *mut usize) -> u32;
     fn proxy_remove_header_map_value(map: u32, name: *const u8, name_size: usize) -> u32;
+    fn proxy_replace_header_map_value(
+        map: u32,
+        name: *const u8,
+        name_size: usize,
+        value: *const u8,
+        value_size: usize,
+    ) -> u32;
     fn proxy_get_property(
         path: *const u8,
         path_size: usize,
@@ -229,6 +237,20 @@ pub(crate) fn header_pairs(map: Map) -> Result<Returned, Refused> {
 pub(crate) fn remove_header(map: Map, name: &[u8]) -> Result<(), Refused> {
     // SAFETY: the pointer and the length are of one live slice; the host only reads it.
     done(unsafe { proxy_remove_header_map_value(map as u32, name.as_ptr(), name.len()) })
+}
+
+/// Gives a header this one value.
+pub(crate) fn set_header(map: Map, name: &str, value: &str) -> Result<(), Refused> {
+    // SAFETY: each pointer goes with the length of one live text; the host only reads them.
+    done(unsafe {
+        proxy_replace_header_map_value(
+            map as u32,
+            name.as_ptr(),
+            name.len(),
+            value.as_ptr(),
+            value.len(),
+        )
+    })
 }
 
 /// A property; the parts of `path` are separated by zero bytes.

@@ -13,6 +13,7 @@ pub mod head;
 pub mod notice;
 pub mod outbox;
 pub mod pairs;
+pub mod site;
 
 #[cfg(target_arch = "wasm32")]
 mod host;

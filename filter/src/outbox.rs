@@ -10,6 +10,7 @@ use ase_core::transaction::wire::{Record, write_record};
 use ase_core::transaction::{FailureClass, RecordId};
 
 use crate::exchange::{Answer, CalloutToken, DispatchRefusal, Outcome};
+use crate::site::Site;
 
 mod parcel;
 mod receipt;
@@ -49,8 +50,8 @@ pub struct OutboxLimits {
 pub enum Halves<'a> {
     /// ASE has not seen the request: first the request, then the response, if there was one.
     RequestThenResponse(&'a [u8], Option<&'a [u8]>),
-    /// ASE has seen the request as a question.
-    Response(&'a [u8]),
+    /// This ASE has seen the request as a question.
+    Response(&'a [u8], Site),
 }
 
 /// Where the outbox is in its life.
@@ -208,19 +209,20 @@ impl Outbox {
             parcel.attempts += 1;
             match send(&parcel.call()) {
                 Ok(token) => self.under_way.push((token, parcel)),
-                Err(DispatchRefusal::UnknownCluster) => {
-                    self.failed(parcel, FailureClass::Misconfigured, None)
-                }
-                Err(DispatchRefusal::NotSent) => {
-                    self.failed(parcel, FailureClass::NotDispatched, None)
-                }
+                Err(refusal) => self.failed(parcel, refusal.class(), None),
             }
         }
     }
 
-    /// A call was answered. `receipt` is ASE's account of a batch; without one a 200 does not tell that ASE has it, and it comes again. An answer to no
+    /// A call was answered by the ASE at `site`. `receipt` is ASE's account of a batch; without one a 200 does not tell that ASE has it, and it comes again. An answer to no
     /// call of the outbox is ignored.
-    pub fn answered(&mut self, token: CalloutToken, answer: &Answer, receipt: Option<Receipt>) {
+    pub fn answered(
+        &mut self,
+        token: CalloutToken,
+        site: Site,
+        answer: &Answer,
+        receipt: Option<Receipt>,
+    ) {
         let Some(index) = self.under_way.iter().position(|(known, _)| *known == token) else {
             return;
         };
@@ -248,7 +250,7 @@ impl Outbox {
         // ASE keeps nothing about an API that it does not know, so the response would be refused.
         let response_is_wanted = answer.outcome() != Outcome::Unregistered;
         let bytes = parcel.bytes();
-        match parcel.delivered(response_is_wanted) {
+        match parcel.delivered(site, response_is_wanted) {
             Ok(response) => {
                 self.held_bytes = self
                     .held_bytes

@@ -101,7 +101,10 @@ impl Context for Root {
         let Some(shared) = &self.shared else {
             return;
         };
-        let answer = callout::answer(headers, body_size);
+        let Some(config) = shared.config() else {
+            return;
+        };
+        let answer = callout::answer(headers, body_size, &config);
         let body = callout::body(MAX_RECEIPT_BYTES.min(body_size));
         shared.delivery_answered(token, &answer, &body);
         if shared.drained() {

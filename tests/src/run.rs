@@ -89,7 +89,7 @@ impl Stage {
             module: filter_module(),
             plugin_configuration: configuration(&scenario.filter),
             upstream: upstream.address(),
-            clusters: clusters(scenario.ase_cluster, ase_address),
+            clusters: clusters(scenario.ase_cluster, ase_address, ase.second_address()),
             listener: scenario.listener.clone(),
             folder: folder.path().to_path_buf(),
         };
@@ -206,10 +206,17 @@ impl Stage {
     }
 }
 
-fn clusters(state: AseCluster, ase: SocketAddr) -> BTreeMap<String, Vec<SocketAddr>> {
-    match state {
-        AseCluster::OneEndpoint => BTreeMap::from([("ase".to_owned(), vec![ase])]),
-        AseCluster::NoEndpoint => BTreeMap::from([("ase".to_owned(), Vec::new())]),
-        AseCluster::Absent => BTreeMap::new(),
-    }
+fn clusters(
+    state: AseCluster,
+    ase: SocketAddr,
+    second: SocketAddr,
+) -> BTreeMap<String, Vec<SocketAddr>> {
+    let mut clusters = BTreeMap::from([("ase-2".to_owned(), vec![second])]);
+    let endpoints = match state {
+        AseCluster::OneEndpoint => vec![ase],
+        AseCluster::NoEndpoint => Vec::new(),
+        AseCluster::Absent => return clusters,
+    };
+    clusters.insert("ase".to_owned(), endpoints);
+    clusters
 }

@@ -61,7 +61,7 @@ pub struct GatewayChoice {
     pub reason: String,
 }
 
-/// What the host knows about the cluster `ase`.
+/// What the host knows about the cluster `ase`. The cluster `ase-2` is always there and leads to the same scripted ASE on another port.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AseCluster {

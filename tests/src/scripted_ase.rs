@@ -99,6 +99,8 @@ pub struct ScriptedAse {
     address: SocketAddr,
     heard: Arc<Shared>,
     port: Port,
+    /// Hears and says what the first one does; it is never down.
+    second: Server,
 }
 
 enum Port {
@@ -134,10 +136,14 @@ impl ScriptedAse {
     /// When the system gives no port.
     pub fn start() -> Result<Self> {
         let port = HeldPort::any()?;
+        let heard: Arc<Shared> = Arc::default();
+        let shared = Arc::clone(&heard);
+        let second = HeldPort::any()?.listen(Arc::new(move |stream| shared.serve(stream)))?;
         let mut ase = Self {
             address: port.address(),
-            heard: Arc::default(),
+            heard,
             port: Port::Held(port),
+            second,
         };
         ase.go_up()?;
         Ok(ase)
@@ -147,6 +153,12 @@ impl ScriptedAse {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where the same ASE listens as another one.
+    #[must_use]
+    pub fn second_address(&self) -> SocketAddr {
+        self.second.address()
     }
 
     /// Accepts connections again.

@@ -9,11 +9,13 @@ use ase_core::transaction::{FailureClass, Mode};
 use serde_json::Value;
 
 use super::failure_policy::{FailureAction, FailurePolicy};
+use super::failure_reply::FailureReplies;
 use super::{
-    Ase, ClientAddressSource, Config, Delivery, DeliveryKind, Reply, SidebandToken,
+    Ase, ClientAddressSource, Config, Delivery, DeliveryKind, Peer, Reply, SidebandToken,
     UnregisteredAction, UserInfo, text,
 };
 use crate::breaker::BreakerLimits;
+use crate::exchange::AnswerMark;
 use crate::outbox::OutboxLimits;
 use crate::pairs;
 
@@ -30,20 +32,22 @@ pub(super) fn config(document: &Value, collector: &mut FaultCollector) -> Config
     let mut credentials = credentials(root.object("credentials"));
     // ASE takes `user_info` for verified unless the same name is reported with its provenance, and a header is only a claim.
     credentials.username_headers = Vec::from_iter(user_info.username_header.clone());
+    let (ase, rest) = ase(root.object("ase"));
     let config = Config {
         mode: root.choice(
             "mode",
             &[("sync", Mode::Sync), ("async", Mode::Async)],
             Mode::Sync,
         ),
-        ase: ase(root.object("ase")),
+        ase,
         client_address: client_address(root.object("client_address")),
         credentials,
         user_info,
         block,
         block_details,
         on_failure: on_failure(&mut root),
-        failure_reply: failure_reply(root.object("failure_reply")),
+        failure_replies: FailureReplies::read(root.object("failure_reply")),
+        fail_open_header: root.custom("fail_open_header", text::request_header_name),
         unregistered: root.choice(
             "unregistered",
             &[
@@ -52,14 +56,15 @@ pub(super) fn config(document: &Value, collector: &mut FaultCollector) -> Config
             ],
             UnregisteredAction::Pass,
         ),
-        breaker: breaker(root.object("breaker")),
+        breaker: breaker(root.object("breaker"), rest),
         delivery: delivery(root.object("delivery")),
     };
     root.finish();
     config
 }
 
-fn ase(mut fields: Fields<'_, '_>) -> Ase {
+/// How ASE is called, and how long the primary rests where there is a secondary.
+fn ase(mut fields: Fields<'_, '_>) -> (Ase, Option<Duration>) {
     let mut path = |key: &str, default: &str| {
         fields
             .custom(key, text::path)
@@ -70,14 +75,20 @@ fn ase(mut fields: Fields<'_, '_>) -> Ase {
         path("response_path", "/ase/response"),
         path("batch_path", "/ase/batch"),
     );
-    let ase = Ase {
+    let primary = Peer {
         cluster: fields
             .custom("cluster", text::cluster)
             .unwrap_or_else(|| "ase".to_owned()),
         authority: fields
             .custom("authority", text::visible_ascii)
             .unwrap_or_else(|| "ase".to_owned()),
-        timeout: millis(fields.integer("timeout_ms", 1..=60_000_u32, 500)),
+    };
+    let (secondary, rest) = secondary(&mut fields, &primary).unzip();
+    let timeout_ms = fields.integer("timeout_ms", 1..=60_000_u32, 500);
+    let ase = Ase {
+        primary,
+        secondary,
+        timeout: millis(timeout_ms),
         request_path,
         response_path,
         batch_path,
@@ -87,9 +98,77 @@ fn ase(mut fields: Fields<'_, '_>) -> Ase {
         correlation_header: fields
             .custom("correlation_header", text::correlation_header)
             .unwrap_or_else(|| "x-correlationid".to_owned()),
+        answer_mark: answer_mark(fields.object("answer_mark")),
+        retry_headers: retry(fields.object("retry"), timeout_ms),
     };
     fields.finish();
-    ase
+    (ase, rest)
+}
+
+fn secondary(fields: &mut Fields<'_, '_>, primary: &Peer) -> Option<(Peer, Duration)> {
+    let mut item = fields.item("secondary")?;
+    let mut fields = item.fields();
+    let cluster = fields.required_custom("cluster", text::cluster);
+    let authority = fields.custom("authority", text::visible_ascii);
+    let rest = millis(fields.integer("cool_down_ms", 1..=600_000_u32, 10_000));
+    fields.finish();
+    let peer = Peer {
+        cluster: cluster?,
+        authority: authority.unwrap_or_else(|| primary.authority.clone()),
+    };
+    Some((peer, rest))
+}
+
+fn answer_mark(mut fields: Fields<'_, '_>) -> AnswerMark {
+    let header = fields.custom("header", text::header_name);
+    let value = fields.custom("value", text::header_value);
+    if header.is_none() && value.is_some() {
+        fields.fault("value", "means something only beside \"header\"");
+    }
+    fields.finish();
+    AnswerMark {
+        header: header.unwrap_or_else(|| "x-envoy-upstream-service-time".to_owned()),
+        value,
+    }
+}
+
+/// What the host may repeat a question for; its own words.
+const RETRY_CONDITIONS: &[(&str, &str)] = &[
+    ("connect-failure", "connect-failure"),
+    ("refused-stream", "refused-stream"),
+    ("reset", "reset"),
+    ("reset-before-request", "reset-before-request"),
+    ("gateway-error", "gateway-error"),
+    ("5xx", "5xx"),
+];
+
+fn retry(mut fields: Fields<'_, '_>, timeout_ms: u32) -> Vec<(&'static str, String)> {
+    let attempts = fields.integer("attempts", 0..=10_u8, 0);
+    let on = fields.list_if_present("on", |item| item.choice(RETRY_CONDITIONS));
+    let per_try = fields
+        .item("per_try_timeout_ms")
+        .and_then(|mut item| item.integer(1..=60_000_u32));
+    if attempts == 0 {
+        for key in ["on", "per_try_timeout_ms"] {
+            fields.refuse(key, "means something only beside \"attempts\" above 0");
+        }
+    }
+    if per_try.is_some_and(|per_try| per_try >= timeout_ms) {
+        fields.fault("per_try_timeout_ms", "must be less than ase.timeout_ms");
+    }
+    fields.finish();
+    if attempts == 0 {
+        return Vec::new();
+    }
+    let on = on.unwrap_or_else(|| vec!["connect-failure", "refused-stream", "reset"]);
+    let mut headers = vec![
+        ("x-envoy-max-retries", attempts.to_string()),
+        ("x-envoy-retry-on", on.join(",")),
+    ];
+    headers.extend(
+        per_try.map(|millis| ("x-envoy-upstream-rq-per-try-timeout-ms", millis.to_string())),
+    );
+    headers
 }
 
 fn client_address(mut fields: Fields<'_, '_>) -> ClientAddressSource {
@@ -160,10 +239,6 @@ fn block(mut fields: Fields<'_, '_>) -> (Reply, String) {
     (reply(fields, 403, "Forbidden\n"), details)
 }
 
-fn failure_reply(fields: Fields<'_, '_>) -> Reply {
-    reply(fields, 503, "Service Unavailable\n")
-}
-
 fn reply(mut fields: Fields<'_, '_>, status: u16, body: &str) -> Reply {
     let reply = Reply {
         status: fields.integer("status", 400..=599_u16, status),
@@ -174,7 +249,7 @@ fn reply(mut fields: Fields<'_, '_>, status: u16, body: &str) -> Reply {
     reply
 }
 
-fn reply_header(item: &mut Item<'_, '_>) -> Option<(String, String)> {
+pub(super) fn reply_header(item: &mut Item<'_, '_>) -> Option<(String, String)> {
     let mut fields = item.fields();
     let name = fields.required_custom("name", text::reply_header_name);
     let value = fields.required_custom("value", text::header_value);
@@ -205,10 +280,11 @@ fn on_failure(root: &mut Fields<'_, '_>) -> FailurePolicy {
     }
 }
 
-fn breaker(mut fields: Fields<'_, '_>) -> BreakerLimits {
+fn breaker(mut fields: Fields<'_, '_>, rest: Option<Duration>) -> BreakerLimits {
     let limits = BreakerLimits {
         failures: fields.integer("failures", 0..=1_000_000_u32, 10),
         cool_down: millis(fields.integer("cool_down_ms", 1..=600_000_u32, 1000)),
+        rest,
     };
     fields.finish();
     limits

@@ -17,8 +17,8 @@ fn nothing_at_all_means_every_default() {
     for document in ["", " \n", "{}"] {
         let config = parse(document);
         assert_eq!(config.mode(), Mode::Sync);
-        assert_eq!(config.ase().cluster, "ase");
-        assert_eq!(config.ase().authority, "ase");
+        assert_eq!(config.ase().primary.cluster, "ase");
+        assert_eq!(config.ase().primary.authority, "ase");
         assert_eq!(config.ase().timeout, Duration::from_millis(500));
         assert_eq!(config.ase().request_path, "/ase/request");
         assert_eq!(config.ase().response_path, "/ase/response");
@@ -42,8 +42,8 @@ fn nothing_at_all_means_every_default() {
         );
         assert_eq!(
             (
-                config.failure_reply().status,
-                config.failure_reply().body.as_str()
+                config.failure_reply(FailureClass::Timeout).status,
+                config.failure_reply(FailureClass::Timeout).body.as_str()
             ),
             (503, "Service Unavailable\n")
         );
@@ -57,7 +57,8 @@ fn nothing_at_all_means_every_default() {
             config.breaker(),
             BreakerLimits {
                 failures: 10,
-                cool_down: Duration::from_secs(1)
+                cool_down: Duration::from_secs(1),
+                rest: None,
             }
         );
         let delivery = config.delivery();
@@ -83,13 +84,15 @@ fn nothing_at_all_means_every_default() {
 fn every_fault_is_reported_at_once_with_its_path() {
     let document = r#"{
         "mode": "fast", "shadow": true,
-        "ase": {"cluster": "", "authority": "a b", "timeout_ms": 0, "request_path": "ase", "token": "s3cret\n", "correlation_header": "ASE-Token", "tokn": "x"},
+        "ase": {"cluster": "", "authority": "a b", "timeout_ms": 0, "request_path": "ase", "token": "s3cret\n", "correlation_header": "ASE-Token", "tokn": "x",
+            "secondary": {"cool_down_ms": 0}, "answer_mark": {"value": "ASE"}, "retry": {"on": ["reset", "404"], "per_try_timeout_ms": 0}},
         "client_address": {"trusted_hops": 1},
         "credentials": {"oauth_token": {"headers": ["a:b", 3]}, "api_key": {"query": [""]}, "cookies": "sid"},
         "user_info": {"username_header": ""},
         "block": {"status": 200, "headers": [{"name": "content-length", "value": "1"}, {"name": "x", "value": "a\nb"}, {"name": "x"}], "details": ""},
         "on_failure": {"default": "ajar", "timeout": "closed", "timeuot": "open"},
-        "failure_reply": {"status": 600},
+        "failure_reply": {"status": 600, "retry_after_s": 86401, "classes": {"timeout": {"status": 200}, "unregistered": {}}},
+        "fail_open_header": "host",
         "unregistered": "deny",
         "breaker": {"failures": 1000001, "cool_down_ms": 0},
         "delivery": {"kind": "stream", "tick_ms": 0, "batch_bytes": 1023, "queue_bytes": 268435457, "in_flight": 65, "attempts": 0, "timeout_ms": 60001}
@@ -106,6 +109,13 @@ fn every_fault_is_reported_at_once_with_its_path() {
         "ase.token: must have no blanks, control characters or characters beyond ASCII",
         r#"ase.correlation_header: "ase-token" is set by the filter or by the host: use another header"#,
         r#"ase.tokn: unknown key (did you mean "token"?)"#,
+        "ase.secondary.cluster: is required",
+        "ase.secondary.cool_down_ms: must be an integer from 1 to 600000, found 0",
+        "ase.answer_mark.value: means something only beside \"header\"",
+        r#"ase.retry.on[1]: "404" is not one of connect-failure, refused-stream, reset, reset-before-request, gateway-error, 5xx"#,
+        "ase.retry.on: means something only beside \"attempts\" above 0",
+        "ase.retry.per_try_timeout_ms: must be an integer from 1 to 60000, found 0",
+        "ase.retry.per_try_timeout_ms: means something only beside \"attempts\" above 0",
         r#"client_address.trusted_hops: means something only beside "from": "xff""#,
         r##"credentials.oauth_token.headers[0]: "a:b" is not a header name: use letters, digits and !#$%&'*+-.^_`|~"##,
         "credentials.oauth_token.headers[1]: must be a string, found 3",
@@ -120,6 +130,10 @@ fn every_fault_is_reported_at_once_with_its_path() {
         r#"on_failure.default: "ajar" is not one of open, closed"#,
         r#"on_failure.timeuot: unknown key (did you mean "timeout"?)"#,
         "failure_reply.status: must be an integer from 400 to 599, found 600",
+        "failure_reply.retry_after_s: must be an integer from 0 to 86400, found 86401",
+        "failure_reply.classes.timeout.status: must be an integer from 400 to 599, found 200",
+        "failure_reply.classes.unregistered: unknown key",
+        r#"fail_open_header: "host" is set by the filter or by the host: use another header"#,
         r#"unregistered: "deny" is not one of pass, block"#,
         "breaker.failures: must be an integer from 0 to 1000000, found 1000001",
         "breaker.cool_down_ms: must be an integer from 1 to 600000, found 0",
@@ -214,4 +228,82 @@ fn the_path_of_a_question_says_where_a_batch_follows() {
             .to_string()
             .contains("ase.request_path: must start with / and have no #")
     );
+}
+
+#[test]
+fn a_class_replaces_those_parts_of_the_failure_reply_that_it_names() {
+    let config = parse(
+        r#"{"failure_reply": {"status": 500, "retry_after_s": 7, "headers": [{"name": "x-a", "value": "1"}],
+            "classes": {"timeout": {"status": 504, "retry_after_s": 0}, "undecidable": {"status": 400, "headers": [], "body": "no"}}}}"#,
+    );
+    let reply = |class| {
+        let reply = config.failure_reply(class);
+        let headers = crate::pairs::parse(&reply.headers).unwrap();
+        let value = |name: &[u8]| headers.first(name).map(|value| value.to_vec());
+        (
+            reply.status,
+            reply.body.clone(),
+            value(b"x-a"),
+            value(b"retry-after"),
+        )
+    };
+    let (one, seven) = (Some(b"1".to_vec()), Some(b"7".to_vec()));
+    let usual = "Service Unavailable\n".to_owned();
+    assert_eq!(
+        reply(FailureClass::Unreachable),
+        (500, usual.clone(), one.clone(), seven.clone())
+    );
+    assert_eq!(reply(FailureClass::Timeout), (504, usual, one, None));
+    assert_eq!(
+        reply(FailureClass::Undecidable),
+        (400, "no".to_owned(), None, seven)
+    );
+}
+
+#[test]
+fn retries_are_told_to_the_host_in_its_own_headers_and_only_when_wanted() {
+    assert_eq!(parse("{}").ase().retry_headers, []);
+    assert_eq!(
+        parse(r#"{"ase": {"retry": {"attempts": 2}}}"#)
+            .ase()
+            .retry_headers,
+        [
+            ("x-envoy-max-retries", "2".to_owned()),
+            (
+                "x-envoy-retry-on",
+                "connect-failure,refused-stream,reset".to_owned()
+            ),
+        ]
+    );
+    assert_eq!(
+        parse(r#"{"ase": {"retry": {"attempts": 1, "on": ["reset"], "per_try_timeout_ms": 499}}}"#)
+            .ase()
+            .retry_headers,
+        [
+            ("x-envoy-max-retries", "1".to_owned()),
+            ("x-envoy-retry-on", "reset".to_owned()),
+            ("x-envoy-upstream-rq-per-try-timeout-ms", "499".to_owned()),
+        ]
+    );
+    assert_eq!(
+        faults(r#"{"ase": {"retry": {"attempts": 1, "per_try_timeout_ms": 500}}}"#),
+        "ase.retry.per_try_timeout_ms: must be less than ase.timeout_ms"
+    );
+}
+
+#[test]
+fn a_secondary_takes_the_authority_of_the_primary_unless_it_has_its_own() {
+    let config = parse(r#"{"ase": {"authority": "a", "secondary": {"cluster": "ase-2"}}}"#);
+    let peer = |cluster: &str, authority: &str| Peer {
+        cluster: cluster.to_owned(),
+        authority: authority.to_owned(),
+    };
+    assert_eq!(config.ase().peer(Site::Primary), &peer("ase", "a"));
+    assert_eq!(config.ase().peer(Site::Secondary), &peer("ase-2", "a"));
+    assert_eq!(config.breaker().rest, Some(Duration::from_secs(10)));
+    let config = parse(
+        r#"{"ase": {"secondary": {"cluster": "ase-2", "authority": "b", "cool_down_ms": 5}}}"#,
+    );
+    assert_eq!(config.ase().peer(Site::Secondary), &peer("ase-2", "b"));
+    assert_eq!(config.breaker().rest, Some(Duration::from_millis(5)));
 }

@@ -36,6 +36,19 @@ pub(super) fn reply_header_name(text: &str) -> Result<String, TextFault> {
     unreserved(text, &["content-length", "transfer-encoding", "connection"])
 }
 
+/// A header that the filter sets on a request.
+pub(super) fn request_header_name(text: &str) -> Result<String, TextFault> {
+    let reserved = [
+        "connection",
+        "content-length",
+        "host",
+        "te",
+        "transfer-encoding",
+        "upgrade",
+    ];
+    unreserved(text, &reserved)
+}
+
 /// The header that carries the record id.
 pub(super) fn correlation_header(text: &str) -> Result<String, TextFault> {
     let reserved = [

@@ -1,7 +1,7 @@
 //! What a callout's answer means.
 //!
 //! The host answers itself when it gets nothing from ASE, with statuses that ASE uses too. Whether an answer is the host's is one predicate,
-//! [`made_by_host`], the only place to change for another host.
+//! [`AnswerMark::is_on`], which is configured.
 
 use std::ops::Deref;
 
@@ -25,6 +25,15 @@ pub struct Answer {
     retry_after_secs: Option<u32>,
 }
 
+/// What an answer that came from ASE has and one that the host made up has not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AnswerMark {
+    /// A header, in lower case. Envoy adds `x-envoy-upstream-service-time` to each answer that came from upstream and to no other.
+    pub header: String,
+    /// Its value, in any case; `None` for any.
+    pub value: Option<String>,
+}
+
 /// What follows from an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -43,13 +52,14 @@ impl Answer {
     #[must_use]
     pub fn of<B: Deref<Target = [u8]>>(
         headers: &Headers<'_>,
+        mark: &AnswerMark,
         body_start: impl FnOnce() -> B,
     ) -> Self {
         if headers.is_empty() {
             return Self::failure(FailureClass::ResetAfterHeaders);
         }
         let status = head::status(headers);
-        if made_by_host(headers) {
+        if !mark.is_on(headers) {
             return Self::failure(match status {
                 Some(504) => FailureClass::Timeout,
                 Some(503) => FailureClass::Unreachable,
@@ -101,11 +111,17 @@ impl Answer {
     }
 }
 
-/// Whether the host made the answer up. Envoy adds `x-envoy-upstream-service-time` to each answer that came from upstream and to no other;
-/// on a host that does not, an ASE that labels its verdicts is recognised by the label.
-fn made_by_host(headers: &Headers<'_>) -> bool {
-    headers.first(b"x-envoy-upstream-service-time").is_none()
-        && headers.first(b"x-ase-verdict").is_none()
+impl AnswerMark {
+    /// Whether the answer came from ASE. One that labels its verdicts is recognised by the label on any host.
+    #[must_use]
+    pub fn is_on(&self, headers: &Headers<'_>) -> bool {
+        let marked = |value: &[u8]| match &self.value {
+            Some(wanted) => value.eq_ignore_ascii_case(wanted.as_bytes()),
+            None => true,
+        };
+        let found = headers.first(self.header.as_bytes());
+        found.is_some_and(|value| marked(value)) || headers.first(b"x-ase-verdict").is_some()
+    }
 }
 
 /// An ASE of another make sends no label. Its 503 is told from that of a load balancer by its body.

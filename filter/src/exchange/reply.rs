@@ -40,18 +40,20 @@ impl LocalReply {
     pub fn content<'c>(&self, config: &'c Config) -> &'c Reply {
         match self.reason {
             ReplyReason::Denied | ReplyReason::Unregistered => config.block(),
-            ReplyReason::Failed(_) => config.failure_reply(),
+            ReplyReason::Failed(class) => config.failure_reply(class),
         }
     }
 
-    /// The response-code details for the host's access log: as configured for a block, `ase_failure_<class>` for a failure.
+    /// The response-code details for the host's access log: as configured for a verdict of ASE, else `ase_unregistered_blocked` or
+    /// `ase_failed_closed_<class>`.
     #[must_use]
     pub fn details<'c>(&self, config: &'c Config) -> Cow<'c, str> {
         match self.reason {
-            ReplyReason::Denied | ReplyReason::Unregistered => {
-                Cow::Borrowed(config.block_details())
+            ReplyReason::Denied => Cow::Borrowed(config.block_details()),
+            ReplyReason::Unregistered => Cow::Borrowed("ase_unregistered_blocked"),
+            ReplyReason::Failed(class) => {
+                Cow::Owned(["ase_failed_closed_", class.as_str()].concat())
             }
-            ReplyReason::Failed(class) => Cow::Owned(format!("ase_failure_{}", class.as_str())),
         }
     }
 }

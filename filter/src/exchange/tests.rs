@@ -18,7 +18,9 @@ fn answer_with(headers: &[(&'static str, &'static str)], body: &str) -> Answer {
     for (name, value) in headers {
         list.push(name.as_bytes(), value.as_bytes());
     }
-    Answer::of(&list, || body.as_bytes().to_vec())
+    Answer::of(&list, &config("{}").ase().answer_mark, || {
+        body.as_bytes().to_vec()
+    })
 }
 
 /// An answer as ASE gives it, through Envoy.
@@ -132,7 +134,9 @@ fn the_body_of_an_answer_is_not_looked_at_where_its_headers_tell() {
         let mut headers = Headers::default();
         headers.push(b":status".as_slice(), status.as_bytes());
         headers.push(b"x-ase-verdict".as_slice(), verdict.as_bytes());
-        let _answer = Answer::of(&headers, || -> Vec<u8> { panic!("{status}") });
+        let config = config("{}");
+        let mark = &config.ase().answer_mark;
+        let _answer = Answer::of(&headers, mark, || -> Vec<u8> { panic!("{status}") });
     }
 }
 
@@ -203,12 +207,122 @@ fn a_question_that_is_not_sent_is_a_failure_of_its_own_class() {
         assert_eq!(reply.reason(), ReplyReason::Failed(class));
         assert_eq!(
             reply.details(&config),
-            format!("ase_failure_{}", class.as_str())
+            format!("ase_failed_closed_{}", class.as_str())
         );
         assert_eq!(reply.content(&config).status, 503);
         assert!(exchange.holds_request());
         assert_eq!(exchange.finish(Moment::default()).unwrap().end, End::Failed);
     }
+}
+
+#[test]
+fn an_answer_without_the_configured_mark_is_the_hosts() {
+    let marked = r#"{"ase": {"answer_mark": {"header": "server", "value": "ase"}}}"#;
+    let outcome = |document: &str, headers: &[(&'static str, &'static str)]| {
+        let mut list = Headers::default();
+        for (name, value) in headers {
+            list.push(name.as_bytes(), value.as_bytes());
+        }
+        let config = config(document);
+        Answer::of(&list, &config.ase().answer_mark, Vec::new).outcome()
+    };
+    let (status, envoy) = ((":status", "403"), ("x-envoy-upstream-service-time", "1"));
+    let host_made = Outcome::Failure(FailureClass::BadReply);
+    assert_eq!(
+        outcome(marked, &[status, ("server", "ASE")]),
+        Outcome::Block
+    );
+    assert_eq!(outcome(marked, &[status, ("server", "nginx")]), host_made);
+    assert_eq!(outcome(marked, &[status, envoy]), host_made);
+    assert_eq!(outcome("{}", &[status, envoy]), Outcome::Block);
+    assert_eq!(outcome("{}", &[status, ("server", "ASE")]), host_made);
+    for document in [marked, "{}"] {
+        let labelled = [status, ("x-ase-verdict", "blocked")];
+        assert_eq!(outcome(document, &labelled), Outcome::Block);
+    }
+}
+
+/// Asks the primary of two and lets it answer after 200 of the 500 ms; the effect of that.
+fn failed_over(answer: &Answer) -> (Config, Exchange, Breaker, Effect) {
+    let config = config(r#"{"ase": {"secondary": {"cluster": "b"}}, "on_failure": "closed"}"#);
+    let (mut exchange, mut breaker) = started(&config);
+    assert_eq!(exchange.site(), Site::Primary);
+    let sent = Ok(CalloutToken(1));
+    let _held = exchange.dispatched(sent, &config, &mut breaker, Moment::default());
+    let now = Moment::from_nanos(200_000_000);
+    let effect = exchange.answer(CalloutToken(1), answer, &config, &mut breaker, now);
+    (config, exchange, breaker, effect)
+}
+
+#[test]
+fn the_secondary_is_asked_once_and_within_what_is_left_of_the_wait() {
+    let (config, mut exchange, mut breaker, effect) = failed_over(&from_ase("500", None));
+    assert!(matches!(effect, Effect::Ask) && exchange.holds_request());
+    assert_eq!(exchange.site(), Site::Secondary);
+    assert_eq!(exchange.wait(), Duration::from_millis(300));
+    assert_eq!(exchange.failed_over(), Some(FailureClass::Ase5xx));
+    let now = Moment::from_nanos(200_000_000);
+    let _held = exchange.dispatched(Ok(CalloutToken(2)), &config, &mut breaker, now);
+    let late = exchange.answer(
+        CalloutToken(1),
+        &from_ase("200", None),
+        &config,
+        &mut breaker,
+        now,
+    );
+    assert!(matches!(late, Effect::Nothing), "the primary had its turn");
+    let failed = exchange.answer(
+        CalloutToken(2),
+        &from_ase("503", None),
+        &config,
+        &mut breaker,
+        now,
+    );
+    let closed = ReplyReason::Failed(FailureClass::Ase5xx);
+    assert!(matches!(failed, Effect::Reply(reply) if reply.reason() == closed));
+}
+
+#[test]
+fn a_verdict_of_the_secondary_counts_and_the_next_question_goes_there_at_once() {
+    let (config, mut exchange, mut breaker, _) = failed_over(&answer(&[(":status", "503")]));
+    let now = Moment::from_nanos(210_000_000);
+    let _held = exchange.dispatched(Ok(CalloutToken(2)), &config, &mut breaker, now);
+    let verdict = from_ase("403", Some("blocked"));
+    let denied = exchange.answer(CalloutToken(2), &verdict, &config, &mut breaker, now);
+    assert!(matches!(denied, Effect::Reply(reply) if reply.reason() == ReplyReason::Denied));
+    let record = exchange.finish(now).unwrap();
+    assert_eq!(record.asked_for, Some(Duration::from_millis(210)));
+    let admitted = breaker.admit(config.breaker(), now);
+    assert_eq!(admitted, Admission::Ask(Site::Secondary));
+}
+
+#[test]
+fn nothing_is_asked_twice_where_another_ase_would_say_the_same_or_no_time_is_left() {
+    for (status, class) in [
+        ("400", FailureClass::Undecidable),
+        ("401", FailureClass::AseRejected),
+    ] {
+        let (_, exchange, _, effect) = failed_over(&from_ase(status, Some("rejected")));
+        assert!(
+            matches!(effect, Effect::Reply(reply) if reply.reason() == ReplyReason::Failed(class))
+        );
+        assert_eq!(exchange.failed_over(), None);
+    }
+    let config = config(r#"{"ase": {"secondary": {"cluster": "b"}}}"#);
+    let (mut exchange, mut breaker) = started(&config);
+    let _held = exchange.dispatched(
+        Ok(CalloutToken(1)),
+        &config,
+        &mut breaker,
+        Moment::default(),
+    );
+    let timeout = answer(&[(":status", "504")]);
+    let now = Moment::from_nanos(499_500_000);
+    let effect = exchange.answer(CalloutToken(1), &timeout, &config, &mut breaker, now);
+    assert!(
+        matches!(effect, Effect::Pass(_)),
+        "half a millisecond is no time"
+    );
 }
 
 #[test]
@@ -269,7 +383,10 @@ fn a_request_that_cannot_be_put_as_a_question_is_not_asked_about_and_says_nothin
     let _held = exchange.dispatched(Ok(CalloutToken(1)), &config, &mut breaker, now);
     let refused = from_ase("400", Some("rejected"));
     let _exit = exchange.answer(CalloutToken(1), &refused, &config, &mut breaker, now);
-    assert_eq!(breaker.admit(config.breaker(), now), Admission::Ask);
+    assert_eq!(
+        breaker.admit(config.breaker(), now),
+        Admission::Ask(Site::Primary)
+    );
 }
 
 #[test]
@@ -424,10 +541,11 @@ proptest! {
         policy in prop::sample::select(vec!["open", "closed"]),
         unregistered in prop::sample::select(vec!["pass", "block"]),
         readable: bool,
+        secondary in prop::sample::select(vec!["", r#", "ase": {"secondary": {"cluster": "b"}}"#]),
         events in prop::collection::vec(any_event(), 0..12),
     ) {
         let config = config(&format!(
-            r#"{{"mode": "{mode}", "on_failure": "{policy}", "unregistered": "{unregistered}", "breaker": {{"failures": 1, "cool_down_ms": 1}}}}"#
+            r#"{{"mode": "{mode}", "on_failure": "{policy}", "unregistered": "{unregistered}", "breaker": {{"failures": 1, "cool_down_ms": 1}}{secondary}}}"#
         ));
         let mut breaker = Breaker::default();
         let head = if readable { Head::Read(b"{}".to_vec()) } else { Head::Unreadable };
@@ -437,6 +555,7 @@ proptest! {
         let mut asking = matches!(effect, Effect::Ask);
         let mut exits = Vec::new();
         let mut records = 0;
+        let mut asked_again = 0;
         let note = |effect: Effect, exits: &mut Vec<GatewayDecision>| match effect {
             Effect::Pass(permit) => exits.push(permit.reason().decision()),
             Effect::Reply(reply) => exits.push(reply.reason().decision()),
@@ -450,19 +569,23 @@ proptest! {
                 Event::Dispatched(result) => {
                     let sent = result.map(CalloutToken).map_err(|()| DispatchRefusal::NotSent);
                     let effect = exchange.dispatched(sent, &config, &mut breaker, now);
-                    prop_assert!(!matches!(effect, Effect::Ask));
+                    let again = matches!(effect, Effect::Ask);
+                    asked_again += usize::from(again);
                     note(effect, &mut exits);
                     if asking && records == 0 {
-                        asking = false;
+                        asking = again;
                         pending = result.ok();
                     }
                 }
                 Event::Answer(token, answer) => {
                     let effect = exchange.answer(CalloutToken(token), &answer, &config, &mut breaker, now);
-                    prop_assert!(!matches!(effect, Effect::Ask));
+                    let again = matches!(effect, Effect::Ask);
+                    asked_again += usize::from(again);
+                    asking |= again;
                     note(effect, &mut exits);
                     let own = pending == Some(token) && records == 0;
-                    prop_assert_eq!(exits.len() - exits_before, usize::from(own), "only the answer to its own question moves it");
+                    let moved = exits.len() - exits_before + usize::from(again);
+                    prop_assert_eq!(moved, usize::from(own), "only the answer to its own question moves it");
                     if own {
                         pending = None;
                     }
@@ -481,6 +604,7 @@ proptest! {
                     }
                 }
             }
+            prop_assert!(asked_again <= usize::from(!secondary.is_empty()), "asked for ever");
             prop_assert!(exits.len() <= 1, "two exits: {:?}", exits);
             prop_assert!(exits.len() == 1 || asking || pending.is_some(), "limbo");
             let passed = matches!(

@@ -154,6 +154,16 @@ fn each_reserved_name_is_taken_off_once() {
         ("x-ase-token", b"2"),
         ("ase-token", b"3"),
         ("x-as", b"4"),
+        ("X-Unchecked", b"5"),
     ]);
-    assert_eq!(reserved_names(&headers), [&b"x-ase-token"[..], b"x-ase-a"]);
+    let plain = Config::parse(b"{}").unwrap();
+    let marking = Config::parse(br#"{"fail_open_header": "x-unchecked"}"#).unwrap();
+    assert_eq!(
+        reserved_names(&headers, &plain),
+        [&b"x-ase-token"[..], b"x-ase-a"]
+    );
+    assert_eq!(
+        reserved_names(&headers, &marking),
+        [&b"x-ase-token"[..], b"x-ase-a", b"X-Unchecked"]
+    );
 }

@@ -3,6 +3,7 @@
 use ase_core::transaction::RecordId;
 
 use super::Halves;
+use crate::site::Site;
 
 /// What a record costs beside its bytes when it waits as a call of its own.
 const CALL_OVERHEAD_BYTES: usize = 128;
@@ -25,6 +26,8 @@ pub struct Call<'a> {
     pub endpoint: Endpoint,
     /// The correlation id; a batch has none.
     pub correlation: Option<&'a RecordId>,
+    /// The only ASE that can take it, because it has the first half; `None` when any can.
+    pub site: Option<Site>,
     /// The body.
     pub body: &'a [u8],
 }
@@ -35,6 +38,7 @@ pub(super) struct Parcel {
     pub(super) content: Content,
     pub(super) attempts: u32,
     id: Option<RecordId>,
+    site: Option<Site>,
     body: Vec<u8>,
 }
 
@@ -51,24 +55,27 @@ impl Parcel {
             content: Content::Batch { records },
             attempts: 0,
             id: None,
+            site: None,
             body,
         }
     }
 
     pub(super) fn of_halves(id: &RecordId, halves: Halves<'_>) -> Self {
-        let (content, body) = match halves {
+        let (content, site, body) = match halves {
             Halves::RequestThenResponse(request, response) => (
                 Content::Request {
                     then_response: response.map(<[u8]>::to_vec),
                 },
+                None,
                 request,
             ),
-            Halves::Response(response) => (Content::Response, response),
+            Halves::Response(response, site) => (Content::Response, Some(site), response),
         };
         Self {
             content,
             attempts: 0,
             id: Some(id.clone()),
+            site,
             body: body.to_vec(),
         }
     }
@@ -82,6 +89,7 @@ impl Parcel {
         Call {
             endpoint,
             correlation: self.id.as_ref(),
+            site: self.site,
             body: &self.body,
         }
     }
@@ -104,8 +112,8 @@ impl Parcel {
         }
     }
 
-    /// The call that follows this one, which ASE took; else the parcel, of which nothing is left to send.
-    pub(super) fn delivered(self, response_is_wanted: bool) -> Result<Self, Self> {
+    /// The call that follows this one, which the ASE at `site` took; else the parcel, of which nothing is left to send.
+    pub(super) fn delivered(self, site: Site, response_is_wanted: bool) -> Result<Self, Self> {
         match self.content {
             Content::Request {
                 then_response: Some(body),
@@ -113,6 +121,7 @@ impl Parcel {
                 content: Content::Response,
                 attempts: 0,
                 id: self.id,
+                site: Some(site),
                 body,
             }),
             content @ (Content::Batch { .. } | Content::Request { .. } | Content::Response) => {

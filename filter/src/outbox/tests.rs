@@ -8,6 +8,7 @@ use ase_core::transaction::{End, GatewayDecision, Mode};
 use proptest::prelude::*;
 
 use super::*;
+use crate::exchange::AnswerMark;
 
 const LIMITS: OutboxLimits = OutboxLimits {
     batch_bytes: 2048,
@@ -29,7 +30,11 @@ fn answer(
     if let Some(secs) = retry_after {
         headers.push(b"retry-after".as_slice(), secs.as_bytes());
     }
-    Answer::of(&headers, Vec::new)
+    let mark = AnswerMark {
+        header: "x-ase-verdict".to_owned(),
+        value: None,
+    };
+    Answer::of(&headers, &mark, Vec::new)
 }
 
 fn taken() -> Answer {
@@ -98,9 +103,14 @@ fn a_tick_sends_what_has_gathered_as_one_batch() {
         send(&mut outbox, &tokens),
         [(CalloutToken(0), Endpoint::Batch, 2)]
     );
-    outbox.answered(CalloutToken(9), &taken(), RECEIPT);
+    outbox.answered(CalloutToken(9), Site::Primary, &taken(), RECEIPT);
     assert_eq!(outbox.held_records(), 2);
-    outbox.answered(CalloutToken(0), &taken(), Some(Receipt { rejected: 1 }));
+    outbox.answered(
+        CalloutToken(0),
+        Site::Primary,
+        &taken(),
+        Some(Receipt { rejected: 1 }),
+    );
     assert!(outbox.is_empty());
     let tally = outbox.take_tally();
     assert_eq!(
@@ -125,12 +135,12 @@ fn a_batch_is_closed_at_its_size_and_calls_under_way_are_bounded() {
         ]
     );
     assert!(send(&mut outbox, &tokens).is_empty());
-    outbox.answered(CalloutToken(0), &taken(), RECEIPT);
+    outbox.answered(CalloutToken(0), Site::Primary, &taken(), RECEIPT);
     assert_eq!(
         send(&mut outbox, &tokens),
         [(CalloutToken(2), Endpoint::Batch, 2)]
     );
-    outbox.answered(CalloutToken(1), &taken(), RECEIPT);
+    outbox.answered(CalloutToken(1), Site::Primary, &taken(), RECEIPT);
     outbox.tick(TICK);
     assert_eq!(
         send(&mut outbox, &tokens),
@@ -163,7 +173,7 @@ fn a_failed_batch_is_tried_again_after_a_growing_wait_and_then_dropped() {
     let mut waits = Vec::new();
     for attempt in 0..3_u32 {
         assert_eq!(send(&mut outbox, &tokens).len(), 1, "attempt {attempt}");
-        outbox.answered(CalloutToken(attempt), &full(), RECEIPT);
+        outbox.answered(CalloutToken(attempt), Site::Primary, &full(), RECEIPT);
         let mut ticks = 0;
         while send_is_held(&mut outbox) {
             outbox.tick(TICK);
@@ -188,13 +198,13 @@ fn a_200_without_a_receipt_delivers_nothing_and_the_batch_comes_again() {
     put(&mut outbox, 100);
     outbox.tick(TICK);
     send(&mut outbox, &tokens);
-    outbox.answered(CalloutToken(0), &taken(), None);
+    outbox.answered(CalloutToken(0), Site::Primary, &taken(), None);
     assert_eq!(outbox.held_records(), 1);
     while send_is_held(&mut outbox) {
         outbox.tick(TICK);
     }
     assert_eq!(send(&mut outbox, &tokens).len(), 1);
-    outbox.answered(CalloutToken(1), &taken(), RECEIPT);
+    outbox.answered(CalloutToken(1), Site::Primary, &taken(), RECEIPT);
     let tally = outbox.take_tally();
     assert_eq!((tally.delivered, dropped(&tally)), (1, vec![]));
     assert_eq!(
@@ -216,6 +226,7 @@ fn retry_after_is_honoured_within_a_bound() {
         send(&mut outbox, &Cell::new(0));
         outbox.answered(
             CalloutToken(0),
+            Site::Primary,
             &answer("503", "overloaded", Some(secs)),
             RECEIPT,
         );
@@ -234,7 +245,12 @@ fn a_refused_batch_is_not_tried_again() {
     put(&mut outbox, 100);
     outbox.tick(TICK);
     send(&mut outbox, &Cell::new(0));
-    outbox.answered(CalloutToken(0), &answer("401", "rejected", None), None);
+    outbox.answered(
+        CalloutToken(0),
+        Site::Primary,
+        &answer("401", "rejected", None),
+        None,
+    );
     assert!(outbox.is_empty());
     assert_eq!(dropped(&outbox.take_tally()), [(DropReason::Rejected, 1)]);
 }
@@ -245,7 +261,7 @@ fn per_call_sends_the_response_once_the_request_has_been_answered() {
     let tokens = Cell::new(0);
     let id = RecordId::mint(1, 1);
     outbox.calls(&id, Halves::RequestThenResponse(b"{}", Some(b"{}")));
-    outbox.calls(&id, Halves::Response(b"{}"));
+    outbox.calls(&id, Halves::Response(b"{}", Site::Primary));
     outbox.tick(TICK);
     assert_eq!(
         send(&mut outbox, &tokens),
@@ -254,14 +270,19 @@ fn per_call_sends_the_response_once_the_request_has_been_answered() {
             (CalloutToken(1), Endpoint::Response, 0)
         ]
     );
-    outbox.answered(CalloutToken(1), &taken(), RECEIPT);
+    outbox.answered(CalloutToken(1), Site::Primary, &taken(), RECEIPT);
     assert!(send(&mut outbox, &tokens).is_empty());
-    outbox.answered(CalloutToken(0), &answer("403", "blocked", None), RECEIPT);
+    outbox.answered(
+        CalloutToken(0),
+        Site::Primary,
+        &answer("403", "blocked", None),
+        RECEIPT,
+    );
     assert_eq!(
         send(&mut outbox, &tokens),
         [(CalloutToken(2), Endpoint::Response, 0)]
     );
-    outbox.answered(CalloutToken(2), &taken(), RECEIPT);
+    outbox.answered(CalloutToken(2), Site::Primary, &taken(), RECEIPT);
     assert!(outbox.is_empty());
     assert_eq!(outbox.take_tally().delivered, 2);
 }
@@ -276,6 +297,7 @@ fn per_call_keeps_the_response_of_an_api_that_ase_does_not_know() {
     send(&mut outbox, &Cell::new(0));
     outbox.answered(
         CalloutToken(0),
+        Site::Primary,
         &answer("503", "unregistered", None),
         RECEIPT,
     );
@@ -289,16 +311,16 @@ fn draining_sends_without_waiting_and_loses_only_what_fails_for_good() {
     put(&mut outbox, 100);
     outbox.tick(TICK);
     send(&mut outbox, &tokens);
-    outbox.answered(CalloutToken(0), &full(), RECEIPT);
+    outbox.answered(CalloutToken(0), Site::Primary, &full(), RECEIPT);
     put(&mut outbox, 100);
     outbox.drain();
     assert_eq!(send(&mut outbox, &tokens).len(), 2);
-    outbox.answered(CalloutToken(1), &taken(), RECEIPT);
+    outbox.answered(CalloutToken(1), Site::Primary, &taken(), RECEIPT);
     put(&mut outbox, 100);
     assert_eq!(send(&mut outbox, &tokens).len(), 1);
-    outbox.answered(CalloutToken(3), &taken(), RECEIPT);
+    outbox.answered(CalloutToken(3), Site::Primary, &taken(), RECEIPT);
     outbox.dispatch(|_| Err(DispatchRefusal::NotSent));
-    outbox.answered(CalloutToken(2), &full(), RECEIPT);
+    outbox.answered(CalloutToken(2), Site::Primary, &full(), RECEIPT);
     outbox.dispatch(|_| Err(DispatchRefusal::NotSent));
     assert!(outbox.is_draining() && outbox.is_empty());
     outbox.close();
@@ -346,7 +368,7 @@ proptest! {
                 }
                 Step::Call(both) => {
                     put_records += 1;
-                    let halves = if both { Halves::RequestThenResponse(b"{\"a\":1}", Some(b"{}")) } else { Halves::Response(b"{}") };
+                    let halves = if both { Halves::RequestThenResponse(b"{\"a\":1}", Some(b"{}")) } else { Halves::Response(b"{}", Site::Primary) };
                     outbox.calls(&RecordId::mint(2, 2), halves);
                 }
                 Step::Tick => outbox.tick(Duration::from_secs(3)),
@@ -360,7 +382,7 @@ proptest! {
                 Step::Answer(back, kind, rejected) => {
                     let receipt = rejected.map(|rejected| Receipt { rejected });
                     let answer = answers[usize::from(kind) % answers.len()];
-                    outbox.answered(CalloutToken(u32::saturating_sub(next_token, back)), &answer, receipt);
+                    outbox.answered(CalloutToken(u32::saturating_sub(next_token, back)), Site::Primary, &answer, receipt);
                 }
                 Step::Drain => outbox.drain(),
                 Step::Close => outbox.close(),

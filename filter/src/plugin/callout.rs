@@ -2,17 +2,19 @@
 
 use proxy_wasm::types::Status;
 
-use crate::config::Config;
-use crate::exchange::{Answer, BODY_START_BYTES, CalloutToken, DispatchRefusal};
+use crate::config::{Ase, Config, Peer};
+use crate::exchange::{Answer, BODY_START_BYTES, CalloutToken, DispatchRefusal, Exchange};
 use crate::host::{self, Buffer, Map, Returned};
 use crate::outbox::{Call, Endpoint};
 use crate::pairs;
+use crate::site::Site;
 
 /// The answer that the host is delivering right now.
-pub(super) fn answer(headers: usize, body_size: usize) -> Answer {
+pub(super) fn answer(headers: usize, body_size: usize, config: &Config) -> Answer {
+    let mark = &config.ase().answer_mark;
     let body_start = || body(BODY_START_BYTES.min(body_size));
     if headers == 0 {
-        return Answer::of(&ase_core::headers::Headers::default(), body_start);
+        return Answer::of(&ase_core::headers::Headers::default(), mark, body_start);
     }
     let Ok(buffer) = host::header_pairs(Map::Answer) else {
         return Answer::unreadable();
@@ -20,7 +22,7 @@ pub(super) fn answer(headers: usize, body_size: usize) -> Answer {
     match pairs::parse(&buffer) {
         // The host announced headers and shows none: nothing can be concluded from that.
         Ok(headers) if headers.is_empty() => Answer::unreadable(),
-        Ok(headers) => Answer::of(&headers, body_start),
+        Ok(headers) => Answer::of(&headers, mark, body_start),
         Err(_) => Answer::unreadable(),
     }
 }
@@ -34,21 +36,25 @@ pub(super) fn body(max_bytes: usize) -> Returned {
 }
 
 /// Asks about one request; the answer comes to the context that is active now.
-pub(super) fn ask(
-    config: &Config,
-    correlation: &str,
-    question: &[u8],
-) -> Result<CalloutToken, DispatchRefusal> {
+pub(super) fn ask(config: &Config, exchange: &Exchange) -> Result<CalloutToken, DispatchRefusal> {
     let ase = config.ase();
-    let correlation = Some((ase.correlation_header.as_str(), correlation));
+    let peer = ase.peer(exchange.site());
+    let correlation = Some((ase.correlation_header.as_str(), exchange.id().as_str()));
     let path = config.question_path();
-    let headers = headers(config, &path, "application/json", correlation);
-    dispatch(config, headers, question, ase.timeout)
+    let mut headers = headers(ase, peer, &path, "application/json", correlation);
+    let retry = ase.retry_headers.iter();
+    headers.extend(retry.map(|(name, value)| (*name, value.as_str())));
+    dispatch(peer, headers, exchange.question(), exchange.wait())
 }
 
 /// Sends records; the answer comes to the root context, which must be the active one.
-pub(super) fn deliver(config: &Config, call: &Call<'_>) -> Result<CalloutToken, DispatchRefusal> {
+pub(super) fn deliver(
+    config: &Config,
+    site: Site,
+    call: &Call<'_>,
+) -> Result<CalloutToken, DispatchRefusal> {
     let ase = config.ase();
+    let peer = ase.peer(site);
     let (path, content_type) = match call.endpoint {
         Endpoint::Batch => (&ase.batch_path, "application/x-ndjson"),
         Endpoint::Request => (&ase.request_path, "application/json"),
@@ -57,25 +63,21 @@ pub(super) fn deliver(config: &Config, call: &Call<'_>) -> Result<CalloutToken, 
     let correlation = call
         .correlation
         .map(|id| (ase.correlation_header.as_str(), id.as_str()));
-    dispatch(
-        config,
-        headers(config, path, content_type, correlation),
-        call.body,
-        config.delivery().timeout,
-    )
+    let headers = headers(ase, peer, path, content_type, correlation);
+    dispatch(peer, headers, call.body, config.delivery().timeout)
 }
 
 fn headers<'c>(
-    config: &'c Config,
+    ase: &'c Ase,
+    peer: &'c Peer,
     path: &'c str,
     content_type: &'c str,
     correlation: Option<(&'c str, &'c str)>,
 ) -> Vec<(&'c str, &'c str)> {
-    let ase = config.ase();
     let mut headers = vec![
         (":method", "POST"),
         (":path", path),
-        (":authority", ase.authority.as_str()),
+        (":authority", peer.authority.as_str()),
         ("content-type", content_type),
     ];
     headers.extend(
@@ -89,18 +91,19 @@ fn headers<'c>(
 
 /// The call is always well formed, its parts being checked with the configuration; so a bad argument is the cluster's name.
 fn dispatch(
-    config: &Config,
+    peer: &Peer,
     headers: Vec<(&str, &str)>,
     body: &[u8],
     timeout: std::time::Duration,
 ) -> Result<CalloutToken, DispatchRefusal> {
-    match proxy_wasm::hostcalls::dispatch_http_call(
-        &config.ase().cluster,
+    let sent = proxy_wasm::hostcalls::dispatch_http_call(
+        &peer.cluster,
         headers,
         Some(body),
         Vec::new(),
         timeout,
-    ) {
+    );
+    match sent {
         Ok(token) => Ok(CalloutToken(token)),
         Err(Status::BadArgument) => Err(DispatchRefusal::UnknownCluster),
         Err(_) => Err(DispatchRefusal::NotSent),

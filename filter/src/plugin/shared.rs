@@ -3,7 +3,6 @@
 //! Hooks never nest, so a cell that is borrowed twice is a defect; it is said in the log and survived, never a panic.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use ase_core::transaction::wire::Record;
@@ -14,18 +13,22 @@ use crate::breaker::Breaker;
 use crate::clock::Moment;
 use crate::config::{Config, DeliveryKind};
 use crate::counters::Counter;
-use crate::exchange::{Answer, CalloutToken};
+use crate::exchange::{Answer, CalloutToken, DispatchRefusal, Exchange, Outcome};
 use crate::host::{self, Level, MetricId};
 use crate::notice::{Line, Notice};
-use crate::outbox::{Halves, Outbox, Receipt};
+use crate::outbox::{Call, Halves, Outbox, Receipt};
+use crate::site::Site;
 
 /// What a root context and its streams share.
 pub(super) struct Shared {
     config: RefCell<Rc<Config>>,
-    counters: BTreeMap<Counter, MetricId>,
+    /// Few enough to be looked through; a map would cost the module 15 kB.
+    counters: Vec<(Counter, MetricId)>,
     breaker: RefCell<Breaker>,
     outbox: RefCell<Outbox>,
-    notices: RefCell<BTreeMap<About, Notice>>,
+    /// Where the calls of the outbox that are under way have gone.
+    sent_to: RefCell<Vec<(CalloutToken, Site)>>,
+    notices: RefCell<Vec<(About, Notice)>>,
     /// Makes record ids unique across root contexts.
     random: u64,
     minted: Cell<u64>,
@@ -34,10 +37,12 @@ pub(super) struct Shared {
 }
 
 /// What a repeated line of the log is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum About {
     NoVerdict(FailureClass),
+    FailedOver(Site, FailureClass),
     NoDelivery(FailureClass),
+    FailOpenUnmarked,
     RequestUnreadable,
     PortZero,
     HeadersNotRemoved,
@@ -55,7 +60,8 @@ impl Shared {
             counters,
             breaker: RefCell::new(Breaker::default()),
             outbox: RefCell::new(Outbox::new(config.delivery().limits)),
-            notices: RefCell::new(BTreeMap::new()),
+            sent_to: RefCell::new(Vec::new()),
+            notices: RefCell::new(Vec::new()),
             random: host::random_bits(context),
             minted: Cell::new(0),
             last_moment: Cell::new(Moment::default()),
@@ -128,7 +134,7 @@ impl Shared {
     pub(super) fn notice(&self, about: About, level: Level, line: impl FnOnce() -> String) {
         let now = self.last_moment.get();
         let due = match self.notices.try_borrow_mut() {
-            Ok(mut notices) => notices.entry(about).or_default().event(now),
+            Ok(mut notices) => event(&mut notices, about, now),
             Err(_) => Line::HeldBack,
         };
         match due {
@@ -142,19 +148,30 @@ impl Shared {
     }
 
     /// Counts a failure to get a verdict and says so now and then.
-    pub(super) fn no_verdict(&self, class: FailureClass, config: &Config) {
+    pub(super) fn no_verdict(&self, class: FailureClass, site: Site, config: &Config) {
         self.count(Counter::Failure(class));
         self.notice(About::NoVerdict(class), level_of(class), || {
-            format!("no verdict: {}", cause(class, config))
+            format!("no verdict: {}", cause(class, site, config))
         });
     }
 
-    /// Takes the record of a finished exchange.
-    pub(super) fn report(&self, record: &Record<'_>, config: &Config) {
+    /// Counts that the other ASE is asked as well and says so now and then.
+    pub(super) fn failed_over(&self, exchange: &Exchange, config: &Config) {
+        if let Some(class) = exchange.failed_over() {
+            let site = exchange.site().other();
+            self.count(Counter::FailedOver);
+            self.notice(About::FailedOver(site, class), level_of(class), || {
+                format!("the other ASE is asked: {}", cause(class, site, config))
+            });
+        }
+    }
+
+    /// Takes the record of a finished exchange, which was last asked about at `site`.
+    pub(super) fn report(&self, record: &Record<'_>, site: Site, config: &Config) {
         self.with(&self.outbox, |outbox| match config.delivery().kind {
             DeliveryKind::Batch => outbox.record(record),
             DeliveryKind::PerCall => {
-                if let Some(halves) = halves_to_send(record) {
+                if let Some(halves) = halves_to_send(record, site) {
                     outbox.calls(record.id, halves);
                 }
             }
@@ -178,8 +195,17 @@ impl Shared {
         let Some(config) = self.config() else {
             return;
         };
+        let token = CalloutToken(token);
+        let site = self.sent_to(token);
+        let (rest, now) = (config.breaker().rest, self.last_moment.get());
+        self.with_breaker(|breaker| match answer.outcome() {
+            Outcome::Failure(class) => breaker.sites().failed(site, class, rest, now),
+            Outcome::Pass | Outcome::Block | Outcome::Unregistered => {
+                breaker.sites().answered(site)
+            }
+        });
         self.with(&self.outbox, |outbox| {
-            outbox.answered(CalloutToken(token), answer, Receipt::parse(body))
+            outbox.answered(token, site, answer, Receipt::parse(body))
         });
         self.send(&config);
     }
@@ -215,9 +241,35 @@ impl Shared {
 
     fn send(&self, config: &Config) {
         self.with(&self.outbox, |outbox| {
-            outbox.dispatch(|call| callout::deliver(config, call))
+            outbox.dispatch(|call| self.deliver(config, call))
         });
         self.count_outbox();
+    }
+
+    fn deliver(&self, config: &Config, call: &Call<'_>) -> Result<CalloutToken, DispatchRefusal> {
+        let (rest, now) = (config.breaker().rest, self.last_moment.get());
+        let site = call
+            .site
+            .unwrap_or_else(|| self.with_breaker(|breaker| breaker.sites().choose(rest, now)));
+        let sent = callout::deliver(config, site, call);
+        match sent {
+            Ok(token) => {
+                self.with(&self.sent_to, |sent_to| sent_to.push((token, site)));
+            }
+            Err(refusal) => self.with_breaker(|breaker| {
+                breaker.sites().failed(site, refusal.class(), rest, now);
+            }),
+        }
+        sent
+    }
+
+    /// Where a call of the outbox has gone, once.
+    fn sent_to(&self, token: CalloutToken) -> Site {
+        let found = self.with(&self.sent_to, |sent_to| {
+            let index = sent_to.iter().position(|(known, _)| *known == token)?;
+            Some(sent_to.swap_remove(index).1)
+        });
+        found.flatten().unwrap_or_default()
     }
 
     fn count_outbox(&self) {
@@ -235,13 +287,17 @@ impl Shared {
         for (class, times) in tally.failures() {
             self.count_many(Counter::DeliveryFailure(class), times);
             self.notice(About::NoDelivery(class), level_of(class), || {
-                format!("records not delivered: {}", cause(class, &config))
+                format!(
+                    "records not delivered: {}",
+                    cause(class, Site::Primary, &config)
+                )
             });
         }
     }
 
     fn count_many(&self, counter: Counter, by: u64) {
-        if let (Some(id), true) = (self.counters.get(&counter), by > 0) {
+        let known = self.counters.iter().find(|(known, _)| *known == counter);
+        if let (Some((_, id)), true) = (known, by > 0) {
             host::increment(*id, by);
         }
     }
@@ -263,8 +319,19 @@ impl Shared {
     }
 }
 
+/// Counts an event of that kind.
+fn event(notices: &mut Vec<(About, Notice)>, about: About, now: Moment) -> Line {
+    if let Some((_, notice)) = notices.iter_mut().find(|(known, _)| *known == about) {
+        return notice.event(now);
+    }
+    let mut notice = Notice::default();
+    let line = notice.event(now);
+    notices.push((about, notice));
+    line
+}
+
 /// What `per_call` delivery has to send of an exchange: nothing of one that ASE has refused, denied or does not know, and nothing of a missing response.
-fn halves_to_send<'r>(record: &Record<'r>) -> Option<Halves<'r>> {
+fn halves_to_send<'r>(record: &Record<'r>, site: Site) -> Option<Halves<'r>> {
     let response = record.response_json;
     match record.decision {
         GatewayDecision::Async
@@ -281,7 +348,7 @@ fn halves_to_send<'r>(record: &Record<'r>) -> Option<Halves<'r>> {
             | FailureClass::BadReply
             | FailureClass::ResetAfterHeaders
             | FailureClass::Ase5xx,
-        ) => response.map(Halves::Response),
+        ) => response.map(|half| Halves::Response(half, site)),
         GatewayDecision::FailOpen(FailureClass::Undecidable | FailureClass::AseRejected)
         | GatewayDecision::Unregistered
         | GatewayDecision::Denied
@@ -306,8 +373,12 @@ fn level_of(class: FailureClass) -> Level {
     }
 }
 
-fn cause(class: FailureClass, config: &Config) -> String {
-    let cluster = &config.ase().cluster;
+fn cause(class: FailureClass, site: Site, config: &Config) -> String {
+    let cluster = &config.ase().peer(site).cluster;
+    let key = match site {
+        Site::Primary => "ase.cluster",
+        Site::Secondary => "ase.secondary.cluster",
+    };
     match class {
         FailureClass::Timeout => format!("ASE (cluster {cluster:?}) did not answer in time"),
         FailureClass::Unreachable => format!("no connection to ASE (cluster {cluster:?})"),
@@ -328,7 +399,7 @@ fn cause(class: FailureClass, config: &Config) -> String {
             )
         }
         FailureClass::Misconfigured => format!(
-            "cluster {cluster:?} is not known to the host: define it under clusters or change ase.cluster"
+            "cluster {cluster:?} is not known to the host: define it under clusters or change {key}"
         ),
         FailureClass::CoolingDown => {
             "ASE failed several times in a row and is left alone for a while".to_owned()

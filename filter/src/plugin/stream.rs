@@ -5,11 +5,13 @@
 use std::rc::Rc;
 
 use ase_core::headers::Headers;
+use ase_core::transaction::FailureClass;
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 
 use super::callout;
 use super::shared::{About, Shared};
+use crate::clock::Moment;
 use crate::config::{ClientAddressSource, Config};
 use crate::counters::Counter;
 use crate::exchange::{CalloutToken, Effect, Exchange, Head, LocalReply, Permit, ResponseOrigin};
@@ -49,16 +51,10 @@ impl Stream {
     fn start(&mut self, shared: &Rc<Shared>, config: Rc<Config>) -> Action {
         let now = shared.now();
         let head = read_request(shared, &config);
-        let (mut exchange, mut effect) = shared
+        let (exchange, effect) = shared
             .with_breaker(|breaker| Exchange::request(shared.mint(), head, &config, breaker, now));
-        if matches!(effect, Effect::Ask) {
-            let sent = callout::ask(&config, exchange.id().as_str(), exchange.question());
-            effect =
-                shared.with_breaker(|breaker| exchange.dispatched(sent, &config, breaker, now));
-        }
-        let action = carry_out(shared, &config, effect, Request::InItsHook);
-        self.running = Some(Running { config, exchange });
-        action
+        let running = self.running.insert(Running { config, exchange });
+        running.carry_out(shared, effect, Request::InItsHook, now)
     }
 
     fn request_hook(&self) -> Action {
@@ -81,13 +77,13 @@ impl Context for Stream {
         let (Some(shared), Some(running)) = (&self.shared, &mut self.running) else {
             return;
         };
-        let answer = callout::answer(headers, body_size);
-        let now = shared.now();
         let Running { config, exchange } = running;
+        let answer = callout::answer(headers, body_size, config);
+        let now = shared.now();
         let effect = shared.with_breaker(|breaker| {
             exchange.answer(CalloutToken(token), &answer, config, breaker, now)
         });
-        carry_out(shared, config, effect, Request::Held);
+        running.carry_out(shared, effect, Request::Held, now);
     }
 }
 
@@ -149,7 +145,7 @@ impl HttpContext for Stream {
             shared.count(Counter::Uninspected);
             return;
         };
-        let context = self.context;
+        let (context, site) = (self.context, exchange.site());
         if let Some(record) = exchange.finish(shared.now()) {
             if record.decision == ase_core::transaction::GatewayDecision::Undecided {
                 shared.count(Counter::Undecided);
@@ -162,7 +158,7 @@ impl HttpContext for Stream {
                     record.end.as_str()
                 )
             });
-            shared.report(&record, config);
+            shared.report(&record, site, config);
         }
     }
 }
@@ -198,15 +194,15 @@ fn read_request(shared: &Shared, config: &Config) -> Head {
     }
     let mut half = Vec::with_capacity(buffer.len().saturating_mul(2));
     let parts = head::write_request_half(&mut half, &seen, client, config);
-    strip_reserved(shared, &headers);
+    strip_reserved(shared, &headers, config);
     match parts {
         RequiredParts::Present => Head::Read(half),
         RequiredParts::Missing => Head::Incomplete(half),
     }
 }
 
-fn strip_reserved(shared: &Shared, headers: &Headers<'_>) {
-    for name in head::reserved_names(headers) {
+fn strip_reserved(shared: &Shared, headers: &Headers<'_>, config: &Config) {
+    for name in head::reserved_names(headers, config) {
         if host::remove_header(Map::Request, &name).is_err() {
             shared.notice(About::HeadersNotRemoved, Level::Warn, || {
                 "the host refuses proxy_remove_header_map_value: x-ase-* headers that clients send reach upstream".to_owned()
@@ -236,52 +232,82 @@ fn response_half(status: u16, headers: &Headers<'_>) -> Vec<u8> {
     half
 }
 
-fn carry_out(shared: &Shared, config: &Config, effect: Effect, request: Request) -> Action {
-    match effect {
-        Effect::Ask | Effect::Nothing => Action::Pause,
-        Effect::Pass(permit) => release(shared, config, permit, request),
-        Effect::Reply(reply) => {
-            send_reply(shared, config, &reply);
-            Action::Pause
+impl Running {
+    /// Does what the exchange wants; a question that the host does not send may be followed by one more.
+    fn carry_out(
+        &mut self,
+        shared: &Shared,
+        mut effect: Effect,
+        request: Request,
+        now: Moment,
+    ) -> Action {
+        let Self { config, exchange } = self;
+        while matches!(effect, Effect::Ask) {
+            shared.failed_over(exchange, config);
+            let sent = callout::ask(config, exchange);
+            effect = shared.with_breaker(|breaker| exchange.dispatched(sent, config, breaker, now));
+        }
+        match effect {
+            Effect::Ask | Effect::Nothing => Action::Pause,
+            Effect::Pass(permit) => self.release(shared, &permit, request),
+            Effect::Reply(reply) => {
+                self.send_reply(shared, &reply);
+                Action::Pause
+            }
+        }
+    }
+
+    fn release(&self, shared: &Shared, permit: &Permit, request: Request) -> Action {
+        let Self { config, exchange } = self;
+        shared.count(Counter::of_permit(permit.reason()));
+        if let Some(class) = permit.reason().decision().cause() {
+            shared.no_verdict(class, exchange.site(), config);
+            mark(shared, config, class);
+        }
+        if request == Request::Held && host::continue_request().is_err() {
+            shared.notice(About::RepliesRefused, Level::Error, || {
+                "the host refuses proxy_continue_stream: a request that may pass cannot; its client gets the failure reply".to_owned()
+            });
+            let failure = config.failure_reply(FailureClass::NotDispatched);
+            refuse(
+                failure.status,
+                "ase_not_resumed",
+                &failure.body,
+                &failure.headers,
+            );
+            return Action::Pause;
+        }
+        Action::Continue
+    }
+
+    fn send_reply(&self, shared: &Shared, reply: &LocalReply) {
+        let Self { config, exchange } = self;
+        shared.count(Counter::of_reply(reply.reason()));
+        if let Some(class) = reply.reason().decision().cause() {
+            shared.no_verdict(class, exchange.site(), config);
+        }
+        let content = reply.content(config);
+        if !refuse(
+            content.status,
+            &reply.details(config),
+            &content.body,
+            &content.headers,
+        ) {
+            shared.notice(About::RepliesRefused, Level::Error, || {
+                "the host refuses proxy_send_local_response: denied requests are reset".to_owned()
+            });
         }
     }
 }
 
-fn release(shared: &Shared, config: &Config, permit: Permit, request: Request) -> Action {
-    shared.count(Counter::of_permit(permit.reason()));
-    if let Some(class) = permit.reason().decision().cause() {
-        shared.no_verdict(class, config);
-    }
-    if request == Request::Held && host::continue_request().is_err() {
-        shared.notice(About::RepliesRefused, Level::Error, || {
-            "the host refuses proxy_continue_stream: a request that may pass cannot; its client gets the failure reply".to_owned()
-        });
-        let failure = config.failure_reply();
-        refuse(
-            failure.status,
-            "ase_not_resumed",
-            &failure.body,
-            &failure.headers,
-        );
-        return Action::Pause;
-    }
-    Action::Continue
-}
-
-fn send_reply(shared: &Shared, config: &Config, reply: &LocalReply) {
-    shared.count(Counter::of_reply(reply.reason()));
-    if let Some(class) = reply.reason().decision().cause() {
-        shared.no_verdict(class, config);
-    }
-    let content = reply.content(config);
-    if !refuse(
-        content.status,
-        &reply.details(config),
-        &content.body,
-        &content.headers,
-    ) {
-        shared.notice(About::RepliesRefused, Level::Error, || {
-            "the host refuses proxy_send_local_response: denied requests are reset".to_owned()
+/// Tells upstream that the request passes without a verdict, where that is configured.
+fn mark(shared: &Shared, config: &Config, class: FailureClass) {
+    let Some(name) = config.fail_open_header() else {
+        return;
+    };
+    if host::set_header(Map::Request, name, class.as_str()).is_err() {
+        shared.notice(About::FailOpenUnmarked, Level::Warn, || {
+            "the host refuses proxy_replace_header_map_value: requests that pass without a verdict are not marked".to_owned()
         });
     }
 }

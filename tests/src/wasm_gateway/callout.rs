@@ -1,7 +1,8 @@
 //! Carries out a guest's callout: a real HTTP/1.1 exchange, or the reply that Envoy makes up when there is none.
 //!
 //! A made-up reply has exactly `:status`, `content-length` and `content-type`; a real one has `x-envoy-upstream-service-time`. A reply that breaks
-//! after its headers has no headers at all. Must never end without a reply.
+//! after its headers has no headers at all. The retry headers are obeyed as far as a filter can tell the difference: `connect-failure`, `reset` and `5xx`,
+//! without back-off. Must never end without a reply.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -15,37 +16,99 @@ use super::heads;
 use super::host::{Callout, CalloutReply};
 use super::pairs::Pairs;
 
+/// What became of one try.
+enum Tried {
+    /// It ended with this reply.
+    Reply(CalloutReply),
+    /// There was no reply.
+    Failed(Failure),
+    /// There was none in time.
+    TimedOut,
+}
+
 /// Waits for the reply to a callout.
 pub(super) async fn carry_out(callout: Callout, address: SocketAddr) -> CalloutReply {
-    let Some(request) = heads::to_request(
-        &request_headers(&callout),
-        Full::new(Bytes::from(callout.body)),
-    ) else {
-        return made_up(Failure::NotHttp.code(), &Failure::NotHttp.body());
-    };
     let started = Instant::now();
-    let exchange = exchange::send(address, request);
-    if callout.timeout_ms == 0 {
-        return match exchange.await {
-            Ok((response, _connection)) => read(response, started).await.unwrap_or_default(),
-            Err(failure) => made_up(failure.code(), &failure.body()),
+    let deadline = (callout.timeout_ms > 0)
+        .then(|| started + Duration::from_millis(callout.timeout_ms.into()));
+    let number = |name: &str| -> Option<u64> {
+        let value = callout.headers.get(name.as_bytes())?;
+        std::str::from_utf8(value).ok()?.parse().ok()
+    };
+    let per_try = number("x-envoy-upstream-rq-per-try-timeout-ms").map(Duration::from_millis);
+    let mut retries = number("x-envoy-max-retries").unwrap_or(0);
+    loop {
+        let try_ends = match (per_try, deadline) {
+            (Some(per_try), Some(deadline)) => Some(deadline.min(Instant::now() + per_try)),
+            (None, deadline) => deadline,
+            (Some(per_try), None) => Some(Instant::now() + per_try),
+        };
+        let tried = try_once(&callout, address, try_ends).await;
+        let time_left = deadline.is_none_or(|deadline| Instant::now() < deadline);
+        if retries > 0 && time_left && is_retriable(&callout.headers, &tried) {
+            retries -= 1;
+            continue;
+        }
+        return match tried {
+            Tried::Reply(reply) => reply,
+            Tried::Failed(failure) => made_up(failure.code(), &failure.body()),
+            Tried::TimedOut => made_up(504, "upstream request timeout"),
         };
     }
-    let deadline = started + Duration::from_millis(callout.timeout_ms.into());
-    match timeout_at(deadline, exchange).await {
-        Err(_) => made_up(504, "upstream request timeout"),
-        Ok(Err(failure)) => made_up(failure.code(), &failure.body()),
-        Ok(Ok((response, _connection))) => {
-            match timeout_at(deadline, read(response, started)).await {
-                Ok(Some(reply)) => reply,
-                Ok(None) | Err(_) => CalloutReply::default(),
-            }
+}
+
+fn is_retriable(headers: &Pairs, tried: &Tried) -> bool {
+    let on = headers.get(b"x-envoy-retry-on").unwrap_or_default();
+    let listed = |word: &str| {
+        on.split(|byte| *byte == b',')
+            .any(|known| known == word.as_bytes())
+    };
+    match tried {
+        Tried::Reply(reply) => {
+            listed("5xx")
+                && reply
+                    .headers
+                    .get(b":status")
+                    .is_some_and(|status| status.starts_with(b"5"))
         }
+        Tried::Failed(Failure::Refused) => listed("connect-failure") || listed("reset"),
+        Tried::Failed(Failure::Terminated | Failure::NotHttp) | Tried::TimedOut => listed("reset"),
+    }
+}
+
+async fn try_once(callout: &Callout, address: SocketAddr, ends: Option<Instant>) -> Tried {
+    let body = Full::new(Bytes::from(callout.body.clone()));
+    let Some(request) = heads::to_request(&request_headers(callout), body) else {
+        return Tried::Failed(Failure::NotHttp);
+    };
+    let started = Instant::now();
+    let exchange = within(ends, exchange::send(address, request)).await;
+    let (response, _connection) = match exchange {
+        None => return Tried::TimedOut,
+        Some(Err(failure)) => return Tried::Failed(failure),
+        Some(Ok(answered)) => answered,
+    };
+    let reply = within(ends, read(response, started)).await.flatten();
+    Tried::Reply(reply.unwrap_or_default())
+}
+
+/// `None` when it takes longer.
+async fn within<T>(ends: Option<Instant>, work: impl Future<Output = T>) -> Option<T> {
+    match ends {
+        Some(ends) => timeout_at(ends, work).await.ok(),
+        None => Some(work.await),
     }
 }
 
 fn request_headers(callout: &Callout) -> Pairs {
     let mut headers = callout.headers.clone();
+    for name in [
+        "x-envoy-max-retries",
+        "x-envoy-retry-on",
+        "x-envoy-upstream-rq-per-try-timeout-ms",
+    ] {
+        headers.remove(name.as_bytes());
+    }
     headers.set(b"content-length", callout.body.len().to_string().as_bytes());
     if callout.body.is_empty()
         && headers

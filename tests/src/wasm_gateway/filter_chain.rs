@@ -11,6 +11,7 @@ use super::host::{CalloutReply, Deferred, LocalReply, Root, RootState};
 use super::local_reply;
 use super::pairs::Pairs;
 use super::stream::{Ack, ContextId, Direction, End, Flow, Half, Phase, Piece, Stream};
+use super::telemetry::LogLevel;
 
 /// What `Pause` from a headers hook means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -248,6 +249,8 @@ impl Chain {
         stream.phase = Phase::Log;
         stream.request.close();
         stream.response.close();
+        let line = stream.access_line();
+        self.guest.host().telemetry.log(LogLevel::Info, line);
         self.guest.on_log(id)?;
         self.settle()?;
         // The answer counts for root contexts only: Envoy deletes a stream's context in any case.

@@ -205,6 +205,17 @@ pub(super) struct Stream {
 }
 
 impl Stream {
+    /// What Envoy's access log says of it in these tests.
+    pub(super) fn access_line(&self) -> String {
+        let path = self.request.headers.get(b":path").unwrap_or(b"-");
+        format!(
+            "access {} {} {}",
+            String::from_utf8_lossy(path),
+            self.code.unwrap_or_default(),
+            self.details.as_deref().unwrap_or("-")
+        )
+    }
+
     pub(super) fn half(&mut self, direction: Direction) -> &mut Half {
         match direction {
             Direction::Request => &mut self.request,
