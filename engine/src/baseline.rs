@@ -1,8 +1,10 @@
-//! Layer two: what is usual on each API, learned from its own traffic, and who does far more than that.
+//! Layer two: what is usual on each API and each of its routes, learned from their own traffic, and who does far more than that.
 //!
-//! Of every client ten minutes at a time are measured ([`windows`]). Windows of clients that nothing speaks against teach the API's
-//! baseline ([`training`]); once its training is over, each quantity has a threshold of its own. Nothing here is judged before,
-//! and everything is of fixed size.
+//! Of every client ten minutes at a time are measured ([`windows`]), over the whole API and for each route that several clients use.
+//! Windows of clients that nothing speaks against teach the baseline ([`training`]) of the API or route; once its training is over,
+//! each quantity has a threshold of its own. Nothing here is judged before, and everything is of fixed size.
+
+use std::num::NonZeroU64;
 
 use crate::catalogue::{Attack, Variable};
 use crate::client::Client;
@@ -12,33 +14,37 @@ use crate::detection::Basis;
 use crate::detectors::{Context, Learned, Suspicion, Values};
 use crate::hash::Hasher;
 use crate::lessons::Thresholds;
+use crate::path_shape::template;
 use crate::settings::{Response, Training};
 use crate::signs::{Answer, ApiIndex, File, Signs};
+use crate::transaction::Transaction;
 
 mod memory;
 mod quantity;
 mod report;
 mod sequence;
 mod sketch;
+mod table;
 mod training;
 mod windows;
 
-pub(crate) use memory::Memory;
-pub use report::{BaselineReport, LearnedThreshold};
+pub(crate) use memory::{Memory, Place};
+pub use report::{BaselineReport, LearnedThreshold, RouteReport};
+pub(crate) use training::Of;
 
 use quantity::Quantity;
 use sequence::{Call, Sequences, Teaches};
+use table::Table;
 use training::Baseline;
 use windows::{WINDOW_SECONDS, Window, Windows};
 
-/// The baselines of all APIs.
+/// The baselines of all APIs and routes.
 #[derive(Debug)]
 pub(crate) struct Baselines {
     hasher: Hasher,
     training: Training,
     windows: Windows,
-    /// By [`ApiIndex`].
-    apis: Vec<Option<Box<Baseline>>>,
+    table: Table,
     sequences: Sequences,
     swept: Moment,
 }
@@ -47,8 +53,19 @@ pub(crate) struct Baselines {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Visit<'a> {
     pub(crate) client: &'a Client,
+    pub(crate) transaction: &'a Transaction<'a>,
     pub(crate) signs: &'a Signs,
     pub(crate) context: Context,
+}
+
+/// What holds of a visit everywhere.
+#[derive(Clone, Copy, Debug)]
+struct Visitor {
+    who: u64,
+    /// It was detected lately.
+    accused: bool,
+    /// It teaches nothing.
+    tainted: bool,
 }
 
 impl Baselines {
@@ -57,40 +74,69 @@ impl Baselines {
             hasher,
             training,
             windows: Windows::new(windows),
-            apis: Vec::new(),
+            table: Table::new(),
             sequences: Sequences::new(hasher),
             swept: Moment::default(),
         }
     }
 
-    /// Counts a transaction, learns from the window that it ends, and says whether its client does far more than is usual.
+    /// Counts a transaction, learns from the windows that it ends, and says whether its client does far more than is usual.
     pub(crate) fn visit(
         &mut self,
         visit: Visit<'_>,
         thresholds: &Thresholds<'_>,
         counters: &mut Counters,
     ) -> Option<Suspicion> {
-        let Visit {
-            client,
-            signs,
-            context,
-        } = visit;
+        let (client, signs) = (visit.client, visit.signs);
         if signs.at.seconds_since(self.swept) > WINDOW_SECONDS {
             self.sweep(signs.at);
         }
-        let who = self.hasher.identifier(&client.identifier);
-        let baseline = baseline(&mut self.apis, signs.api, signs.at)?;
-        baseline.pass(who, signs.at, &self.training);
-        let key = self.hasher.pair(who, u64::from(signs.api.0)) | 1;
-        let (window, displaced) = self.windows.of(key, who, signs)?;
-        if window.is_over(signs.at) {
-            learn(baseline, window);
-            window.restart(signs.at);
-        }
         let accused = client.reported_until > signs.at;
-        let tainted = accused || client.is_suspect();
-        window.count(signs, context.known_route, tainted);
-        if let Some(call) = call(who, signs, context, tainted) {
+        let visitor = Visitor {
+            who: self.hasher.identifier(&client.identifier),
+            accused,
+            tainted: accused || client.is_suspect(),
+        };
+        let of_api = self.visit_one(visit, visitor, None, thresholds, counters);
+        // Parts of pages are nobody's business, and what only one client knows is no route.
+        let is_route = visit.context.common_route && signs.file == File::Call;
+        let route = NonZeroU64::new(signs.route).filter(|_| is_route);
+        let of_route =
+            route.and_then(|_| self.visit_one(visit, visitor, route, thresholds, counters));
+        of_api.or(of_route)
+    }
+
+    /// The same on one API, or on one route of it.
+    fn visit_one(
+        &mut self,
+        visit: Visit<'_>,
+        visitor: Visitor,
+        route: Option<NonZeroU64>,
+        thresholds: &Thresholds<'_>,
+        counters: &mut Counters,
+    ) -> Option<Suspicion> {
+        let (signs, who) = (visit.signs, visitor.who);
+        let (api, at) = (signs.api, signs.at);
+        let baseline = match route {
+            None => self.table.of_api(api, at)?,
+            Some(route) => {
+                let template = || template(visit.transaction.path, visit.transaction.declared());
+                self.table.of_called((api, route), at, template, counters)?
+            }
+        };
+        baseline.pass(who, at, &self.training);
+        let place = route.map_or(u64::from(api.0), NonZeroU64::get);
+        let key = self.hasher.pair(who, place) | 1;
+        let fresh = Window::new(who, api, route, at);
+        let (window, displaced) = self.windows.of(key, fresh)?;
+        if window.is_over(at) {
+            learn(baseline, window);
+            window.restart(at);
+        }
+        window.count(signs, visit.context.known_route, visitor.tainted);
+        if route.is_none()
+            && let Some(call) = call(who, signs, visit.context, visitor.tainted)
+        {
             let stepped = self.sequences.step(&mut window.session, call, counters);
             baseline.sessions = baseline
                 .sessions
@@ -99,9 +145,9 @@ impl Baselines {
                 window.surprise = window.surprise.max(stepped.surprise.unwrap_or_default());
             }
         }
-        let judged = !accused && self.training.response != Response::Off;
+        let judged = !visitor.accused && self.training.response != Response::Off;
         let suspicion = judged
-            .then(|| judge(baseline, window, client, thresholds, counters))
+            .then(|| judge(baseline, window, visit.client, thresholds, counters))
             .flatten();
         if let Some(displaced) = displaced {
             counters.windows_displaced += 1;
@@ -122,7 +168,7 @@ impl Baselines {
         (attack, variable): (Attack, Variable),
         thresholds: &Thresholds<'_>,
     ) -> Option<Learned> {
-        let baseline = self.apis.get(usize::from(api.0))?.as_ref()?;
+        let baseline = self.table.api(api)?;
         let of_variable = |quantity: &Quantity| {
             let place = quantity.place();
             place.attack == attack && place.variable == variable
@@ -135,7 +181,7 @@ impl Baselines {
     fn sweep(&mut self, at: Moment) {
         self.swept = at;
         for window in self.windows.over(at) {
-            if let Some(baseline) = baseline(&mut self.apis, window.api, at) {
+            if let Some(baseline) = self.table.get_mut(window.api, window.route) {
                 learn(baseline, window);
             }
             window.restart(at);
@@ -143,24 +189,17 @@ impl Baselines {
     }
 
     fn take_over(&mut self, mut displaced: Window) {
-        let at = displaced.ended();
-        if let Some(baseline) = baseline(&mut self.apis, displaced.api, at) {
+        if let Some(baseline) = self.table.get_mut(displaced.api, displaced.route) {
             learn(baseline, &mut displaced);
         }
     }
-}
 
-fn baseline(
-    apis: &mut Vec<Option<Box<Baseline>>>,
-    api: ApiIndex,
-    at: Moment,
-) -> Option<&mut Baseline> {
-    let place = usize::from(api.0);
-    if apis.len() <= place {
-        apis.resize(place + 1, None);
+    /// The name of a route that has a baseline.
+    pub(crate) fn template_of(&self, route: u64) -> Option<&str> {
+        let mut routes = self.table.routes();
+        let known = routes.find(|known| known.route.get() == route)?;
+        Some(&known.template)
     }
-    let slot = apis.get_mut(place)?;
-    Some(slot.get_or_insert_with(|| Box::new(Baseline::new(at))))
 }
 
 /// A transaction as sequences see it: what was answered well and is a call.
@@ -189,7 +228,7 @@ fn learn(baseline: &mut Baseline, window: &mut Window) {
     }
     baseline.windows = baseline.windows.saturating_add(1);
     baseline.clients.insert(window.client);
-    for quantity in Quantity::ALL {
+    for &quantity in baseline.of.measured() {
         let value = window.value(quantity);
         // A window without a run of calls says nothing about surprise.
         if quantity != Quantity::Surprise || value > 0.0 {
@@ -205,7 +244,7 @@ fn judge(
     thresholds: &Thresholds<'_>,
     counters: &mut Counters,
 ) -> Option<Suspicion> {
-    for quantity in Quantity::ALL {
+    for &quantity in baseline.of.measured() {
         let place = quantity.place();
         let Some(learned) = limit(quantity, baseline, thresholds) else {
             continue;
@@ -241,6 +280,7 @@ fn limit(quantity: Quantity, baseline: &Baseline, thresholds: &Thresholds<'_>) -
         tn: (tn * 10.0).round() / 10.0,
         tx: place.ceiling.max(tn),
         basis,
+        of: baseline.of,
     };
     match thresholds.basis(attack, variable) {
         Basis::System | Basis::Learned => learned.map(|tn| of(tn, Basis::Learned)),

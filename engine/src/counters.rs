@@ -29,6 +29,8 @@ pub struct Counters {
     pub credentials_left_out: u64,
     /// Windows of clients that ended early for want of room.
     pub windows_displaced: u64,
+    /// Routes whose baseline was forgotten for want of room.
+    pub route_baselines_displaced: u64,
     /// Times that the counts of the model of sequences were halved for want of room.
     pub sequences_halved: u64,
     /// Values above a learned threshold that were not reported because too many clients of the API were above it.

@@ -33,6 +33,8 @@ pub struct Detection {
     pub catalogue_id: u16,
     /// The API of the request that crossed the threshold.
     pub api: Option<ApiId>,
+    /// The route whose learned threshold was crossed, with `{id}` for what names an object; `None` unless it was a route's.
+    pub route: Option<Box<str>>,
     /// Who did it.
     pub identifier: ListedIdentifier,
     /// When the threshold was crossed, by the clock of transactions.
@@ -77,7 +79,7 @@ pub struct Measured {
 pub enum Basis {
     /// The catalogue.
     System,
-    /// The API's own traffic: the normal threshold is learned, the extreme one is what it never exceeds.
+    /// The own traffic of the API, or of the detection's route: the normal threshold is learned, the extreme one is what it never exceeds.
     Learned,
     /// An operator's settings.
     Operator,
@@ -222,6 +224,8 @@ impl Detection {
                 )
             });
         let reached: Vec<String> = reached.collect();
-        format!("{}: {}", self.attack.title(), reached.join(", "))
+        let on = self.route.as_ref();
+        let on = on.map_or_else(String::new, |route| format!(" on {route}"));
+        format!("{}{on}: {}", self.attack.title(), reached.join(", "))
     }
 }

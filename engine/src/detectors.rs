@@ -2,6 +2,7 @@
 //!
 //! [`learn`] writes what a transaction shows into a client's record; [`judge`] asks every detector whether that is an attack.
 
+use crate::baseline::Of;
 use crate::catalogue::{Attack, Variable};
 use crate::client::Client;
 use crate::detection::{Basis, Measured, Threshold};
@@ -48,6 +49,7 @@ pub(crate) struct Learned {
     pub(crate) tn: f32,
     pub(crate) tx: f32,
     pub(crate) basis: Basis,
+    pub(crate) of: Of,
 }
 
 /// The values of an attack's variables, A first.

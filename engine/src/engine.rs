@@ -315,6 +315,7 @@ impl Engine {
         {
             let visit = Visit {
                 client,
+                transaction,
                 signs,
                 context,
             };

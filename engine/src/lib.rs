@@ -30,7 +30,7 @@ mod signs;
 mod transaction;
 mod vocabulary;
 
-pub use baseline::{BaselineReport, LearnedThreshold};
+pub use baseline::{BaselineReport, LearnedThreshold, RouteReport};
 pub use catalogue::{Attack, Variable, VariableSpec};
 pub use counters::Counters;
 pub use detection::{

@@ -12,6 +12,9 @@ use crate::transaction::Declared;
 const MAX_DIGITS: usize = 18;
 const HEX_ID: usize = 12;
 const RANDOM_ID: usize = 20;
+/// Longest text of a route, in bytes.
+pub(crate) const MAX_TEMPLATE: usize = 128;
+const GOES_ON: &str = "...";
 
 /// A path as detectors see it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,6 +88,38 @@ impl<'a> Shape<'a> {
         }
         shape.collection = (hasher.pair(shape.route, 2) >> 32) as u32;
         shape
+    }
+}
+
+/// The route of a path in words: `/orders/{id}`. In one word of visible ASCII: the rest is percent-encoded, and what
+/// is longer than [`MAX_TEMPLATE`] shortened.
+pub(crate) fn template(path: &NormalPath, declared: Declared) -> Box<str> {
+    let mut template = String::new();
+    for (place, segment) in path.segments().enumerate() {
+        template.push('/');
+        match declared_kind(segment, place, declared) {
+            Segment::Number(_) | Segment::Opaque => template.push_str("{id}"),
+            Segment::Word => push_word(&mut template, segment),
+        }
+        if template.len() > MAX_TEMPLATE {
+            template.truncate(MAX_TEMPLATE - GOES_ON.len());
+            template.push_str(GOES_ON);
+            break;
+        }
+    }
+    if template.is_empty() {
+        template.push('/');
+    }
+    template.into()
+}
+
+fn push_word(template: &mut String, word: &[u8]) {
+    for byte in word {
+        if byte.is_ascii_graphic() && !b"%{}?#".contains(byte) {
+            template.push(char::from(*byte));
+        } else {
+            template.push_str(&format!("%{byte:02X}"));
+        }
     }
 }
 

@@ -66,12 +66,12 @@ pub struct Ttl {
     pub longest: Duration,
 }
 
-/// When what is learned of an API counts, and for what.
+/// When what is learned of an API or route counts, and for what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Training {
     /// What exceeding a learned threshold leads to at most.
     pub response: Response,
-    /// How long an API must have had traffic, silences of more than ten minutes left out.
+    /// How long the API or route must have had traffic, silences of more than ten minutes left out.
     pub period: Duration,
     /// How many windows (one client's ten minutes each) must have been learned from.
     pub windows: u32,
@@ -94,7 +94,7 @@ pub struct Limits {
     pub apis: u16,
     /// Lessons that are remembered.
     pub lessons: u32,
-    /// Windows of ten minutes (one client on one API each) that are measured at once, some 120 bytes each; set aside when an engine is made.
+    /// Windows of ten minutes (one client on one API or route each) that are measured at once, 136 bytes each; set aside when an engine is made.
     pub windows: u32,
 }
 
@@ -131,7 +131,7 @@ impl Default for Limits {
             routes: 65_536,
             apis: 4_096,
             lessons: 4_096,
-            windows: 65_536,
+            windows: 131_072,
         }
     }
 }

@@ -20,7 +20,7 @@ pub(super) enum AttacksCommand {
     /// From which values on the engine reports
     #[command(subcommand)]
     Thresholds(thresholds::ThresholdsCommand),
-    /// What the engine has learned of each API, and how far its training is
+    /// What the engine has learned of each API and route, and how far its training is
     Training(Connection),
 }
 

@@ -136,23 +136,37 @@ pub(super) fn training(connection: &Connection) -> u8 {
     let answer = call("engine/training", Method::GET, Ok(Map::new()), connection);
     finish(answer, connection, |answer| {
         let apis = answer.get("apis").and_then(Value::as_array);
-        let line = |api: &Value| {
-            let number = |key: &str| api.get(key).and_then(Value::as_f64).unwrap_or_default();
+        let of_api = |api: &Value| {
             let name = match text(api, "api") {
                 "" => "-",
                 name => name,
             };
-            let thresholds = api.get("thresholds").and_then(Value::as_array);
-            format!(
-                "{name}\t{:.0} %\t{} windows\t{} clients\t{} sessions\t{} thresholds",
-                number("progress") * 100.0,
-                number("windows"),
-                number("clients"),
-                number("sessions"),
-                thresholds.map_or(0, Vec::len),
-            )
+            let sessions = api.get("sessions").and_then(Value::as_f64);
+            let sessions = format!("\t{} sessions", sessions.unwrap_or_default());
+            let own = training_line(name, api, &sessions);
+            let routes = api.get("routes").and_then(Value::as_array);
+            let of_route = |route: &Value| {
+                let name = format!("{name} {}", text(route, "route"));
+                training_line(&name, route, "")
+            };
+            let lines: Vec<String> = std::iter::once(own)
+                .chain(routes.into_iter().flatten().map(of_route))
+                .collect();
+            lines.join("\n")
         };
-        let lines: Vec<String> = apis.into_iter().flatten().map(line).collect();
+        let lines: Vec<String> = apis.into_iter().flatten().map(of_api).collect();
         lines.join("\n")
     })
+}
+
+fn training_line(name: &str, report: &Value, also: &str) -> String {
+    let number = |key: &str| report.get(key).and_then(Value::as_f64).unwrap_or_default();
+    let thresholds = report.get("thresholds").and_then(Value::as_array);
+    format!(
+        "{name}\t{:.0} %\t{} windows\t{} clients{also}\t{} thresholds",
+        number("progress") * 100.0,
+        number("windows"),
+        number("clients"),
+        thresholds.map_or(0, Vec::len),
+    )
 }

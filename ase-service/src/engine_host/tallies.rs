@@ -183,6 +183,7 @@ impl Tallies {
             proposals,
             lessons_refused,
             windows_displaced,
+            route_baselines_displaced,
             sequences_halved,
             baselines_doubted,
             ..
@@ -203,6 +204,7 @@ impl Tallies {
             ("proposal", proposals),
             ("lesson_refused", lessons_refused),
             ("window_displaced", windows_displaced),
+            ("route_baseline_displaced", route_baselines_displaced),
             ("sequences_halved", sequences_halved),
             ("baseline_doubted", baselines_doubted),
         ];

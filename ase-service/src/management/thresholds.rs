@@ -5,7 +5,8 @@ use std::sync::{Arc, PoisonError};
 use ase_core::api_id::ApiId;
 use ase_core::fault::{FaultCollector, Fields};
 use ase_engine::{
-    Attack, BaselineReport, Basis, LearnedThreshold, Limit, SetBy, ThresholdReport, Variable,
+    Attack, BaselineReport, Basis, LearnedThreshold, Limit, RouteReport, SetBy, ThresholdReport,
+    Variable,
 };
 use axum::body::Bytes;
 use axum::extract::State;
@@ -366,19 +367,31 @@ async fn training(management: &Management) -> Result<Value, Refusal> {
     let reports = engine.ask(|desk| desk.engine.baselines());
     let reports = reports.await.ok_or_else(unanswered)?;
     let of_api = |report: &BaselineReport| {
-        let thresholds = report.thresholds.iter().map(|known| {
-            let mut shown = learned(known);
-            if let Some(shown) = shown.as_object_mut() {
-                shown.insert("attack".to_owned(), known.attack.as_str().into());
-                shown.insert("variable".to_owned(), known.variable.as_str().into());
-            }
-            shown
-        });
         json!({
             "api": report.api.as_ref().map(ApiId::as_str), "progress": rounded(report.progress),
             "windows": report.windows, "clients": rounded(report.clients), "sessions": report.sessions,
-            "thresholds": thresholds.collect::<Vec<_>>(),
+            "thresholds": all_learned(&report.thresholds),
+            "routes": report.routes.iter().map(of_route).collect::<Vec<_>>(),
         })
     };
     Ok(json!({"apis": reports.iter().map(of_api).collect::<Vec<_>>()}))
+}
+
+fn of_route(report: &RouteReport) -> Value {
+    json!({
+        "route": &*report.route, "progress": rounded(report.progress), "windows": report.windows,
+        "clients": rounded(report.clients), "thresholds": all_learned(&report.thresholds),
+    })
+}
+
+fn all_learned(thresholds: &[LearnedThreshold]) -> Vec<Value> {
+    let one = |known: &LearnedThreshold| {
+        let mut shown = learned(known);
+        if let Some(shown) = shown.as_object_mut() {
+            shown.insert("attack".to_owned(), known.attack.as_str().into());
+            shown.insert("variable".to_owned(), known.variable.as_str().into());
+        }
+        shown
+    };
+    thresholds.iter().map(one).collect()
 }

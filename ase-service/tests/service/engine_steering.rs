@@ -255,7 +255,9 @@ fn the_documented_path_shows_and_sets_thresholds_by_the_numbers_of_attacks() {
 #[test]
 fn the_command_line_sets_shows_and_takes_back_thresholds_and_tells_the_training() {
     let daemon = Ase::start();
-    batch(&daemon, &[record("1", "192.0.2.1", "/shop/books")]);
+    // A path is a route once two clients have been there, told apart by five bits of a hash.
+    let visits = (1..9).map(|n| record(&n.to_string(), &format!("192.0.2.{n}"), "/shop/books"));
+    batch(&daemon, &visits.collect::<Vec<_>>());
     let (code, set) = ase(
         &daemon,
         &[
@@ -292,6 +294,10 @@ fn the_command_line_sets_shows_and_takes_back_thresholds_and_tells_the_training(
     let (code, training) = ase(&daemon, &["attacks", "training"]);
     assert_eq!(code, Some(0));
     assert!(training.starts_with("shop\t0 %\t0 windows"), "{training}");
+    assert!(
+        training.contains("\nshop /shop/books\t0 %\t0 windows\t0 clients\t0 thresholds"),
+        "{training}"
+    );
     let (code, on) = ase(&daemon, &["abs-attack", "off"]);
     assert_eq!(
         (code, on.as_str()),

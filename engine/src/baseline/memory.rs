@@ -1,16 +1,18 @@
 //! What the baselines know, copied out and taken back line by line. Windows that are not over are left out: they are worth minutes.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
+use std::num::NonZeroU64;
 
 use ase_core::time::UnixMillis;
 
 use super::quantity::Quantity;
 use super::sequence::Count;
 use super::sketch::Sketch;
-use super::training::Baseline;
+use super::training::{Baseline, Of};
 use super::{Baselines, sketch};
 use crate::client::Bitmap;
 use crate::clock::Clock;
+use crate::path_shape::MAX_TEMPLATE;
 use crate::signs::ApiIndex;
 
 /// Largest number of seconds and of windows in a bucket that is believed: more than a century holds.
@@ -19,41 +21,91 @@ const MOST: f32 = 1e10;
 /// A copy of all baselines.
 #[derive(Clone, Debug)]
 pub(crate) struct Memory {
-    apis: Vec<Kept>,
+    baselines: Vec<Kept>,
     sequences: Vec<Count>,
 }
 
-/// One API's.
+/// One API's or route's.
 #[derive(Clone, Debug)]
 struct Kept {
-    api: usize,
-    baseline: Box<Baseline>,
+    place: Place,
+    /// Of a route.
+    template: Option<Box<str>>,
+    baseline: Baseline,
     last: UnixMillis,
     refreshed: UnixMillis,
 }
 
+/// What a baseline is of: an API, written as its number, or one of its routes, written as `3/5ca1ab1e`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Place {
+    pub(crate) api: ApiIndex,
+    pub(crate) route: Option<NonZeroU64>,
+}
+
+impl Place {
+    /// Reads what is written; `None` when it is none.
+    pub(crate) fn parse(word: &str) -> Option<Self> {
+        let (api, route) = match word.split_once('/') {
+            None => (word, None),
+            Some((api, route)) => {
+                let hash = u64::from_str_radix(route, 16).ok()?;
+                (api, Some(NonZeroU64::new(hash)?))
+            }
+        };
+        let api = ApiIndex(api.parse().ok()?);
+        Some(Self { api, route })
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.api.0)?;
+        match self.route {
+            None => Ok(()),
+            Some(route) => write!(f, "/{route:x}"),
+        }
+    }
+}
+
 impl Baselines {
     pub(crate) fn memory(&self, clock: &Clock) -> Memory {
-        let apis = self.apis.iter().enumerate();
-        let kept = apis.filter_map(|(api, baseline)| {
-            let baseline = baseline.clone()?;
-            Some(Kept {
-                api,
-                last: clock.unix(baseline.last),
-                refreshed: clock.unix(baseline.refreshed),
-                baseline,
-            })
+        let kept = |place, baseline: &Baseline, template: Option<&str>| Kept {
+            place,
+            template: template.map(Into::into),
+            last: clock.unix(baseline.last),
+            refreshed: clock.unix(baseline.refreshed),
+            baseline: baseline.clone(),
+        };
+        let apis = self.table.apis().map(|(api, baseline)| {
+            let place = Place { api, route: None };
+            kept(place, baseline, None)
+        });
+        let routes = self.table.routes().map(|known| {
+            let place = Place {
+                api: known.api,
+                route: Some(known.route),
+            };
+            kept(place, &known.baseline, Some(&known.template))
         });
         Memory {
-            apis: kept.collect(),
+            baselines: apis.chain(routes).collect(),
             sequences: self.sequences.counts().collect(),
         }
     }
 
-    /// Takes an API's training back; `None` when it is none, or known already.
+    /// Takes a route back, whose training comes next; `None` when it is none, or known already.
+    pub(crate) fn restore_route(&mut self, place: Place, template: &str) -> Option<()> {
+        let is_one = template.starts_with('/') && template.len() <= MAX_TEMPLATE;
+        let is_one = is_one && template.bytes().all(|byte| byte.is_ascii_graphic());
+        let route = place.route.filter(|_| is_one)?;
+        self.table.restore_route((place.api, route), template)
+    }
+
+    /// Takes a training back; `None` when it is none, or known already.
     pub(crate) fn restore_training(
         &mut self,
-        api: ApiIndex,
+        place: Place,
         words: &[&str],
         clock: &Clock,
     ) -> Option<()> {
@@ -75,6 +127,7 @@ impl Baselines {
             // A time to come would keep the baseline from learning until then.
             Some(clock.moment_of(time).min(clock.now()))
         };
+        let of = place.route.map_or(Of::Api, |_| Of::Route);
         let baseline = Baseline {
             traffic_seconds: number(seconds)?,
             windows: windows.parse().ok()?,
@@ -83,28 +136,23 @@ impl Baselines {
             refreshed: moment(refreshed)?,
             active: Bitmap::parse(active)?,
             above: Bitmap::parse(above)?,
-            ..Baseline::new(moment(last)?)
+            ..Baseline::new(of, moment(last)?)
         };
-        let place = usize::from(api.0);
-        if self.apis.len() <= place {
-            self.apis.resize(place + 1, None);
-        }
-        let slot = self.apis.get_mut(place)?;
-        slot.is_none().then(|| *slot = Some(Box::new(baseline)))
+        self.table.restore(place.api, place.route, baseline)
     }
 
-    /// Takes what is usual for a quantity back; `None` when it is none, or the API's training is not there.
-    pub(crate) fn restore_usual(&mut self, api: ApiIndex, words: &[&str]) -> Option<()> {
+    /// Takes what is usual for a quantity back; `None` when it is none, or the training is not there.
+    pub(crate) fn restore_usual(&mut self, of: Place, words: &[&str]) -> Option<()> {
         let [quantity, threshold, buckets] = words else {
             return None;
         };
         let quantity = Quantity::parse(quantity)?;
-        let place = quantity.place();
+        let baseline = self.table.get_mut(of.api, of.route)?;
         let threshold = match *threshold {
             "-" => None,
             threshold => {
                 let threshold: f32 = threshold.parse().ok()?;
-                let bounds = place.floor..=place.ceiling;
+                let bounds = baseline.of.floor(quantity)..=quantity.place().ceiling;
                 Some(bounds.contains(&threshold).then_some(threshold)?)
             }
         };
@@ -113,9 +161,8 @@ impl Baselines {
             let (place, count) = bucket.split_once(':')?;
             *sketch.0.get_mut(place.parse::<usize>().ok()?)? = number(count)?;
         }
-        let baseline = self.apis.get_mut(usize::from(api.0))?.as_mut()?;
-        *baseline.thresholds.get_mut(quantity as usize)? = threshold;
         *baseline.sketches.get_mut(quantity as usize)? = sketch;
+        *baseline.thresholds.get_mut(quantity as usize)? = threshold;
         Some(())
     }
 
@@ -136,15 +183,20 @@ impl Baselines {
 impl Memory {
     /// Adds everything to a text, a fact a line.
     pub(crate) fn write(mut self, text: &mut String) {
+        self.baselines.sort_unstable_by_key(|kept| kept.place);
         for Kept {
-            api,
+            place,
+            template,
             baseline,
             last,
             refreshed,
-        } in &self.apis
+        } in &self.baselines
         {
+            if let Some(template) = template {
+                text.push_str(&format!("followed {place} {template}\n"));
+            }
             let line = format!(
-                "training {api} {} {} {} {} {} {} {} {}\n",
+                "training {place} {} {} {} {} {} {} {} {}\n",
                 baseline.traffic_seconds,
                 baseline.windows,
                 baseline.sessions,
@@ -155,8 +207,8 @@ impl Memory {
                 baseline.above.text(),
             );
             text.push_str(&line);
-            for quantity in Quantity::ALL {
-                usual(text, *api, baseline, quantity);
+            for &quantity in baseline.of.measured() {
+                usual(text, *place, baseline, quantity);
             }
         }
         self.sequences.sort_unstable_by_key(|count| count.key);
@@ -173,7 +225,7 @@ impl Memory {
     }
 }
 
-fn usual(text: &mut String, api: usize, baseline: &Baseline, quantity: Quantity) {
+fn usual(text: &mut String, of: Place, baseline: &Baseline, quantity: Quantity) {
     let threshold = baseline.threshold(quantity);
     let buckets = baseline
         .sketches
@@ -186,7 +238,7 @@ fn usual(text: &mut String, api: usize, baseline: &Baseline, quantity: Quantity)
     let threshold = threshold.map_or_else(|| "-".to_owned(), |threshold| threshold.to_string());
     let buckets = if buckets.is_empty() { "-" } else { &buckets };
     let name = quantity.as_str();
-    text.push_str(&format!("usual {api} {name} {threshold} {buckets}\n"));
+    text.push_str(&format!("usual {of} {name} {threshold} {buckets}\n"));
 }
 
 /// The buckets that hold something.

@@ -1,5 +1,5 @@
-//! What is learned of each client's ten minutes on an API, which variable of which attack it sets the threshold of, and within
-//! which bounds.
+//! What is learned of each client's ten minutes on an API or on one of its routes, which variable of which attack it sets the
+//! threshold of, and within which bounds.
 
 use crate::catalogue::{Attack, Variable};
 
@@ -28,8 +28,10 @@ pub(crate) enum Quantity {
 pub(crate) struct Place {
     pub(crate) attack: Attack,
     pub(crate) variable: Variable,
-    /// No learned threshold is below it: small numbers vary.
+    /// No threshold learned of an API is below it: small numbers vary.
     pub(crate) floor: f32,
+    /// The same for a route.
+    pub(crate) route_floor: f32,
     /// No learned threshold is above it, whoever teaches what.
     pub(crate) ceiling: f32,
     pub(crate) above_ceiling: Beyond,
@@ -56,6 +58,9 @@ impl Quantity {
         Self::Surprise,
     ];
 
+    /// What is measured of a route; the rest is about several.
+    pub(crate) const OF_ROUTE: usize = 5;
+
     /// Its name in snapshots.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
@@ -76,14 +81,15 @@ impl Quantity {
 
     pub(crate) fn place(self) -> Place {
         use Variable::{A, B};
-        let (attack, variable, floor, ceiling) = match self {
-            Self::Calls => (Attack::ExtremeActivity, B, 300.0, 60_000.0),
-            Self::Objects => (Attack::Scraping, A, 120.0, 900.0),
-            Self::Megabytes => (Attack::Exfiltration, A, 50.0, 2_000.0),
-            Self::Writes => (Attack::MassWrites, A, 40.0, 400.0),
-            Self::Deletes => (Attack::MassDeletion, A, 10.0, 60.0),
-            Self::FailedRoutes => (Attack::UnusualAccess, A, 15.0, 60.0),
-            Self::Surprise => (Attack::Sequence, A, 6.0, 12.0),
+        let (attack, variable, (floor, route_floor), ceiling) = match self {
+            // Who polls calls one route and nothing else.
+            Self::Calls => (Attack::ExtremeActivity, B, (300.0, 300.0), 60_000.0),
+            Self::Objects => (Attack::Scraping, A, (120.0, 60.0), 900.0),
+            Self::Megabytes => (Attack::Exfiltration, A, (50.0, 25.0), 2_000.0),
+            Self::Writes => (Attack::MassWrites, A, (40.0, 20.0), 400.0),
+            Self::Deletes => (Attack::MassDeletion, A, (10.0, 10.0), 60.0),
+            Self::FailedRoutes => (Attack::UnusualAccess, A, (15.0, 15.0), 60.0),
+            Self::Surprise => (Attack::Sequence, A, (6.0, 6.0), 12.0),
         };
         let above_ceiling = match self {
             Self::Surprise => Beyond::Nothing,
@@ -98,6 +104,7 @@ impl Quantity {
             attack,
             variable,
             floor,
+            route_floor,
             ceiling,
             above_ceiling,
         }

@@ -1,4 +1,4 @@
-//! What has been learned of an API, for people: how far its training is and which thresholds follow.
+//! What has been learned of an API and its routes, for people: how far the training is and which thresholds follow.
 
 use ase_core::api_id::ApiId;
 
@@ -7,6 +7,7 @@ use crate::signs::ApiIndex;
 
 use super::Baselines;
 use super::quantity::Quantity;
+use super::training::Baseline;
 
 /// The baseline of one API.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,6 +23,23 @@ pub struct BaselineReport {
     /// Sessions that the model of sequences has learned from.
     pub sessions: u32,
     /// The thresholds that count; none while the training goes on.
+    pub thresholds: Vec<LearnedThreshold>,
+    /// Its routes that have a baseline of their own, those that have taught most first.
+    pub routes: Vec<RouteReport>,
+}
+
+/// The baseline of one route.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RouteReport {
+    /// Its path, with `{id}` for what names an object.
+    pub route: Box<str>,
+    /// How much of the training is done, from 0 to 1.
+    pub progress: f32,
+    /// Windows of ten minutes of one client each that were learned from.
+    pub windows: u32,
+    /// About how many clients were learned from.
+    pub clients: f32,
+    /// The thresholds that count beside those of the API; none while the training goes on.
     pub thresholds: Vec<LearnedThreshold>,
 }
 
@@ -45,20 +63,20 @@ pub struct LearnedThreshold {
 impl Baselines {
     /// What is known of an API; `None` when there was no traffic.
     pub(crate) fn report(&self, index: ApiIndex, api: Option<ApiId>) -> Option<BaselineReport> {
-        let baseline = self.apis.get(usize::from(index.0))?.as_ref()?;
-        let thresholds = Quantity::ALL.into_iter().filter_map(|quantity| {
-            let sketch = baseline.sketches.get(quantity as usize)?;
-            let tn = baseline.threshold(quantity)?;
-            let place = quantity.place();
-            let median = sketch.quantile(0.5);
-            Some(LearnedThreshold {
-                attack: place.attack,
-                variable: place.variable,
-                tn,
-                tx: place.ceiling,
-                median,
-                deviation: sketch.deviation(median),
+        let baseline = self.table.api(index)?;
+        let routes = self.table.routes().filter(|known| known.api == index);
+        let mut routes: Vec<RouteReport> = routes
+            .map(|known| RouteReport {
+                route: known.template.clone(),
+                progress: known.baseline.progress(&self.training),
+                windows: known.baseline.windows,
+                clients: known.baseline.clients.count().round(),
+                thresholds: thresholds(&known.baseline),
             })
+            .collect();
+        routes.sort_by(|one, other| {
+            let order = other.windows.cmp(&one.windows);
+            order.then_with(|| one.route.cmp(&other.route))
         });
         Some(BaselineReport {
             api,
@@ -66,7 +84,27 @@ impl Baselines {
             windows: baseline.windows,
             clients: baseline.clients.count().round(),
             sessions: baseline.sessions,
-            thresholds: thresholds.collect(),
+            thresholds: thresholds(baseline),
+            routes,
         })
     }
+}
+
+fn thresholds(baseline: &Baseline) -> Vec<LearnedThreshold> {
+    let of_quantity = |quantity: &Quantity| {
+        let sketch = baseline.sketches.get(*quantity as usize)?;
+        let tn = baseline.threshold(*quantity)?;
+        let place = quantity.place();
+        let median = sketch.quantile(0.5);
+        Some(LearnedThreshold {
+            attack: place.attack,
+            variable: place.variable,
+            tn,
+            tx: place.ceiling,
+            median,
+            deviation: sketch.deviation(median),
+        })
+    };
+    let measured = baseline.of.measured().iter();
+    measured.filter_map(of_quantity).collect()
 }

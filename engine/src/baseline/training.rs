@@ -1,4 +1,4 @@
-//! What one API has taught: a sketch per quantity, how far its training is, and the thresholds that follow.
+//! What one API, or one of its routes, has taught: a sketch per quantity, how far its training is, and the thresholds that follow.
 //!
 //! Nothing is offered before the training is over. A threshold then follows what is learned, by at most [`DAILY_FACTOR`] a day
 //! either way and never beyond the bounds of its quantity: who raises the baseline slowly gets that far and no farther.
@@ -28,16 +28,25 @@ const DEVIATIONS: f32 = 10.0;
 const CROWD: f32 = 4.5;
 const CROWD_SHARE: f32 = 0.05;
 
-/// The baseline of one API.
+/// Whose traffic a baseline is learned from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Of {
+    Api,
+    Route,
+}
+
+/// A baseline.
 #[derive(Clone, Debug)]
 pub(super) struct Baseline {
-    pub(super) sketches: [Sketch; Quantity::COUNT],
+    pub(super) of: Of,
+    /// Of a route the first [`Quantity::OF_ROUTE`] only.
+    pub(super) sketches: Box<[Sketch]>,
     pub(super) thresholds: [Option<f32>; Quantity::COUNT],
     /// Seconds with traffic.
     pub(super) traffic_seconds: f32,
     /// Windows learned from.
     pub(super) windows: u32,
-    /// Sessions that the sequence model has learned from.
+    /// Sessions that the sequence model has learned from; none of a route.
     pub(super) sessions: u32,
     /// The clients learned from.
     pub(super) clients: Bitmap<4>,
@@ -48,10 +57,31 @@ pub(super) struct Baseline {
     pub(super) above: Bitmap<2>,
 }
 
+impl Of {
+    /// What is measured of it.
+    pub(super) fn measured(self) -> &'static [Quantity] {
+        match self {
+            Self::Api => &Quantity::ALL,
+            Self::Route => Quantity::ALL.get(..Quantity::OF_ROUTE).unwrap_or_default(),
+        }
+    }
+
+    /// No threshold learned of it is below.
+    pub(super) fn floor(self, quantity: Quantity) -> f32 {
+        let place = quantity.place();
+        match self {
+            Self::Api => place.floor,
+            Self::Route => place.route_floor,
+        }
+    }
+}
+
 impl Baseline {
-    pub(super) fn new(at: Moment) -> Self {
+    pub(super) fn new(of: Of, at: Moment) -> Self {
+        let measured = of.measured();
         Self {
-            sketches: std::array::from_fn(|_| Sketch::new()),
+            of,
+            sketches: measured.iter().map(|_| Sketch::new()).collect(),
             thresholds: [None; Quantity::COUNT],
             traffic_seconds: 0.0,
             windows: 0,
@@ -109,7 +139,7 @@ impl Baseline {
         self.above.clear();
         if self.progress(training) >= 1.0 {
             let change = DAILY_FACTOR.powf(days);
-            for quantity in Quantity::ALL {
+            for &quantity in self.of.measured() {
                 let before = self.threshold(quantity);
                 let offer = self.offer(quantity, training);
                 if let Some(threshold) = self.thresholds.get_mut(quantity as usize) {
@@ -144,7 +174,9 @@ impl Baseline {
         let usual = (sketch.quantile(USUAL_SHARE) * factor).max(robust);
         match place.above_ceiling {
             Beyond::Nothing if usual > place.ceiling => None,
-            Beyond::Nothing | Beyond::Ceiling => Some(usual.clamp(place.floor, place.ceiling)),
+            Beyond::Nothing | Beyond::Ceiling => {
+                Some(usual.clamp(self.of.floor(quantity), place.ceiling))
+            }
         }
     }
 }
@@ -186,7 +218,7 @@ mod tests {
 
     #[test]
     fn a_threshold_is_offered_after_the_training_and_far_above_what_is_usual() {
-        let mut baseline = Baseline::new(Moment(0));
+        let mut baseline = Baseline::new(Of::Api, Moment(0));
         hours(&mut baseline, 0..20, |_| 60.0);
         assert_eq!(baseline.threshold(Quantity::Objects), None);
         assert!(baseline.progress(&Training::default()) < 1.0);
@@ -198,7 +230,7 @@ mod tests {
 
     #[test]
     fn who_poisons_slowly_gets_a_quarter_a_day_and_never_past_the_ceiling() {
-        let mut baseline = Baseline::new(Moment(0));
+        let mut baseline = Baseline::new(Of::Api, Moment(0));
         hours(&mut baseline, 0..30, |_| 20.0);
         let first = baseline.threshold(Quantity::Objects).unwrap();
         for day in 0..60 {
@@ -218,7 +250,7 @@ mod tests {
 
     #[test]
     fn a_quantity_without_bounds_in_ordinary_traffic_has_no_threshold_of_surprise() {
-        let mut baseline = Baseline::new(Moment(0));
+        let mut baseline = Baseline::new(Of::Api, Moment(0));
         for number in 0..200 {
             baseline.learn(Quantity::Surprise, 9.0 + (number % 3) as f32);
         }
@@ -229,7 +261,7 @@ mod tests {
     #[test]
     fn many_who_rise_together_are_the_api_and_a_few_are_not() {
         let hash = |number: u64| number.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(32);
-        let mut baseline = Baseline::new(Moment(0));
+        let mut baseline = Baseline::new(Of::Api, Moment(0));
         for number in 0..100 {
             baseline.pass(hash(number), Moment(1), &Training::default());
         }

@@ -1,7 +1,9 @@
-//! What one client does on one API within ten minutes, in a table of fixed size.
+//! What one client does on one API, or on one of its routes, within ten minutes, in a table of fixed size.
 //!
 //! A client finds its window in a set of [`WAYS`]. Where the set is full the window with the fewest requests goes, so that a
 //! flood of newcomers displaces itself and not those who do much.
+
+use std::num::NonZeroU64;
 
 use crate::client::Bitmap;
 use crate::clock::Moment;
@@ -19,14 +21,18 @@ const MEGABYTE: f32 = 1_000_000.0;
 
 /// The windows of all clients.
 #[derive(Debug)]
-pub(super) struct Windows(Vec<Window>);
+pub(super) struct Windows {
+    /// Who and where, apart from what they did: a set of them is looked through at a glance. 0 is nobody.
+    keys: Vec<[u64; WAYS]>,
+    windows: Vec<[Window; WAYS]>,
+}
 
-/// One client on one API.
+/// One client on one API or route.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Window {
-    /// Who and where; 0 is nobody.
-    key: u64,
     pub(super) client: u64,
+    /// The route that it is of; `None`: the whole API.
+    pub(super) route: Option<NonZeroU64>,
     began: Moment,
     last: Moment,
     pub(super) api: ApiIndex,
@@ -52,52 +58,56 @@ impl Windows {
     /// A table of `capacity` windows, in whole sets and one set at least.
     pub(super) fn new(capacity: u32) -> Self {
         let sets = (capacity as usize).div_ceil(WAYS).max(1);
-        Self(vec![Window::default(); sets * WAYS])
+        Self {
+            keys: vec![[0; WAYS]; sets],
+            windows: vec![Default::default(); sets],
+        }
     }
 
-    /// The window of a client on an API, and the one that had to go for it.
-    pub(super) fn of(
-        &mut self,
-        key: u64,
-        client: u64,
-        signs: &Signs,
-    ) -> Option<(&mut Window, Option<Window>)> {
-        let sets = self.0.len() / WAYS;
-        let first = ((key >> 32) as usize).checked_rem(sets)? * WAYS;
-        let set = self.0.get_mut(first..first + WAYS)?;
-        if let Some(place) = set.iter().position(|window| window.key == key) {
-            return Some((set.get_mut(place)?, None));
+    /// The window under `key`, or `fresh` in its place with the one that had to go for it.
+    pub(super) fn of(&mut self, key: u64, fresh: Window) -> Option<(&mut Window, Option<Window>)> {
+        let set = ((key >> 32) as usize).checked_rem(self.keys.len())?;
+        let (keys, windows) = (self.keys.get_mut(set)?, self.windows.get_mut(set)?);
+        if let Some(place) = keys.iter().position(|known| *known == key) {
+            return Some((windows.get_mut(place)?, None));
         }
-        let window = set.iter_mut().min_by_key(|window| window.requests)?;
-        let fresh = Window {
-            key,
-            client,
-            api: signs.api,
-            began: signs.at,
-            last: signs.at,
-            ..Window::default()
-        };
+        let numbered = windows.iter_mut().zip(keys);
+        let (window, place) = numbered.min_by_key(|(window, _)| window.requests)?;
+        *place = key;
         let displaced = std::mem::replace(window, fresh);
         Some((window, (displaced.requests > 0).then_some(displaced)))
     }
 
     /// Empties the windows of a client.
     pub(super) fn forget(&mut self, client: u64) {
-        let own = self.0.iter_mut().filter(|window| window.client == client);
-        for window in own {
-            *window = Window::default();
+        let all = self.windows.iter_mut().zip(&mut self.keys);
+        for (window, key) in all.flat_map(|(windows, keys)| windows.iter_mut().zip(keys)) {
+            if window.client == client {
+                (*window, *key) = (Window::default(), 0);
+            }
         }
     }
 
     /// Every window that is over.
     pub(super) fn over(&mut self, at: Moment) -> impl Iterator<Item = &mut Window> {
-        self.0
-            .iter_mut()
-            .filter(move |window| window.requests > 0 && window.is_over(at))
+        let all = self.windows.iter_mut().flatten();
+        all.filter(move |window| window.requests > 0 && window.is_over(at))
     }
 }
 
 impl Window {
+    /// An empty one that begins at `at`.
+    pub(super) fn new(client: u64, api: ApiIndex, route: Option<NonZeroU64>, at: Moment) -> Self {
+        Self {
+            client,
+            route,
+            api,
+            began: at,
+            last: at,
+            ..Self::default()
+        }
+    }
+
     pub(super) fn is_over(&self, at: Moment) -> bool {
         at.seconds_since(self.began) > WINDOW_SECONDS
     }
@@ -105,21 +115,12 @@ impl Window {
     /// Begins anew; what the client did before is left to the session.
     pub(super) fn restart(&mut self, at: Moment) {
         *self = Self {
-            key: self.key,
-            client: self.client,
-            api: self.api,
             day: self.day,
             learned: self.learned,
-            began: at,
             last: self.last,
             session: self.session,
-            ..Self::default()
+            ..Self::new(self.client, self.api, self.route, at)
         };
-    }
-
-    /// The last moment that counted.
-    pub(super) fn ended(&self) -> Moment {
-        self.last
     }
 
     /// Counts a transaction.

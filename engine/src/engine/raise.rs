@@ -3,6 +3,7 @@
 use ase_core::identifier_list::Scope;
 
 use super::{Engine, Made, bit};
+use crate::baseline::Of;
 use crate::clients::Slot;
 use crate::detection::{Detection, DetectionId, Hypothetical, Listing, Output, Proposal};
 use crate::detectors::{self, Suspicion};
@@ -108,6 +109,7 @@ impl Engine {
             attack,
             catalogue_id: attack.id(&identifier),
             api: transaction.api.map(|api| api.id.clone()),
+            route: self.unusual_route(signs, suspicion),
             identifier,
             at: self.clock.unix(signs.at),
             variables: detectors::measured(suspicion, &thresholds),
@@ -126,6 +128,13 @@ impl Engine {
             values: suspicion.values,
         });
         Some(detection)
+    }
+
+    /// The route whose learned threshold was crossed, where it was a route's.
+    fn unusual_route(&self, signs: &Signs, suspicion: &Suspicion) -> Option<Box<str>> {
+        let of_route = suspicion.learned.filter(|learned| learned.of == Of::Route);
+        let template = of_route.and_then(|_| self.baselines.template_of(signs.route));
+        template.map(Into::into)
     }
 
     fn hand_out(&mut self, detection: Detection, output: &mut Output) {

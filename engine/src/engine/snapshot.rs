@@ -13,8 +13,9 @@
 //! offender <identifier> <offences> <listed until> <reported until> <attacks>
 //! proven <identifier>                         a credential that stands for one client
 //! made <id> <identifier> <attack> <api index> <route hash> <values>   a detection that can be taken back
-//! training <api index> <seconds> <windows> <sessions> <clients> <last> <refreshed> <active> <above>
-//! usual <api index> <quantity> <threshold> <bucket:count,...>
+//! followed <api index>/<route hash> <path>    a route that has a baseline of its own
+//! training <api index or api index/route hash> <seconds> <windows> <sessions> <clients> <last> <refreshed> <active> <above>
+//! usual <api index or api index/route hash> <quantity> <threshold> <bucket:count,...>
 //! sequence <hash> <count> <different calls after it> <clients>
 //! ```
 //!

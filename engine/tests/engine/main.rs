@@ -9,6 +9,7 @@ mod hostile_input;
 mod login;
 mod memory;
 mod probing;
+mod route_baseline;
 mod steering;
 mod support;
 mod together;

@@ -22,18 +22,6 @@ const STEPS: [&str; 8] = [
     "list", "look", "compare", "basket", "address", "pay", "confirm", "thank",
 ];
 
-/// The same story, told by an engine that was restored from the snapshot of its own.
-fn restarted(story: &Story, settings: Settings, at_s: f64) -> Story {
-    let text = story.engine.snapshot().into_text();
-    let now = UnixMillis(START + (at_s * 1000.0) as u64);
-    let (engine, restored) = Engine::restore(settings.clone(), 42, &text, now);
-    assert_eq!(restored.left_out, 0);
-    Story {
-        engine,
-        ..Story::with(settings)
-    }
-}
-
 fn shop(story: &mut Story, at: f64, ip: &str, stride: usize) {
     for call in 0..16 {
         let target = format!("/api/{}", STEPS[call * stride % 8]);
@@ -105,7 +93,7 @@ fn a_restored_engine_judges_what_comes_next_as_the_one_that_made_the_snapshot() 
     // Windows that are over have been learned from; those that are not are not in a snapshot.
     let at = at + 1800.0;
     story.play(&Request::get(at, "10.0.1.1", "/api/list", 200));
-    let mut restarted = restarted(&story, Settings::default(), at);
+    let mut restarted = story.restarted(Settings::default(), at);
     assert_eq!(restarted.engine.baselines(), story.engine.baselines());
     assert_eq!(story.engine.baselines()[0].progress, 1.0);
 
@@ -147,7 +135,7 @@ fn who_has_offended_before_is_listed_longer_after_a_restart_too() {
     let mut story = Story::new();
     probe(&mut story, 0.0, "203.0.113.1", 12);
     let at = 3.0 * HOUR;
-    let mut restarted = restarted(&story, Settings::default(), at);
+    let mut restarted = story.restarted(Settings::default(), at);
     probe(&mut restarted, at, "203.0.113.1", 12);
     let ttl = |story: &Story| match story.output.detections.last().unwrap().listing {
         Listing::Proposed { ttl } => ttl,
@@ -169,7 +157,7 @@ fn a_credential_that_has_proven_itself_shields_its_address_after_a_restart() {
     let at = 1300.0;
     let proven = |story: &Story| story.engine.client(&identifier(key, "k")).unwrap().proven;
     assert_eq!(proven(&story), Provenness::Proven);
-    let mut restarted = restarted(&story, Settings::default(), at);
+    let mut restarted = story.restarted(Settings::default(), at);
     for number in 0..12 {
         let target = format!("/api/word-{number}x");
         let at = at + f64::from(number);
@@ -184,7 +172,7 @@ fn a_detection_of_before_the_restart_can_be_taken_back_and_teaches() {
     let mut story = Story::new();
     probe(&mut story, 0.0, "203.0.113.1", 12);
     let detection = story.output.detections[0].clone();
-    let mut restarted = restarted(&story, Settings::default(), 60.0);
+    let mut restarted = story.restarted(Settings::default(), 60.0);
     let (whom, attack) = (detection.identifier, detection.attack);
     let id = restarted.engine.last_detection(&whom, attack);
     assert_eq!(id, Some(detection.id));
@@ -250,7 +238,7 @@ fn real() -> &'static str {
 fn a_snapshot_has_facts_of_every_kind() {
     for kind in [
         "api", "route", "login", "objects", "reads", "offender", "proven", "lesson", "made",
-        "training", "usual", "sequence",
+        "followed", "training", "usual", "sequence",
     ] {
         let has = real()
             .lines()
@@ -287,6 +275,16 @@ fn a_fact_beyond_its_bounds_is_left_out() {
         "offender 203.0.113.1 256 1 1 -",
         "offender 203.0.113.1 1 1 1 nonsense",
         "proven nobody",
+        "followed 3/1 /too/many/apis",
+        "followed 1 /no/route",
+        "followed 1/0 /no/hash",
+        "followed 1/5 no-path",
+        "followed 1/5 /b\u{e4}h",
+        "followed 1/5 /in two",
+        &format!("followed 1/5 /{}", "x".repeat(128)),
+        "training 1/7 60 9 9 1.0.0.0 1 1 0.0.0.0 0.0",
+        "usual 1/7 calls 400 -",
+        "usual 0/7 calls 400 -",
         &training(3, "60"),
         &training(1, "-1"),
         &training(1, "inf"),

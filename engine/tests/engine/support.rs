@@ -134,6 +134,18 @@ impl Story {
         }
     }
 
+    /// The same story, told by an engine that was restored from the snapshot of its own.
+    pub(crate) fn restarted(&self, settings: Settings, at_s: f64) -> Self {
+        let text = self.engine.snapshot().into_text();
+        let now = UnixMillis(START + (at_s * 1000.0) as u64);
+        let (engine, restored) = Engine::restore(settings.clone(), 42, &text, now);
+        assert_eq!(restored.left_out, 0);
+        Self {
+            engine,
+            ..Self::with(settings)
+        }
+    }
+
     /// Plays a request; whether its client is listed by now.
     pub(crate) fn play(&mut self, request: &Request) {
         let path = NormalPath::from_url(&request.target);

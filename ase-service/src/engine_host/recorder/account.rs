@@ -55,6 +55,7 @@ fn evidence(detection: &Detection) -> Value {
     json!({
         "title": detection.attack.title(),
         "reason": detection.reason(),
+        "route": detection.route.as_deref(),
         "requests": detection.requests,
         "first_seen": clock::rfc3339(detection.first),
         "last_seen": clock::rfc3339(detection.last),

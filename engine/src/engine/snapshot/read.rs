@@ -7,6 +7,7 @@ use ase_core::identifier_list::ListedIdentifier;
 use ase_core::time::UnixMillis;
 
 use super::{VERSION, first_line};
+use crate::baseline::Place;
 use crate::catalogue::{Attack, Variable};
 use crate::client::{Client, Standing};
 use crate::detection::DetectionId;
@@ -94,13 +95,17 @@ impl Engine {
                 Some(())
             }
             ["made", rest @ ..] => self.take_made(rest),
-            ["training", api, rest @ ..] => {
-                let api = self.account(api)?;
-                self.baselines.restore_training(api, rest, &self.clock)
+            ["followed", place, template] => {
+                let place = self.place_of_baseline(place)?;
+                self.baselines.restore_route(place, template)
             }
-            ["usual", api, rest @ ..] => {
-                let api = self.account(api)?;
-                self.baselines.restore_usual(api, rest)
+            ["training", place, rest @ ..] => {
+                let place = self.place_of_baseline(place)?;
+                self.baselines.restore_training(place, rest, &self.clock)
+            }
+            ["usual", place, rest @ ..] => {
+                let place = self.place_of_baseline(place)?;
+                self.baselines.restore_usual(place, rest)
             }
             ["sequence", rest @ ..] => self.baselines.restore_sequence(rest),
             ["lesson", rest @ ..] if self.lessons.has_room() => self.take_lesson(rest),
@@ -112,6 +117,12 @@ impl Engine {
     fn account(&self, word: &str) -> Option<ApiIndex> {
         let index: u16 = word.parse().ok()?;
         (index <= self.settings.limits.apis).then_some(ApiIndex(index))
+    }
+
+    /// An API's account or a route of it.
+    fn place_of_baseline(&self, word: &str) -> Option<Place> {
+        let place = Place::parse(word)?;
+        (place.api.0 <= self.settings.limits.apis).then_some(place)
     }
 
     fn remember_client(&mut self, identifier: &str) -> Option<&mut Client> {
