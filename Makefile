@@ -23,6 +23,7 @@ ENVOY_ADMIN_PORT ?= 9901 ## demo: Envoy's own statistics
 ASE_DATA_PORT ?= 8000    ## demo: where the filter asks ASE
 ASE_ADMIN_PORT ?= 8010   ## demo: ASE's management port
 UPSTREAM_PORT ?= 8080    ## demo: the API behind the gateway
+COMPOSE ?= docker compose ## compose-demo: how compose is called here, such as docker-compose
 DESTDIR ?=               ## install: a folder that stands for /
 PREFIX ?= /usr/local     ## install: where programs and manuals go
 SYSCONFDIR ?= /etc       ## install: where ase/ase.toml goes, unless there is one
@@ -33,6 +34,9 @@ EVALUATE_ARGS ?=         ## evaluate: more arguments, such as --only ffuf (see d
 # Comments after a value leave spaces at its end.
 override ENVOY := $(strip $(ENVOY))
 override PYTHON := $(strip $(PYTHON))
+override COMPOSE := $(strip $(COMPOSE))
+override GATEWAY_PORT := $(strip $(GATEWAY_PORT))
+override ENVOY_ADMIN_PORT := $(strip $(ENVOY_ADMIN_PORT))
 override DESTDIR := $(strip $(DESTDIR))
 override PREFIX := $(strip $(PREFIX))
 override SYSCONFDIR := $(strip $(SYSCONFDIR))
@@ -72,6 +76,18 @@ run: $(ENVOY_NEEDS) filter ase ## start ASE, a demo API and Envoy with the filte
 demo: $(ENVOY_NEEDS) filter ase ## play the five requests of `make run`; fails if one is not answered as promised
 	@exec $(DEMO) --play
 
+# The images of envoy/demo/compose.yaml come from a registry; where none can be reached, `make compose-stand-ins` first.
+.PHONY: compose-demo
+compose-demo: filter image ## the same in containers: up, the curls of envoy/demo/curls.sh, down (needs docker compose)
+	@cd envoy/demo && export ASE_FILTER='$(FILTER_WASM)' COMPOSE='$(COMPOSE)' GATEWAY_PORT='$(GATEWAY_PORT)' ENVOY_ADMIN_PORT='$(ENVOY_ADMIN_PORT)' && \
+	$(COMPOSE) up -d && ./curls.sh; ended=$$?; \
+	test $$ended -eq 0 || $(COMPOSE) logs --tail=40; \
+	$(COMPOSE) down; exit $$ended
+
+.PHONY: compose-stand-ins
+compose-stand-ins: $(VENV_STAMP) ## local images under the names of the compose file, from packages alone (as root; needs docker and debootstrap)
+	envoy/demo/stand-ins.sh "$$(.venv/bin/python -c 'import envoy, pathlib; print(pathlib.Path(envoy.__file__).parent / "_bin" / "envoy")')" '$(TARGET_DIR)/stand-ins'
+
 ##@ Build
 
 .PHONY: setup
@@ -108,7 +124,7 @@ static: toolchain ## a binary that needs nothing of the system: target/static/as
 	@command -v musl-gcc >/dev/null || { echo 'make: musl-gcc is missing (Debian: apt-get install musl-tools)' >&2; exit 1; }
 	@rustup target add --toolchain $(TOOLCHAIN) $(STATIC_TARGET)
 	@cargo build --locked --release -p ase-service --bin ase --target $(STATIC_TARGET)
-	@mkdir -p '$(TARGET_DIR)/static'
+	@mkdir -p '$(TARGET_DIR)/static/state'
 	@cp '$(TARGET_DIR)/$(STATIC_TARGET)/release/ase' '$(TARGET_DIR)/static/ase'
 
 .PHONY: image

@@ -1,6 +1,6 @@
 """The API behind the demo's gateway: answers every request with what it saw of it.
 
-Listens on loopback only. Standard library only. It stops on SIGTERM.
+Listens on loopback unless it is told otherwise. Standard library only. It stops on SIGTERM.
 """
 
 import argparse
@@ -41,9 +41,10 @@ class Server(http.server.ThreadingHTTPServer):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, required=True)
-    port = parser.parse_args().port
-    Server(("127.0.0.1", port), Echo).serve_forever()
+    arguments = parser.parse_args()
+    Server((arguments.host, arguments.port), Echo).serve_forever()
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
-use system_tests::gateway::filter_module;
+use system_tests::gateway::{filter_module, repository};
 use system_tests::real_ase::{RealAse, RealAsePlan};
 use system_tests::server::HeldPort;
 use system_tests::upstream::Upstream;
@@ -27,6 +27,9 @@ pub(crate) const VM: &str = "/static_resources/listeners/0/filter_chains/0/filte
 /// The filter's own configuration, as text.
 pub(crate) const CONFIGURATION: &str = "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config/http_filters/0/typed_config/config/configuration/value";
 
+/// The host of an address, below whatever has one.
+const ADDRESS: &str = "address/socket_address/address";
+
 /// The port of an address.
 const PORT: &str = "address/socket_address/port_value";
 
@@ -43,6 +46,39 @@ const OTHER: &str = "x-forwarded-for: 198.51.100.20\r\n";
 fn envoy_takes_the_bootstrap_and_has_nothing_to_say_about_it() -> Result<()> {
     let log = envoy::judge(&placed(nowhere(), nowhere())?)?;
     ensure!(log.is_empty(), "{log}");
+    Ok(())
+}
+
+#[test]
+fn the_containers_of_the_demo_run_the_bootstrap_but_for_addresses_a_token_and_a_hop() -> Result<()>
+{
+    let demo = files::at(&files::documents("envoy/demo/envoy.yaml")?, "/0")?.clone();
+    let mut expected = shipped()?;
+    let mut configuration: Value =
+        serde_json::from_str(files::text(files::at(&expected, CONFIGURATION)?)?)?;
+    let told: Value = serde_json::from_str(files::text(files::at(&demo, CONFIGURATION)?)?)?;
+    let token = files::at(&told, "/ase/token")?;
+    configuration["ase"]["token"] = token.clone();
+    ensure!(told == configuration, "{told}");
+    let daemon = std::fs::read_to_string(repository().join("envoy/demo/ase.toml"))?;
+    ensure!(daemon.contains(&format!("value = {token}")));
+    let differing = [
+        format!("/admin/{ADDRESS}"),
+        format!("/static_resources/listeners/0/{ADDRESS}"),
+        format!("/static_resources/clusters/0/{ENDPOINT}/{ADDRESS}"),
+        format!("/static_resources/clusters/1/{ENDPOINT}/{ADDRESS}"),
+        "/static_resources/clusters/0/type".to_owned(),
+        "/static_resources/clusters/1/type".to_owned(),
+        format!("{MANAGER}/xff_num_trusted_hops"),
+        CONFIGURATION.to_owned(),
+    ];
+    for pointer in differing {
+        let value = files::at(&demo, &pointer)?;
+        let place = place(&mut expected, &pointer)?;
+        ensure!(place != value, "{pointer} does not differ");
+        *place = value.clone();
+    }
+    ensure!(demo == expected, "{demo}");
     Ok(())
 }
 
