@@ -2,7 +2,10 @@
 //!
 //! Ids asked one after the other are a walk, also when parallel requests mix them up a little; ids in no order are one when
 //! there are many of a small span, or when most of them fail, since who guesses misses. Public objects may be read in any order, and those that the client has made itself
-//! are no steps. Two routes are followed at a time, the ones used last.
+//! are no steps.
+//!
+//! Two routes are followed at a time. A third one presses on the shorter walk of the two until that has no more steps than what
+//! pressed on it: who walks over many routes in turn is found on one of them, and nobody parks on two to walk freely on a third.
 
 use crate::catalogue::{Attack, Variable};
 use crate::client::{Bitmap, Client, percent};
@@ -16,6 +19,9 @@ use crate::signs::{Answer, Intent, Signs};
 const WINDOW_SECONDS: f32 = 30.0 * 60.0;
 /// How far apart neighbours are at most: parallel requests overtake each other.
 const NEIGHBOUR: u32 = 8;
+
+/// What presses on a walk so often takes its place, however long it is.
+const MOST_HELD: u16 = 32;
 
 /// From so many steps on, somebody may ask what a walk looked like: some steps are kept as samples.
 const LONG: u16 = 12;
@@ -40,7 +46,6 @@ pub(crate) struct Walks {
 struct Walk {
     route: u32,
     began: Moment,
-    last: Moment,
     lowest: u32,
     highest: u32,
     /// The id asked for last, and how many steps led to a neighbour.
@@ -50,6 +55,8 @@ struct Walk {
     failed: u16,
     /// Objects of this route that the client has made itself.
     made: u16,
+    /// Steps and things made, at most [`MOST_HELD`], less what has pressed on the walk.
+    held: u16,
     ids: Bitmap<2>,
 }
 
@@ -83,13 +90,13 @@ pub(crate) fn learn(client: &mut Client, signs: &Signs, context: Context) -> Tel
     let walk = if context.public_object && !fails {
         client.walks.of_public(object.route, signs.at)
     } else {
-        Some(client.walks.of(object.route, signs.at))
+        client.walks.of(object.route, signs.at)
     };
     let Some(walk) = walk else {
         return Telling::No;
     };
     let steps = walk.asked;
-    walk.ask(object, fails, signs.at);
+    walk.ask(object, fails);
     let is_shown = walk.asked >= LONG && walk.asked.is_multiple_of(SHOWN);
     if walk.asked > steps && is_shown {
         Telling::Yes
@@ -169,23 +176,32 @@ impl Walks {
 
     /// Notes that the client has made an object of a route.
     fn make(&mut self, route: u32, at: Moment) {
-        let walk = self.of(route, at);
-        walk.made = walk.made.saturating_add(1);
-        walk.last = at;
+        if let Some(walk) = self.of(route, at) {
+            walk.made = walk.made.saturating_add(1);
+            walk.hold();
+        }
     }
 
-    /// The walk on a route of objects; the one used least recently makes room for a new one.
-    fn of(&mut self, route: u32, at: Moment) -> &mut Walk {
+    /// The walk on a route of objects; `None` when the routes that are followed hold their places.
+    fn of(&mut self, route: u32, at: Moment) -> Option<&mut Walk> {
         let [first, second] = &mut self.walks;
         let walk = if first.route == route {
             first
-        } else if second.route == route || second.last <= first.last {
+        } else if second.route == route || second.is_over(at) {
             second
-        } else {
+        } else if first.is_over(at) || first.held < second.held {
             first
+        } else {
+            second
         };
+        if walk.route != route && !walk.is_over(at) {
+            walk.held = walk.held.saturating_sub(1);
+            if walk.held > 0 {
+                return None;
+            }
+        }
         walk.renew(route, at);
-        walk
+        Some(walk)
     }
 
     /// The same for public objects: they take no walk's place.
@@ -215,9 +231,12 @@ impl Walk {
         }
     }
 
-    fn ask(&mut self, object: Object, fails: bool, at: Moment) {
+    fn hold(&mut self) {
+        self.held = (self.held + 1).min(MOST_HELD);
+    }
+
+    fn ask(&mut self, object: Object, fails: bool) {
         let id = u32::try_from(object.id).unwrap_or(u32::MAX);
-        self.last = at;
         // Asking twice for the same is no step.
         if !self.ids.insert(scattered(object.id)) {
             return;
@@ -225,6 +244,7 @@ impl Walk {
         self.near = self
             .near
             .saturating_add(u16::from(id.abs_diff(self.previous) <= NEIGHBOUR));
+        self.hold();
         self.previous = id;
         self.lowest = self.lowest.min(id);
         self.highest = self.highest.max(id);
