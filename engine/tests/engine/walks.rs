@@ -331,7 +331,10 @@ fn who_walks_over_several_routes_in_turn_is_found_on_one_of_them() {
             Request::get(f64::from(number) * 0.7, "203.0.113.7", &target, 200)
         });
         let found = story.requests_until_listed(requests);
-        assert!(found.is_some_and(|at| at <= 30 * count), "{count}: {found:?}");
+        assert!(
+            found.is_some_and(|at| at <= 30 * count),
+            "{count}: {found:?}"
+        );
     }
 }
 
