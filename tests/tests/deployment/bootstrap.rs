@@ -50,6 +50,15 @@ fn envoy_takes_the_bootstrap_and_has_nothing_to_say_about_it() -> Result<()> {
 }
 
 #[test]
+fn envoy_takes_the_bootstrap_of_the_demo_in_containers() -> Result<()> {
+    let mut demo = files::at(&files::documents("envoy/demo/envoy.yaml")?, "/0")?.clone();
+    *place(&mut demo, &format!("{VM}/code/local/filename"))? = json!(filter_module());
+    let log = envoy::judge(&demo)?;
+    ensure!(log.is_empty(), "{log}");
+    Ok(())
+}
+
+#[test]
 fn the_containers_of_the_demo_run_the_bootstrap_but_for_addresses_a_token_and_a_hop() -> Result<()>
 {
     let demo = files::at(&files::documents("envoy/demo/envoy.yaml")?, "/0")?.clone();
