@@ -1,14 +1,23 @@
 //! Threads that work behind the answers: where all cores are busy, whoever answers gateways goes first.
+//!
+//! A thread that stands back cannot come forward again without privileges: what must never be starved has a second thread.
 
 use rustix::process::setpriority_process;
 
-/// How far they stand back, as `nice` counts: a third of an answering thread's share of a busy core.
-const NICE: i32 = 5;
+/// How far a thread stands back, as `nice` counts.
+#[derive(Clone, Copy, Debug)]
+#[repr(i32)]
+pub enum Place {
+    /// A third of an answering thread's share of a busy core.
+    Behind = 5,
+    /// What the others leave, and next to nothing of a busy core: an answering thread that wakes up goes on at once.
+    Last = 19,
+}
 
 /// Lets the present thread stand back. On Linux a thread has a nice value of its own; elsewhere the whole process would stand back, so nothing is done.
-pub fn stand_back() {
+pub fn stand_back(place: Place) {
     if cfg!(target_os = "linux")
-        && let Err(error) = setpriority_process(None, NICE)
+        && let Err(error) = setpriority_process(None, place as i32)
     {
         tracing::debug!(%error, "a thread works at the usual priority");
     }

@@ -1,4 +1,4 @@
-//! The host of the behaviour engine: one thread owns the engine and is fed finished exchanges, another one keeps what it finds.
+//! The host of the behaviour engine: the engine is fed finished exchanges on threads of its own (`shift.rs`), another one keeps what it finds.
 //!
 //! Nothing here is waited for by a request. Exchanges come through a queue that is bounded in number and in bytes; what finds no
 //! room is counted. The engine's thread never touches the disk: what it finds goes to the `recorder`, which lists clients first
@@ -16,7 +16,7 @@ use ase_engine::{Response, Settings};
 use tokio::sync::oneshot;
 
 use crate::access_log::backlog::Backlog;
-use crate::background;
+use crate::background::{self, Place};
 use crate::config::engine::EngineSettings;
 use crate::exchange::RequestFacts;
 
@@ -27,6 +27,7 @@ mod desk;
 mod memory;
 mod observed;
 mod recorder;
+mod shift;
 mod tallies;
 
 pub use activity::{Activity, Amount, Served};
@@ -37,6 +38,7 @@ pub(crate) use observed::api_facts;
 pub use observed::{Observed, Untold};
 pub use recorder::Keeper;
 pub(crate) use recorder::{rounded, sample};
+use shift::Helper;
 pub use tallies::{EngineState, Event, MemoryState, Tallies};
 
 /// Longest that a management call waits for the engine.
@@ -59,6 +61,8 @@ pub struct EngineHost {
     /// What was counted.
     pub tallies: Arc<Tallies>,
     listing: Arc<AtomicBool>,
+    /// `None` while the engine is off.
+    helper: Option<Helper>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -79,6 +83,7 @@ impl EngineHost {
             backlog: Arc::new(Backlog::new(0, 0)),
             tallies: Arc::default(),
             listing: Arc::default(),
+            helper: None,
             threads: Mutex::default(),
         }
     }
@@ -110,16 +115,15 @@ impl EngineHost {
         let (queue, messages) = channel();
         let shared = (Arc::clone(&tallies), Arc::clone(&backlog));
         let pace = Pace::every(settings.snapshot_every);
-        let desk = Desk::new(engine, shared, findings, (shelf, pace));
+        let desk = Desk::new(engine, shared, findings, (shelf, pace), messages);
         let named = |name: &str| std::thread::Builder::new().name(name.to_owned());
+        let ([first, second], helper) = shift::start(desk, Arc::clone(&backlog))?;
         let threads = vec![
-            named("engine").spawn(move || {
-                background::stand_back();
-                desk.run(&messages);
-            })?,
+            first,
+            second,
             named("engine-recorder").spawn(move || recorder.run(&found))?,
             named("engine-memory").spawn(move || {
-                background::stand_back();
+                background::stand_back(Place::Behind);
                 memory.run();
             })?,
         ];
@@ -128,6 +132,7 @@ impl EngineHost {
             backlog,
             tallies,
             listing,
+            helper: Some(helper),
             threads: Mutex::new(threads),
         })
     }
@@ -210,6 +215,9 @@ impl EngineHost {
             self.backlog.leave(count, bytes);
             self.tallies.add(Event::Dropped, count);
         }
+        if let Some(helper) = &self.helper {
+            helper.called_for(&self.backlog);
+        }
     }
 
     /// Exchanges that wait for the engine, and their bytes.
@@ -260,7 +268,11 @@ impl EngineHost {
             std::mem::take(&mut *threads)
         };
         let joined = tokio::task::spawn_blocking(|| {
-            let ended = threads.into_iter().map(JoinHandle::join);
+            let ended = threads.into_iter().map(|thread| {
+                // The engine's second thread looks then whether the first, which stands before it, has ended.
+                thread.thread().unpark();
+                thread.join()
+            });
             ended.filter(Result::is_err).count()
         });
         if !matches!(joined.await, Ok(0)) {

@@ -1,8 +1,8 @@
-//! The engine's own thread: takes exchanges as they come, asks the engine, and hands on what it finds at once.
+//! The engine at work: takes exchanges as they come, asks the engine, and hands on what it finds at once. Whose thread that is, `shift.rs` says.
 
-use std::ops::ControlFlow;
+use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError};
 use std::time::{Duration, Instant};
 
 use ase_core::path::NormalPath;
@@ -19,17 +19,15 @@ use crate::state::SetThreshold;
 
 /// Between two looks of the engine at the clock.
 const TICK: Duration = Duration::from_secs(1);
-/// Most exchanges that the engine gets at once, so that what it finds in a large batch does not wait for the end of it.
-const AT_ONCE: usize = 256;
-/// Most exchanges that are taken from the queue before the engine looks at them.
-const MOST_GATHERED: usize = 16 * AT_ONCE;
+/// Most exchanges that the engine gets at once: what it finds in a large batch does not wait for the end of it, and neither does the other thread.
+const AT_ONCE: usize = 16;
 /// How long more exchanges are waited for: to wake the engine costs a caller more than the engine's whole look.
 const GATHER: Duration = Duration::from_millis(5);
 
 /// Exchanges on their way from the queue to the engine.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Gathered {
-    exchanges: Vec<Observed>,
+    exchanges: VecDeque<Observed>,
     /// When the first of them was handed over.
     since: Option<Instant>,
 }
@@ -48,6 +46,21 @@ pub struct Desk {
     behind: Duration,
     shelf: Shelf,
     pace: Pace,
+    messages: Receiver<Message>,
+    gathered: Gathered,
+    next_tick: Instant,
+    is_closed: bool,
+}
+
+/// Whether there is more to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// Exchanges were looked at; more may wait.
+    Worked,
+    /// Nothing waits.
+    Idle,
+    /// It was told to close, and nothing is left.
+    Closed,
 }
 
 /// What the engine has made of a lesson.
@@ -72,6 +85,7 @@ impl Desk {
         (tallies, backlog): (Arc<Tallies>, Arc<Backlog>),
         findings: SyncSender<Finding>,
         (shelf, pace): (Shelf, Pace),
+        messages: Receiver<Message>,
     ) -> Self {
         Self {
             engine,
@@ -83,91 +97,108 @@ impl Desk {
             behind: Duration::ZERO,
             shelf,
             pace,
+            messages,
+            gathered: Gathered::default(),
+            next_tick: Instant::now() + TICK,
+            is_closed: false,
         }
     }
 
-    /// Until it is told to close. What was learned is laid down last.
-    pub(super) fn run(mut self, messages: &Receiver<Message>) {
-        self.serve(messages);
+    /// Looks at some of what waits: exchanges together, and everything in its order.
+    pub(super) fn turn(&mut self) -> Turn {
+        if self.gathered.exchanges.len() < AT_ONCE && !self.is_closed {
+            self.gather();
+        }
+        let turn = self.observe_some();
+        self.look_at_the_clock();
+        turn
+    }
+
+    /// Waits for something to do, but no longer than to the next look at the clock. Returns for how long more is worth waiting for.
+    pub(super) fn wait(&mut self) -> Duration {
+        let wait = self.next_tick.saturating_duration_since(Instant::now());
+        let message = match self.messages.recv_timeout(wait) {
+            Ok(message) => message,
+            Err(RecvTimeoutError::Timeout) => return Duration::ZERO,
+            Err(RecvTimeoutError::Disconnected) => Message::Close,
+        };
+        let more = match message {
+            Message::Exchange(..) => GATHER,
+            Message::Exchanges(..) | Message::Ask(_) | Message::Close => Duration::ZERO,
+        };
+        self.take(message);
+        more
+    }
+
+    /// What was learned is laid down last.
+    pub(super) fn close(&mut self) {
         self.shelf.close(&mut self.pace, &self.engine);
     }
 
-    fn serve(&mut self, messages: &Receiver<Message>) {
-        let mut next_tick = Instant::now() + TICK;
-        loop {
-            let wait = next_tick.saturating_duration_since(Instant::now());
-            match messages.recv_timeout(wait) {
-                Ok(message) => match self.take_all(message, messages) {
-                    ControlFlow::Continue(()) => {}
-                    ControlFlow::Break(()) => return,
-                },
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return,
+    fn gather(&mut self) {
+        while self.gathered.exchanges.len() < AT_ONCE && !self.is_closed {
+            match self.messages.try_recv() {
+                Ok(message) => self.take(message),
+                Err(TryRecvError::Empty) => return,
+                Err(TryRecvError::Disconnected) => self.is_closed = true,
             }
-            if Instant::now() >= next_tick {
-                next_tick = Instant::now() + TICK;
-                self.engine.tick(clock::now(), &mut self.output);
-                self.hand_over();
-                self.shelf.keep_up(&mut self.pace, &self.engine);
-            }
-            self.tallies.show(EngineState {
-                counters: self.engine.counters(),
-                watched: self.engine.watched(),
-                behind: self.behind,
-            });
         }
     }
 
-    /// Takes a message and what comes right behind it, exchanges together and everything in its order.
-    fn take_all(&mut self, first: Message, messages: &Receiver<Message>) -> ControlFlow<()> {
-        let mut gathered = Gathered::default();
-        if let Message::Exchange(..) = first {
-            std::thread::sleep(GATHER);
-        }
-        let mut next = Some(first);
-        while let Some(message) = next {
-            match message {
-                Message::Exchange(exchange, since) => gathered.add([*exchange], since),
-                Message::Exchanges(exchanges, since) => gathered.add(exchanges, since),
-                Message::Ask(question) => {
-                    self.observe(std::mem::take(&mut gathered));
-                    question(self);
-                }
-                Message::Close => {
-                    self.observe(gathered);
-                    return ControlFlow::Break(());
-                }
+    fn take(&mut self, message: Message) {
+        match message {
+            Message::Exchange(exchange, since) => self.gathered.add([*exchange], since),
+            Message::Exchanges(exchanges, since) => self.gathered.add(exchanges, since),
+            Message::Ask(question) => {
+                while self.observe_some() == Turn::Worked {}
+                question(self);
             }
-            if gathered.exchanges.len() >= MOST_GATHERED {
-                break;
-            }
-            next = messages.try_recv().ok();
+            Message::Close => self.is_closed = true,
         }
-        self.observe(gathered);
-        ControlFlow::Continue(())
     }
 
-    fn observe(&mut self, gathered: Gathered) {
-        let Gathered { exchanges, since } = gathered;
-        let Some(since) = since else {
-            return;
-        };
-        self.behind = since.elapsed();
+    fn observe_some(&mut self) -> Turn {
+        let Gathered { exchanges, since } = &mut self.gathered;
+        let some: Vec<Observed> = exchanges.drain(..exchanges.len().min(AT_ONCE)).collect();
+        if let Some(since) = since.take() {
+            self.behind = since.elapsed();
+        }
+        match (some.is_empty(), self.is_closed) {
+            (false, _) => self.observe(&some),
+            (true, false) => return Turn::Idle,
+            (true, true) => return Turn::Closed,
+        }
+        Turn::Worked
+    }
+
+    fn observe(&mut self, exchanges: &[Observed]) {
         self.pace.changed = true;
-        for exchanges in exchanges.chunks(AT_ONCE) {
-            let paths: Vec<NormalPath> = exchanges.iter().map(Observed::path).collect();
-            let transactions: Vec<Transaction<'_>> = exchanges
-                .iter()
-                .zip(&paths)
-                .map(|(exchange, path)| exchange.transaction(path))
-                .collect();
-            self.activity.count(&transactions);
-            self.engine
-                .observe(&transactions, clock::now(), &mut self.output);
-            let bytes = exchanges.iter().map(Observed::bytes).sum();
-            self.backlog.leave(exchanges.len(), bytes);
+        let paths: Vec<NormalPath> = exchanges.iter().map(Observed::path).collect();
+        let transactions: Vec<Transaction<'_>> = exchanges
+            .iter()
+            .zip(&paths)
+            .map(|(exchange, path)| exchange.transaction(path))
+            .collect();
+        self.activity.count(&transactions);
+        self.engine
+            .observe(&transactions, clock::now(), &mut self.output);
+        let bytes = exchanges.iter().map(Observed::bytes).sum();
+        self.backlog.leave(exchanges.len(), bytes);
+        self.hand_over();
+    }
+
+    fn look_at_the_clock(&mut self) {
+        if Instant::now() >= self.next_tick {
+            self.next_tick = Instant::now() + TICK;
+            self.engine.tick(clock::now(), &mut self.output);
             self.hand_over();
+            self.shelf.keep_up(&mut self.pace, &self.engine);
         }
+        self.tallies.show(EngineState {
+            counters: self.engine.counters(),
+            watched: self.engine.watched(),
+            behind: self.behind,
+        });
     }
 
     /// Gives what was found to the recorder; waits when that has fallen far behind, and the queue of exchanges bounds the rest.

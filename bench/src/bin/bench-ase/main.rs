@@ -69,6 +69,18 @@ fn main() -> Result<()> {
         &ase,
         &yardstick,
     )?;
+    lost(&ase)
+}
+
+/// What the engine and the log have not seen of everything that came: a fast answer is worth nothing without them.
+fn lost(ase: &Server) -> Result<()> {
+    println!(
+        "all on    lost       exchanges studied {}, not studied for want of room {}; log lines written {}, dropped {}",
+        ase.counted("ase_engine_events_total{event=\"observed\"} ")?,
+        ase.counted("ase_engine_events_total{event=\"dropped\"} ")?,
+        ase.counted("ase_access_log_lines_written_total ")?,
+        ase.counted("ase_access_log_lines_dropped_total ")?
+    );
     Ok(())
 }
 

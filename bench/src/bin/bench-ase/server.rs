@@ -3,8 +3,8 @@
 //! Assumes Linux (`/proc`, and `taskset` where servers and generator shall have cores of their own). A process never outlives its value.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader};
-use std::net::SocketAddr;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -21,6 +21,8 @@ pub(crate) struct Server {
     process: Child,
     /// Where it is called.
     pub(crate) address: SocketAddr,
+    /// Where operators call it, if they do.
+    admin: Option<SocketAddr>,
 }
 
 impl Server {
@@ -52,12 +54,26 @@ impl Server {
         BufReader::new(out).read_line(&mut line)?;
         let ready: Value =
             serde_json::from_str(&line).with_context(|| format!("{command:?} printed {line:?}"))?;
-        let address = ready
-            .get("data")
-            .and_then(Value::as_str)
-            .context("an address")?
-            .parse()?;
-        Ok(Self { process, address })
+        let at = |port: &str| ready.get(port).and_then(Value::as_str);
+        let address = at("data").context("an address")?.parse()?;
+        let admin = at("admin").and_then(|address| address.parse().ok());
+        Ok(Self {
+            process,
+            address,
+            admin,
+        })
+    }
+
+    /// What a daemon has counted under this name.
+    pub(crate) fn counted(&self, name: &str) -> Result<u64> {
+        let admin = self.admin.context("a management port")?;
+        let mut stream = TcpStream::connect(admin)?;
+        stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: ase\r\nConnection: close\r\n\r\n")?;
+        let mut page = String::new();
+        stream.read_to_string(&mut page)?;
+        let found = page.lines().find_map(|line| line.strip_prefix(name));
+        let count = found.with_context(|| format!("no {name} in {page}"))?;
+        Ok(count.trim().parse()?)
     }
 
     /// CPU time so far. `taskset` replaces itself by the server, so the process is the server's.
