@@ -54,6 +54,8 @@ pub enum Mode {
     Sync,
     /// The request never waits and is never blocked.
     Async,
+    /// The request waits for ASE and is never blocked: what would have been is reported.
+    Shadow,
 }
 
 /// Why no verdict could be had.
@@ -98,6 +100,12 @@ pub enum GatewayDecision {
     UnregisteredBlocked,
     /// Refused: no verdict, and the failure class is closed.
     FailedClosed(FailureClass),
+    /// Passed in the shadow of a block: ASE said 403.
+    ShadowDenied,
+    /// Passed in the shadow of a block: ASE does not know the API.
+    ShadowUnregisteredBlocked,
+    /// Passed in the shadow of a refusal: no verdict, and the failure class is closed.
+    ShadowFailedClosed(FailureClass),
     /// The client left while ASE was being asked.
     Undecided,
 }
@@ -167,12 +175,16 @@ impl fmt::Display for RecordId {
 }
 
 impl Mode {
+    /// Every mode.
+    pub const ALL: [Self; 3] = [Self::Sync, Self::Async, Self::Shadow];
+
     /// Its name in records and configuration.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Sync => "sync",
             Self::Async => "async",
+            Self::Shadow => "shadow",
         }
     }
 }
@@ -222,6 +234,9 @@ impl GatewayDecision {
             Self::Denied => "denied",
             Self::UnregisteredBlocked => "unregistered_blocked",
             Self::FailedClosed(_) => "failed_closed",
+            Self::ShadowDenied => "shadow_denied",
+            Self::ShadowUnregisteredBlocked => "shadow_unregistered_blocked",
+            Self::ShadowFailedClosed(_) => "shadow_failed_closed",
             Self::Undecided => "undecided",
         }
     }
@@ -230,12 +245,16 @@ impl GatewayDecision {
     #[must_use]
     pub fn cause(self) -> Option<FailureClass> {
         match self {
-            Self::FailOpen(class) | Self::FailedClosed(class) => Some(class),
+            Self::FailOpen(class) | Self::FailedClosed(class) | Self::ShadowFailedClosed(class) => {
+                Some(class)
+            }
             Self::Verdict
             | Self::Async
             | Self::Unregistered
             | Self::Denied
             | Self::UnregisteredBlocked
+            | Self::ShadowDenied
+            | Self::ShadowUnregisteredBlocked
             | Self::Undecided => None,
         }
     }
@@ -249,6 +268,9 @@ impl GatewayDecision {
             ("denied", _) => Some(Self::Denied),
             ("unregistered_blocked", _) => Some(Self::UnregisteredBlocked),
             ("failed_closed", Some(class)) => Some(Self::FailedClosed(class)),
+            ("shadow_denied", _) => Some(Self::ShadowDenied),
+            ("shadow_unregistered_blocked", _) => Some(Self::ShadowUnregisteredBlocked),
+            ("shadow_failed_closed", Some(class)) => Some(Self::ShadowFailedClosed(class)),
             ("undecided", _) => Some(Self::Undecided),
             _ => None,
         }

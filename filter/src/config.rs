@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use ase_core::fault::{FaultCollector, Faults};
 use ase_core::identity::CredentialNames;
-use ase_core::transaction::{FailureClass, Mode};
+use ase_core::transaction::FailureClass;
 
 use crate::breaker::BreakerLimits;
 use crate::exchange::AnswerMark;
@@ -17,26 +17,32 @@ use crate::site::Site;
 
 mod failure_policy;
 mod failure_reply;
+mod policy;
 mod read;
+mod routes;
 mod text;
 
 pub use failure_policy::{FailureAction, FailurePolicy};
 pub use failure_reply::FailureReplies;
+pub use policy::{NotEnabled, OffReason, Policy, Treatment, UnregisteredAction};
+
+use routes::Routes;
 
 /// The whole configuration.
 #[derive(Clone, Debug)]
 pub struct Config {
-    mode: Mode,
+    policy: Policy,
+    routes: Routes,
+    /// The property of the route's metadata, its parts separated by zero bytes.
+    route_metadata: Option<Vec<u8>>,
     ase: Ase,
     client_address: ClientAddressSource,
     credentials: CredentialNames,
     user_info: UserInfo,
     block: Reply,
     block_details: String,
-    on_failure: FailurePolicy,
     failure_replies: FailureReplies,
     fail_open_header: Option<String>,
-    unregistered: UnregisteredAction,
     breaker: BreakerLimits,
     delivery: Delivery,
 }
@@ -48,8 +54,6 @@ pub struct Ase {
     pub primary: Peer,
     /// The one that is asked while the primary rests.
     pub secondary: Option<Peer>,
-    /// Longest wait for a verdict, 1 ms to 1 min.
-    pub timeout: Duration,
     /// Path of the request half; for the path of a question see [`Config::question_path`].
     pub request_path: String,
     /// Path of the response half in `per_call` delivery.
@@ -108,15 +112,6 @@ pub struct Reply {
     pub headers: Vec<u8>,
 }
 
-/// What happens to a request of an API that ASE does not know.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum UnregisteredAction {
-    /// It passes.
-    Pass,
-    /// It is blocked.
-    Block,
-}
-
 /// How exchanges are reported.
 #[derive(Clone, Copy, Debug)]
 pub struct Delivery {
@@ -157,10 +152,24 @@ impl Config {
         collector.into_complete(config)
     }
 
-    /// How the filter decides.
+    /// How a request is treated, before its route's metadata has its say. `url` is read only where there are rules.
     #[must_use]
-    pub fn mode(&self) -> Mode {
-        self.mode
+    pub fn policy(&self, authority: &[u8], url: &[u8]) -> Policy {
+        let of_rule = || self.routes.find(authority, &ase_core::text::of(url));
+        let rule = (!self.routes.is_empty()).then(of_rule).flatten();
+        rule.unwrap_or(self.policy)
+    }
+
+    /// The property that holds the settings of a request's route; `None` when routes are not asked for any.
+    #[must_use]
+    pub fn route_metadata(&self) -> Option<&[u8]> {
+        self.route_metadata.as_deref()
+    }
+
+    /// Whether any request may have to wait for ASE.
+    #[must_use]
+    pub fn may_ask(&self) -> bool {
+        self.policy.treatment.asks() || self.route_metadata.is_some() || self.routes.any_asks()
     }
 
     /// How ASE is called.
@@ -213,12 +222,6 @@ impl Config {
         &self.block_details
     }
 
-    /// What happens when no verdict can be had.
-    #[must_use]
-    pub fn on_failure(&self) -> FailurePolicy {
-        self.on_failure
-    }
-
     /// What a client gets when this class is closed.
     #[must_use]
     pub fn failure_reply(&self, class: FailureClass) -> &Reply {
@@ -229,12 +232,6 @@ impl Config {
     #[must_use]
     pub fn fail_open_header(&self) -> Option<&str> {
         self.fail_open_header.as_deref()
-    }
-
-    /// What happens to a request of an API that ASE does not know.
-    #[must_use]
-    pub fn unregistered(&self) -> UnregisteredAction {
-        self.unregistered
     }
 
     /// When a failing ASE is left alone.

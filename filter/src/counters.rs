@@ -2,6 +2,7 @@
 
 use ase_core::transaction::FailureClass;
 
+use crate::config::OffReason;
 use crate::exchange::{PermitReason, ReplyReason};
 use crate::outbox::DropReason;
 
@@ -16,6 +17,16 @@ pub enum Counter {
     PermitUnregistered,
     /// Requests that passed because no verdict could be had.
     PermitFailOpen,
+    /// Requests that passed in the shadow of a block: ASE denied them.
+    ShadowDenied,
+    /// Requests that passed in the shadow of a block: ASE does not know the API.
+    ShadowUnregistered,
+    /// Requests that passed in the shadow of a refusal: no verdict could be had.
+    ShadowFailedClosed,
+    /// Requests that were not looked at because their route is switched off.
+    NotAskedRoute,
+    /// Requests that were not looked at because their client is not among the enabled share.
+    NotAskedShare,
     /// Requests that ASE denied.
     DenyListed,
     /// Requests that were blocked because ASE does not know the API.
@@ -48,6 +59,11 @@ impl Counter {
             Self::PermitAsync,
             Self::PermitUnregistered,
             Self::PermitFailOpen,
+            Self::ShadowDenied,
+            Self::ShadowUnregistered,
+            Self::ShadowFailedClosed,
+            Self::NotAskedRoute,
+            Self::NotAskedShare,
             Self::DenyListed,
             Self::DenyUnregistered,
             Self::DenyFailedClosed,
@@ -72,6 +88,11 @@ impl Counter {
             PermitReason::Async => Self::PermitAsync,
             PermitReason::Unregistered => Self::PermitUnregistered,
             PermitReason::FailOpen(_) => Self::PermitFailOpen,
+            PermitReason::Shadow(ReplyReason::Denied) => Self::ShadowDenied,
+            PermitReason::Shadow(ReplyReason::Unregistered) => Self::ShadowUnregistered,
+            PermitReason::Shadow(ReplyReason::Failed(_)) => Self::ShadowFailedClosed,
+            PermitReason::NotAsked(OffReason::Route) => Self::NotAskedRoute,
+            PermitReason::NotAsked(OffReason::Share) => Self::NotAskedShare,
         }
     }
 
@@ -93,6 +114,11 @@ impl Counter {
             Self::PermitAsync => "ase_permit_async".to_owned(),
             Self::PermitUnregistered => "ase_permit_unregistered".to_owned(),
             Self::PermitFailOpen => "ase_permit_fail_open".to_owned(),
+            Self::ShadowDenied => "ase_shadow_denied".to_owned(),
+            Self::ShadowUnregistered => "ase_shadow_unregistered_blocked".to_owned(),
+            Self::ShadowFailedClosed => "ase_shadow_failed_closed".to_owned(),
+            Self::NotAskedRoute => "ase_not_asked_route".to_owned(),
+            Self::NotAskedShare => "ase_not_asked_share".to_owned(),
             Self::DenyListed => "ase_deny_listed".to_owned(),
             Self::DenyUnregistered => "ase_deny_unregistered".to_owned(),
             Self::DenyFailedClosed => "ase_deny_failed_closed".to_owned(),

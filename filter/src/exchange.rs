@@ -11,7 +11,7 @@ use ase_core::transaction::{End, FailureClass, GatewayDecision, Mode, RecordId, 
 
 use crate::breaker::{Admission, Breaker};
 use crate::clock::Moment;
-use crate::config::{Config, FailureAction, UnregisteredAction};
+use crate::config::{Config, FailureAction, Policy, Treatment, UnregisteredAction};
 use crate::site::{Site, is_of_the_site};
 
 mod answer;
@@ -90,6 +90,7 @@ enum Place {
 pub struct Exchange {
     id: RecordId,
     mode: Mode,
+    policy: Policy,
     started: Moment,
     place: Place,
     site: Site,
@@ -97,7 +98,8 @@ pub struct Exchange {
     wait: Duration,
     /// Why the other ASE was asked too.
     failed_over: Option<FailureClass>,
-    decision: GatewayDecision,
+    /// `None` for a request of which there is no record.
+    decision: Option<GatewayDecision>,
     verdict: Option<VerdictLabel>,
     asked_for: Option<Duration>,
     request_half: Vec<u8>,
@@ -126,10 +128,11 @@ pub enum ResponseOrigin {
 }
 
 impl Exchange {
-    /// The client's request headers are complete.
+    /// The client's request headers are complete, and the request is to be treated as `policy` says.
     pub fn request(
         id: RecordId,
         head: Head,
+        policy: Policy,
         config: &Config,
         breaker: &mut Breaker,
         now: Moment,
@@ -139,33 +142,52 @@ impl Exchange {
             Head::Incomplete(half) => (half, Some(FailureClass::Undecidable)),
             Head::Unreadable => (b"{}".to_vec(), Some(FailureClass::NotDispatched)),
         };
-        let mut exchange = Self {
+        let mode = match policy.treatment {
+            Treatment::Sync => Mode::Sync,
+            Treatment::Shadow => Mode::Shadow,
+            Treatment::Async | Treatment::Off(_) => Mode::Async,
+        };
+        let mut exchange = Self::new(id, mode, policy, request_half, now);
+        let effect = match (policy.treatment, obstacle) {
+            (Treatment::Off(reason), _) => exchange.pass(PermitReason::NotAsked(reason)),
+            (Treatment::Async, _) => exchange.pass(PermitReason::Async),
+            (Treatment::Sync | Treatment::Shadow, Some(class)) => exchange.fail(class),
+            (Treatment::Sync | Treatment::Shadow, None) => {
+                match breaker.admit(config.breaker(), now) {
+                    Admission::Ask(site) => {
+                        exchange.site = site;
+                        Effect::Ask
+                    }
+                    Admission::CoolingDown => exchange.fail(FailureClass::CoolingDown),
+                }
+            }
+        };
+        (exchange, effect)
+    }
+
+    fn new(
+        id: RecordId,
+        mode: Mode,
+        policy: Policy,
+        request_half: Vec<u8>,
+        started: Moment,
+    ) -> Self {
+        Self {
             id,
-            mode: config.mode(),
-            started: now,
+            mode,
+            policy,
+            started,
             place: Place::Asking,
             site: Site::Primary,
-            wait: config.ase().timeout,
+            wait: policy.timeout,
             failed_over: None,
-            decision: GatewayDecision::Undecided,
+            decision: Some(GatewayDecision::Undecided),
             verdict: None,
             asked_for: None,
             request_half,
             response: Response::None,
             finished: false,
-        };
-        let effect = match (config.mode(), obstacle) {
-            (Mode::Async, _) => exchange.pass(PermitReason::Async),
-            (Mode::Sync, Some(class)) => exchange.fail(class, config),
-            (Mode::Sync, None) => match breaker.admit(config.breaker(), now) {
-                Admission::Ask(site) => {
-                    exchange.site = site;
-                    Effect::Ask
-                }
-                Admission::CoolingDown => exchange.fail(FailureClass::CoolingDown, config),
-            },
-        };
-        (exchange, effect)
+        }
     }
 
     /// The body of the call that [`Effect::Ask`] wants sent.
@@ -244,7 +266,7 @@ impl Exchange {
             }
             Outcome::Unregistered => {
                 breaker.answered(self.site);
-                match config.unregistered() {
+                match self.policy.unregistered {
                     UnregisteredAction::Pass => self.pass(PermitReason::Unregistered),
                     UnregisteredAction::Block => self.reply(ReplyReason::Unregistered),
                 }
@@ -262,11 +284,12 @@ impl Exchange {
         }
     }
 
-    /// Whether a response is to the request that passed, and the first one: the filter's own reply comes by the same hook. Interim responses (1xx but 101) never count.
+    /// Whether a response is to a request that passed and is reported, and the first one: the filter's own reply comes by the same hook. Interim responses (1xx but 101) never count.
     #[must_use]
     pub fn wants_response(&self, status: Option<u16>) -> bool {
         let interim = status.is_some_and(|status| status < 200 && status != 101);
         self.place == Place::Upstream
+            && self.decision.is_some()
             && matches!(self.response, Response::None)
             && !interim
             && !self.finished
@@ -277,8 +300,9 @@ impl Exchange {
         self.response = Response::Came { origin, half };
     }
 
-    /// The exchange is over. Gives its record, once.
+    /// The exchange is over. Gives its record, once, unless it is not reported.
     pub fn finish(&mut self, now: Moment) -> Option<Record<'_>> {
+        let decision = self.decision?;
         if std::mem::replace(&mut self.finished, true) {
             return None;
         }
@@ -287,10 +311,10 @@ impl Exchange {
             started: self.started.unix_millis(),
             duration: now.since(self.started),
             mode: self.mode,
-            decision: self.decision,
+            decision,
             verdict: self.verdict,
             asked_for: self.asked_for,
-            end: self.end(),
+            end: self.end(decision),
             request_json: &self.request_half,
             response_json: match &self.response {
                 Response::Came { half, .. } => half.as_deref(),
@@ -299,28 +323,24 @@ impl Exchange {
         })
     }
 
-    fn end(&self) -> End {
-        match (self.decision, &self.response) {
-            (GatewayDecision::Denied | GatewayDecision::UnregisteredBlocked, _) => End::Denied,
-            (GatewayDecision::FailedClosed(_), _) => End::Failed,
-            (GatewayDecision::Undecided, _) => End::Aborted,
-            (
-                GatewayDecision::Verdict
-                | GatewayDecision::Async
-                | GatewayDecision::Unregistered
-                | GatewayDecision::FailOpen(_),
-                Response::Came { origin, .. },
-            ) => match origin {
-                ResponseOrigin::Upstream => End::Upstream,
-                ResponseOrigin::Gateway => End::Gateway,
+    fn end(&self, decision: GatewayDecision) -> End {
+        match decision {
+            GatewayDecision::Denied | GatewayDecision::UnregisteredBlocked => End::Denied,
+            GatewayDecision::FailedClosed(_) => End::Failed,
+            GatewayDecision::Undecided => End::Aborted,
+            GatewayDecision::Verdict
+            | GatewayDecision::Async
+            | GatewayDecision::Unregistered
+            | GatewayDecision::FailOpen(_)
+            | GatewayDecision::ShadowDenied
+            | GatewayDecision::ShadowUnregisteredBlocked
+            | GatewayDecision::ShadowFailedClosed(_) => match &self.response {
+                Response::None => End::Aborted,
+                Response::Came { origin, .. } => match origin {
+                    ResponseOrigin::Upstream => End::Upstream,
+                    ResponseOrigin::Gateway => End::Gateway,
+                },
             },
-            (
-                GatewayDecision::Verdict
-                | GatewayDecision::Async
-                | GatewayDecision::Unregistered
-                | GatewayDecision::FailOpen(_),
-                Response::None,
-            ) => End::Aborted,
         }
     }
 
@@ -333,8 +353,8 @@ impl Exchange {
         now: Moment,
     ) -> Effect {
         breaker.failed(self.site, class, config.breaker(), now);
-        let left = config
-            .ase()
+        let left = self
+            .policy
             .timeout
             .saturating_sub(now.since(self.started))
             .as_millis();
@@ -345,7 +365,7 @@ impl Exchange {
             || !is_of_the_site(class)
             || wait.is_zero()
         {
-            return self.fail(class, config);
+            return self.fail(class);
         }
         self.failed_over = Some(class);
         self.verdict = None;
@@ -355,8 +375,8 @@ impl Exchange {
         Effect::Ask
     }
 
-    fn fail(&mut self, class: FailureClass, config: &Config) -> Effect {
-        match config.on_failure().of(class) {
+    fn fail(&mut self, class: FailureClass) -> Effect {
+        match self.policy.on_failure.of(class) {
             FailureAction::Open => self.pass(PermitReason::FailOpen(class)),
             FailureAction::Closed => self.reply(ReplyReason::Failed(class)),
         }
@@ -368,9 +388,13 @@ impl Exchange {
         Effect::Pass(Permit::grant(reason))
     }
 
+    /// In the shadow nothing is stopped: this is the one place that says so.
     fn reply(&mut self, reason: ReplyReason) -> Effect {
+        if self.policy.treatment == Treatment::Shadow {
+            return self.pass(PermitReason::Shadow(reason));
+        }
         self.place = Place::Answered;
-        self.decision = reason.decision();
+        self.decision = Some(reason.decision());
         Effect::Reply(LocalReply::because(reason))
     }
 }

@@ -73,7 +73,7 @@ impl Root {
                 "no record would ever be sent",
             )
         })?;
-        if config.mode() == ase_core::transaction::Mode::Sync {
+        if config.may_ask() {
             // Outside a stream the call has no effect.
             match host::continue_request() {
                 Err(refused) if refused.is_denial() => {

@@ -60,6 +60,20 @@ pub struct Listener {
     pub max_request_headers_kb: Option<u32>,
     /// Requests that one upstream connection pool may hold for the `ase` cluster; the gateway's default when absent.
     pub ase_max_requests: Option<u32>,
+    /// Routes with settings of their own, by the start of the path, before the one for everything.
+    pub routes: Vec<RouteSettings>,
+}
+
+/// What one route is told.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RouteSettings {
+    /// The start of the paths.
+    pub prefix: String,
+    /// Its metadata in the namespace `ase`.
+    pub metadata: Option<BTreeMap<String, Value>>,
+    /// `FilterConfig.disabled` for the filter.
+    pub disabled: bool,
 }
 
 /// What became of a new configuration.

@@ -8,6 +8,7 @@ pub mod expectation;
 pub mod gateway;
 pub mod http1;
 pub mod load;
+pub mod matrix;
 pub mod raw_client;
 pub mod real_ase;
 pub mod run;

@@ -1,7 +1,7 @@
 //! A small real HTTP gateway that runs the filter's `.wasm` on wasmtime as Envoy does: hyper in front, hyper behind, proxy-wasm 0.2.1 between.
 //!
-//! What it reproduces was measured on Envoy 1.40. It assumes HTTP/1.1 on every side and one worker; trailers, gRPC callouts, shared queues and
-//! route metadata are absent. Gateways share nothing but compiled modules, so any number of them run in one process. Must never be taken for
+//! What it reproduces was measured on Envoy 1.40. It assumes HTTP/1.1 on every side and one worker; trailers, gRPC callouts and shared queues are
+//! absent. Gateways share nothing but compiled modules, so any number of them run in one process. Must never be taken for
 //! the truth where it and Envoy differ.
 
 mod abi;
@@ -109,6 +109,17 @@ pub struct WasmGatewayConfig {
     pub head_limits: HeadLimits,
     /// Most callouts under way at once per cluster; one more is `InternalFailure`, as from an open circuit breaker. No entry is no limit.
     pub max_requests: BTreeMap<String, usize>,
+    /// Metadata of routes; the first that matches counts.
+    pub route_metadata: Vec<RouteMetadata>,
+}
+
+/// What one route holds in the namespace `ase`.
+#[derive(Debug, Clone)]
+pub struct RouteMetadata {
+    /// The start of its paths.
+    pub prefix: String,
+    /// Keys and values in their binary forms.
+    pub settings: Vec<(String, Vec<u8>)>,
 }
 
 /// Why a gateway did not start or did not take a configuration.
@@ -185,6 +196,7 @@ impl WasmGateway {
                 denied_capabilities: config.denied_capabilities,
                 clusters: config.clusters,
                 max_requests: config.max_requests,
+                route_metadata: config.route_metadata,
             }),
             telemetry: Arc::clone(&telemetry),
             headers_pause: match config.allow_on_headers_stop_iteration {

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use system_tests::gateway::GatewayKind;
-use system_tests::{run, scenario};
+use system_tests::{matrix, run, scenario};
 
 /// Gateways that run at once unless `--test-threads` says otherwise: each Envoy compiles the filter when it starts.
 const GATEWAYS_AT_ONCE: usize = 4;
@@ -16,13 +16,21 @@ fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     arguments.test_threads.get_or_insert(GATEWAYS_AT_ONCE);
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
-    let trials = match scenario::read_folder(&folder) {
+    let trials = match every_scenario(&folder) {
         Ok(scenarios) => scenarios.into_iter().flat_map(trials).collect(),
         Err(fault) => vec![Trial::test("scenario files can be read", move || {
             Err(Failed::from(format!("{fault:#}")))
         })],
     };
     libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+/// Those that are written down, and the cells of the failure matrix.
+fn every_scenario(folder: &Path) -> anyhow::Result<Vec<(String, scenario::Scenario)>> {
+    let mut all = scenario::read_folder(folder)?;
+    let cells = matrix::scenarios()?.into_iter();
+    all.extend(cells.map(|cell| ("failure_matrix".to_owned(), cell)));
+    Ok(all)
 }
 
 fn trials((file, scenario): (String, scenario::Scenario)) -> Vec<Trial> {

@@ -406,6 +406,7 @@ impl Setup {
             use_remote_address: RemoteAddress::Forwarded,
             head_limits: HeadLimits::default(),
             max_requests: self.max_requests,
+            route_metadata: Vec::new(),
         })
         .await
     }

@@ -335,27 +335,34 @@ enum Question {
 /// A question that may have reached ASE counts as asked: what it missed comes with the client's next one.
 fn question_of(transaction: &Transaction<'_>) -> Question {
     match (transaction.mode, transaction.decision) {
-        (Mode::Async, _) | (Mode::Sync, GatewayDecision::Async) => Question::NotAsked,
-        (Mode::Sync, GatewayDecision::FailOpen(class) | GatewayDecision::FailedClosed(class)) => {
-            match class {
-                FailureClass::Unreachable
-                | FailureClass::Undecidable
-                | FailureClass::AseRejected
-                | FailureClass::Ase5xx
-                | FailureClass::NotDispatched
-                | FailureClass::Misconfigured
-                | FailureClass::CoolingDown => Question::NotAsked,
-                FailureClass::Timeout
-                | FailureClass::BadReply
-                | FailureClass::ResetAfterHeaders => Question::Asked,
-            }
+        (Mode::Async, _) | (Mode::Sync | Mode::Shadow, GatewayDecision::Async) => {
+            Question::NotAsked
         }
         (
-            Mode::Sync,
+            Mode::Sync | Mode::Shadow,
+            GatewayDecision::FailOpen(class)
+            | GatewayDecision::FailedClosed(class)
+            | GatewayDecision::ShadowFailedClosed(class),
+        ) => match class {
+            FailureClass::Unreachable
+            | FailureClass::Undecidable
+            | FailureClass::AseRejected
+            | FailureClass::Ase5xx
+            | FailureClass::NotDispatched
+            | FailureClass::Misconfigured
+            | FailureClass::CoolingDown => Question::NotAsked,
+            FailureClass::Timeout | FailureClass::BadReply | FailureClass::ResetAfterHeaders => {
+                Question::Asked
+            }
+        },
+        (
+            Mode::Sync | Mode::Shadow,
             GatewayDecision::Verdict
             | GatewayDecision::Unregistered
             | GatewayDecision::Denied
             | GatewayDecision::UnregisteredBlocked
+            | GatewayDecision::ShadowDenied
+            | GatewayDecision::ShadowUnregisteredBlocked
             | GatewayDecision::Undecided,
         ) => Question::Asked,
     }

@@ -230,10 +230,13 @@ fn fate(facts: &RequestFacts<'_>) -> Option<Fate> {
         GatewayDecision::Denied
         | GatewayDecision::UnregisteredBlocked
         | GatewayDecision::FailedClosed(_) => None,
+        GatewayDecision::ShadowDenied => Some(Fate::WouldBlock),
         GatewayDecision::Verdict
         | GatewayDecision::Async
         | GatewayDecision::Unregistered
         | GatewayDecision::FailOpen(_)
+        | GatewayDecision::ShadowUnregisteredBlocked
+        | GatewayDecision::ShadowFailedClosed(_)
         | GatewayDecision::Undecided => match facts.verdict {
             Some(VerdictLabel::WouldBlock) => Some(Fate::WouldBlock),
             Some(

@@ -30,6 +30,7 @@ impl Default for Exchanges {
             for decision in [
                 GatewayDecision::FailOpen(class),
                 GatewayDecision::FailedClosed(class),
+                GatewayDecision::ShadowFailedClosed(class),
             ] {
                 failed.add(&(decision.as_str(), class.as_str()), 0, 0);
             }
@@ -83,7 +84,7 @@ mod tests {
         exchanges.count(Kind { decision, end });
         assert_eq!(exchanges.ended(), [(("fail_open", "upstream"), 1)]);
         let failed = exchanges.failed();
-        assert_eq!(failed.len(), 2 * FailureClass::ALL.len());
+        assert_eq!(failed.len(), 3 * FailureClass::ALL.len());
         let nonzero: Vec<_> = failed.iter().filter(|(_, count)| *count > 0).collect();
         assert_eq!(nonzero, [&(("fail_open", "timeout"), 1)]);
     }

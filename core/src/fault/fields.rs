@@ -102,15 +102,18 @@ impl<'v, 'c> Fields<'v, 'c> {
     where
         N: TryFrom<u64> + Into<u64> + Copy,
     {
-        let (low, high): (u64, u64) = ((*range.start()).into(), (*range.end()).into());
-        self.note(
-            key,
-            format_args!("integer from {low} to {high}"),
-            default.into(),
-        );
-        self.item(key)
-            .and_then(|mut item| item.integer(range))
+        let range: RangeInclusive<u64> = (*range.start()).into()..=(*range.end()).into();
+        self.whole_number(key, range, default.into())
+            .and_then(|number| N::try_from(number).ok())
             .unwrap_or(default)
+    }
+
+    /// The part of [`Self::integer`] that is the same for every type of number: the filter's module is small for want of copies.
+    #[inline(never)]
+    fn whole_number(&mut self, key: &str, range: RangeInclusive<u64>, default: u64) -> Option<u64> {
+        let (low, high) = (range.start(), range.end());
+        self.note(key, format_args!("integer from {low} to {high}"), default);
+        self.item(key)?.whole_number(range)
     }
 
     /// A whole number in `range` that must be there.
@@ -131,14 +134,21 @@ impl<'v, 'c> Fields<'v, 'c> {
 
     /// One of a few named values.
     pub fn choice<T: Clone>(&mut self, key: &str, choices: &[(&str, T)], default: T) -> T {
-        let names: Vec<String> = choices
-            .iter()
-            .map(|(name, _)| format!("`{name}`"))
-            .collect();
-        self.note(key, names.join(", "), "");
-        self.item(key)
-            .and_then(|mut item| item.choice(choices))
-            .unwrap_or(default)
+        let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
+        self.place(key, &names)
+            .and_then(|place| choices.get(place))
+            .map_or(default, |(_, value)| value.clone())
+    }
+
+    /// Which of the names it is; the part of [`Self::choice`] that is the same for every type.
+    #[inline(never)]
+    fn place(&mut self, key: &str, names: &[&str]) -> Option<usize> {
+        let quoted = || names.iter().map(|name| format!("`{name}`"));
+        self.collector.asked(
+            || joined(&self.path, key),
+            Some(&|| (quoted().collect::<Vec<_>>().join(", "), String::new())),
+        );
+        self.item(key)?.place(names)
     }
 
     /// One of a few named values; the key must be there.
@@ -331,17 +341,16 @@ impl<'v> Item<'v, '_> {
     where
         N: TryFrom<u64> + Into<u64> + Copy,
     {
-        let (low, high): (u64, u64) = ((*range.start()).into(), (*range.end()).into());
-        let number = self
-            .value
-            .as_u64()
-            .filter(|number| (low..=high).contains(number));
-        let number = number.and_then(|number| N::try_from(number).ok());
+        let range: RangeInclusive<u64> = (*range.start()).into()..=(*range.end()).into();
+        N::try_from(self.whole_number(range)?).ok()
+    }
+
+    #[inline(never)]
+    fn whole_number(&mut self, range: RangeInclusive<u64>) -> Option<u64> {
+        let number = self.value.as_u64().filter(|number| range.contains(number));
         if number.is_none() {
-            self.fault(wrong_type(
-                &format!("an integer from {low} to {high}"),
-                self.value,
-            ));
+            let wanted = format!("an integer from {} to {}", range.start(), range.end());
+            self.fault(wrong_type(&wanted, self.value));
         }
         number
     }
@@ -357,20 +366,23 @@ impl<'v> Item<'v, '_> {
 
     /// It must be one of a few named values.
     pub fn choice<T: Clone>(&mut self, choices: &[(&str, T)]) -> Option<T> {
+        let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
+        let (_, value) = choices.get(self.place(&names)?)?;
+        Some(value.clone())
+    }
+
+    #[inline(never)]
+    fn place(&mut self, names: &[&str]) -> Option<usize> {
         let text = self.borrowed_text()?;
-        let chosen = choices
-            .iter()
-            .find(|(name, _)| *name == text)
-            .map(|(_, value)| value.clone());
-        if chosen.is_none() {
-            let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
+        let place = names.iter().position(|name| *name == text);
+        if place.is_none() {
             self.fault(format_args!(
                 "{} is not one of {}",
                 quoted(text),
                 names.join(", ")
             ));
         }
-        chosen
+        place
     }
 
     /// It must be a list; each element is read by `read`, which returns `None` after a fault.

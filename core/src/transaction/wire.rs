@@ -114,7 +114,7 @@ pub fn read_record(line: &str) -> Result<Transaction<'_>, RecordFault> {
         id: RecordId::parse(&raw.id)?,
         started: UnixMillis(raw.started_ms),
         duration: Duration::from_micros(raw.duration_us),
-        mode: known("mode", &raw.mode, &[Mode::Sync, Mode::Async], Mode::as_str)?,
+        mode: known("mode", &raw.mode, &Mode::ALL, Mode::as_str)?,
         decision,
         // A label of a newer ASE is no fault of the record.
         verdict: raw.verdict.as_deref().and_then(VerdictLabel::parse),

@@ -27,6 +27,23 @@ pub struct FailurePolicy {
 }
 
 impl FailurePolicy {
+    /// The policy with this action for every class.
+    #[must_use]
+    pub const fn all(action: FailureAction) -> Self {
+        Self {
+            timeout: action,
+            unreachable: action,
+            bad_reply: action,
+            reset_after_headers: action,
+            ase_5xx: action,
+            undecidable: action,
+            ase_rejected: action,
+            not_dispatched: action,
+            misconfigured: action,
+            cooling_down: action,
+        }
+    }
+
     /// The policy that asks `choose` for each class.
     pub fn by_class(mut choose: impl FnMut(FailureClass) -> FailureAction) -> Self {
         Self {

@@ -5,24 +5,19 @@ use std::time::Duration;
 
 use ase_core::fault::{FaultCollector, Fields, Item};
 use ase_core::identity::CredentialNames;
-use ase_core::transaction::{FailureClass, Mode};
 use serde_json::Value;
 
-use super::failure_policy::{FailureAction, FailurePolicy};
 use super::failure_reply::FailureReplies;
+use super::policy::Policy;
+use super::routes::Routes;
 use super::{
-    Ase, ClientAddressSource, Config, Delivery, DeliveryKind, Peer, Reply, SidebandToken,
-    UnregisteredAction, UserInfo, text,
+    Ase, ClientAddressSource, Config, Delivery, DeliveryKind, Peer, Reply, SidebandToken, UserInfo,
+    text,
 };
 use crate::breaker::BreakerLimits;
 use crate::exchange::AnswerMark;
 use crate::outbox::OutboxLimits;
 use crate::pairs;
-
-const FAILURE_ACTIONS: &[(&str, FailureAction)] = &[
-    ("open", FailureAction::Open),
-    ("closed", FailureAction::Closed),
-];
 
 /// After a fault the result is only a stand-in, which the collector never lets out.
 pub(super) fn config(document: &Value, collector: &mut FaultCollector) -> Config {
@@ -32,30 +27,23 @@ pub(super) fn config(document: &Value, collector: &mut FaultCollector) -> Config
     let mut credentials = credentials(root.object("credentials"));
     // ASE takes `user_info` for verified unless the same name is reported with its provenance, and a header is only a claim.
     credentials.username_headers = Vec::from_iter(user_info.username_header.clone());
-    let (ase, rest) = ase(root.object("ase"));
+    let (ase, rest, timeout) = ase(root.object("ase"));
+    let policy = Policy {
+        timeout,
+        ..Policy::DEFAULT.read(&mut root)
+    };
     let config = Config {
-        mode: root.choice(
-            "mode",
-            &[("sync", Mode::Sync), ("async", Mode::Async)],
-            Mode::Sync,
-        ),
+        policy,
+        routes: Routes::read(&mut root, policy),
+        route_metadata: root.custom("route_metadata", text::metadata_namespace),
         ase,
         client_address: client_address(root.object("client_address")),
         credentials,
         user_info,
         block,
         block_details,
-        on_failure: on_failure(&mut root),
         failure_replies: FailureReplies::read(root.object("failure_reply")),
         fail_open_header: root.custom("fail_open_header", text::request_header_name),
-        unregistered: root.choice(
-            "unregistered",
-            &[
-                ("pass", UnregisteredAction::Pass),
-                ("block", UnregisteredAction::Block),
-            ],
-            UnregisteredAction::Pass,
-        ),
         breaker: breaker(root.object("breaker"), rest),
         delivery: delivery(root.object("delivery")),
     };
@@ -63,8 +51,8 @@ pub(super) fn config(document: &Value, collector: &mut FaultCollector) -> Config
     config
 }
 
-/// How ASE is called, and how long the primary rests where there is a secondary.
-fn ase(mut fields: Fields<'_, '_>) -> (Ase, Option<Duration>) {
+/// How ASE is called; how long the primary rests where there is a secondary; the longest wait for a verdict.
+fn ase(mut fields: Fields<'_, '_>) -> (Ase, Option<Duration>, Duration) {
     let mut path = |key: &str, default: &str| {
         fields
             .custom(key, text::path)
@@ -88,7 +76,6 @@ fn ase(mut fields: Fields<'_, '_>) -> (Ase, Option<Duration>) {
     let ase = Ase {
         primary,
         secondary,
-        timeout: millis(timeout_ms),
         request_path,
         response_path,
         batch_path,
@@ -102,7 +89,7 @@ fn ase(mut fields: Fields<'_, '_>) -> (Ase, Option<Duration>) {
         retry_headers: retry(fields.object("retry"), timeout_ms),
     };
     fields.finish();
-    (ase, rest)
+    (ase, rest, millis(timeout_ms))
 }
 
 fn secondary(fields: &mut Fields<'_, '_>, primary: &Peer) -> Option<(Peer, Duration)> {
@@ -257,29 +244,6 @@ pub(super) fn reply_header(item: &mut Item<'_, '_>) -> Option<(String, String)> 
     Some((name?, value?))
 }
 
-fn on_failure(root: &mut Fields<'_, '_>) -> FailurePolicy {
-    let all = |action| FailurePolicy::by_class(|_| action);
-    let Some(mut item) = root.item("on_failure") else {
-        return all(FailureAction::Open);
-    };
-    match item.value() {
-        Value::String(_) => all(item.choice(FAILURE_ACTIONS).unwrap_or(FailureAction::Open)),
-        Value::Object(_) => {
-            let mut fields = item.fields();
-            let default = fields.choice("default", FAILURE_ACTIONS, FailureAction::Open);
-            let policy = FailurePolicy::by_class(|class: FailureClass| {
-                fields.choice(class.as_str(), FAILURE_ACTIONS, default)
-            });
-            fields.finish();
-            policy
-        }
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) => {
-            item.fault("must be open, closed or an object with an action per failure class");
-            all(FailureAction::Open)
-        }
-    }
-}
-
 fn breaker(mut fields: Fields<'_, '_>, rest: Option<Duration>) -> BreakerLimits {
     let limits = BreakerLimits {
         failures: fields.integer("failures", 0..=1_000_000_u32, 10),
@@ -316,7 +280,7 @@ fn delivery(mut fields: Fields<'_, '_>) -> Delivery {
     }
 }
 
-fn millis(millis: u32) -> Duration {
+pub(super) fn millis(millis: u32) -> Duration {
     Duration::from_millis(u64::from(millis))
 }
 

@@ -16,10 +16,14 @@ fn faults(document: &str) -> String {
 fn nothing_at_all_means_every_default() {
     for document in ["", " \n", "{}"] {
         let config = parse(document);
-        assert_eq!(config.mode(), Mode::Sync);
+        assert_eq!(config.policy(b"", b""), Policy::DEFAULT);
+        assert_eq!(Policy::DEFAULT.treatment, Treatment::Sync);
+        assert_eq!(Policy::DEFAULT.unregistered, UnregisteredAction::Pass);
+        assert_eq!(Policy::DEFAULT.enabled_percent, 100);
+        assert!(config.may_ask() && config.route_metadata().is_none());
         assert_eq!(config.ase().primary.cluster, "ase");
         assert_eq!(config.ase().primary.authority, "ase");
-        assert_eq!(config.ase().timeout, Duration::from_millis(500));
+        assert_eq!(Policy::DEFAULT.timeout, Duration::from_millis(500));
         assert_eq!(config.ase().request_path, "/ase/request");
         assert_eq!(config.ase().response_path, "/ase/response");
         assert_eq!(config.ase().batch_path, "/ase/batch");
@@ -50,9 +54,8 @@ fn nothing_at_all_means_every_default() {
         assert!(
             FailureClass::ALL
                 .into_iter()
-                .all(|class| config.on_failure().of(class) == FailureAction::Open)
+                .all(|class| Policy::DEFAULT.on_failure.of(class) == FailureAction::Open)
         );
-        assert_eq!(config.unregistered(), UnregisteredAction::Pass);
         assert_eq!(
             config.breaker(),
             BreakerLimits {
@@ -83,7 +86,7 @@ fn nothing_at_all_means_every_default() {
 #[test]
 fn every_fault_is_reported_at_once_with_its_path() {
     let document = r#"{
-        "mode": "fast", "shadow": true,
+        "mode": "fast", "shadow": true, "enabled_percent": 101, "not_enabled": "sync", "route_metadata": "a b",
         "ase": {"cluster": "", "authority": "a b", "timeout_ms": 0, "request_path": "ase", "token": "s3cret\n", "correlation_header": "ASE-Token", "tokn": "x",
             "secondary": {"cool_down_ms": 0}, "answer_mark": {"value": "ASE"}, "retry": {"on": ["reset", "404"], "per_try_timeout_ms": 0}},
         "client_address": {"trusted_hops": 1},
@@ -100,8 +103,11 @@ fn every_fault_is_reported_at_once_with_its_path() {
     let mut found: Vec<String> = faults(document).lines().map(str::to_owned).collect();
     found.sort();
     let mut expected = [
-        r#"mode: "fast" is not one of sync, async"#,
+        r#"mode: "fast" is not one of sync, async, shadow, off"#,
         "shadow: unknown key",
+        "enabled_percent: must be an integer from 0 to 100, found 101",
+        r#"not_enabled: "sync" is not one of off, async"#,
+        "route_metadata: must have no blanks, control characters or characters beyond ASCII",
         "ase.cluster: must have 1 to 4096 bytes",
         "ase.authority: must have no blanks, control characters or characters beyond ASCII",
         "ase.timeout_ms: must be an integer from 1 to 60000, found 0",
@@ -163,13 +169,17 @@ fn what_is_no_configuration_at_all_is_refused() {
 
 #[test]
 fn a_failure_class_without_an_action_takes_the_default() {
-    let policy = parse(r#"{"on_failure": {"default": "closed", "timeout": "open"}}"#).on_failure();
+    let policy = parse(r#"{"on_failure": {"default": "closed", "timeout": "open"}}"#)
+        .policy(b"", b"")
+        .on_failure;
     assert_eq!(policy.of(FailureClass::Timeout), FailureAction::Open);
     assert_eq!(
         policy.of(FailureClass::NotDispatched),
         FailureAction::Closed
     );
-    let policy = parse(r#"{"on_failure": {"ase_5xx": "closed"}}"#).on_failure();
+    let policy = parse(r#"{"on_failure": {"ase_5xx": "closed"}}"#)
+        .policy(b"", b"")
+        .on_failure;
     assert_eq!(policy.of(FailureClass::Ase5xx), FailureAction::Closed);
     assert_eq!(policy.of(FailureClass::Unreachable), FailureAction::Open);
 }

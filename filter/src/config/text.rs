@@ -16,6 +16,10 @@ pub(super) enum TextFault {
     ReservedHeader(String),
     #[error("must start with / and have no #, blanks or control characters")]
     Path,
+    #[error("must be a path without a query")]
+    PathPrefix,
+    #[error("{0:?} is not a host name, nor one after *.")]
+    Host(String),
     #[error("must have no blanks, control characters or characters beyond ASCII")]
     NotVisibleAscii,
     #[error("must have no control characters")]
@@ -47,6 +51,12 @@ pub(super) fn request_header_name(text: &str) -> Result<String, TextFault> {
         "upgrade",
     ];
     unreserved(text, &reserved)
+}
+
+/// The name under which routes hold settings in their metadata; as the property that shows them.
+pub(super) fn metadata_namespace(text: &str) -> Result<Vec<u8>, TextFault> {
+    let name = visible_ascii(text)?;
+    Ok([b"xds\0route_metadata\0filter_metadata\0", name.as_bytes()].concat())
 }
 
 /// The header that carries the record id.

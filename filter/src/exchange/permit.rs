@@ -2,6 +2,9 @@
 
 use ase_core::transaction::{FailureClass, GatewayDecision};
 
+use super::ReplyReason;
+use crate::config::OffReason;
+
 /// Lets one request go upstream, for a stated reason. Only [`crate::exchange`] makes one; it cannot be copied.
 #[derive(Debug, PartialEq, Eq)]
 #[must_use = "a request whose permit is dropped stays held"]
@@ -20,6 +23,10 @@ pub enum PermitReason {
     Unregistered,
     /// No verdict could be had, and the class is open.
     FailOpen(FailureClass),
+    /// The mode is shadow: in `sync` it would have been answered for this reason.
+    Shadow(ReplyReason),
+    /// It is not looked at, for this reason.
+    NotAsked(OffReason),
 }
 
 impl Permit {
@@ -35,14 +42,35 @@ impl Permit {
 }
 
 impl PermitReason {
-    /// As records say it.
+    /// As records say it; `None` for a request of which there is no record.
     #[must_use]
-    pub fn decision(self) -> GatewayDecision {
+    pub fn decision(self) -> Option<GatewayDecision> {
         match self {
-            Self::Verdict => GatewayDecision::Verdict,
-            Self::Async => GatewayDecision::Async,
-            Self::Unregistered => GatewayDecision::Unregistered,
-            Self::FailOpen(class) => GatewayDecision::FailOpen(class),
+            Self::Verdict => Some(GatewayDecision::Verdict),
+            Self::Async => Some(GatewayDecision::Async),
+            Self::Unregistered => Some(GatewayDecision::Unregistered),
+            Self::FailOpen(class) => Some(GatewayDecision::FailOpen(class)),
+            Self::Shadow(ReplyReason::Denied) => Some(GatewayDecision::ShadowDenied),
+            Self::Shadow(ReplyReason::Unregistered) => {
+                Some(GatewayDecision::ShadowUnregisteredBlocked)
+            }
+            Self::Shadow(ReplyReason::Failed(class)) => {
+                Some(GatewayDecision::ShadowFailedClosed(class))
+            }
+            Self::NotAsked(_) => None,
+        }
+    }
+
+    /// Why there was no verdict, where there was none.
+    #[must_use]
+    pub fn cause(self) -> Option<FailureClass> {
+        match self {
+            Self::FailOpen(class) | Self::Shadow(ReplyReason::Failed(class)) => Some(class),
+            Self::Verdict
+            | Self::Async
+            | Self::Unregistered
+            | Self::Shadow(ReplyReason::Denied | ReplyReason::Unregistered)
+            | Self::NotAsked(_) => None,
         }
     }
 }

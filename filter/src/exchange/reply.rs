@@ -59,6 +59,15 @@ impl LocalReply {
 }
 
 impl ReplyReason {
+    /// Why there was no verdict, where there was none.
+    #[must_use]
+    pub fn cause(self) -> Option<FailureClass> {
+        match self {
+            Self::Failed(class) => Some(class),
+            Self::Denied | Self::Unregistered => None,
+        }
+    }
+
     /// As records say it.
     #[must_use]
     pub fn decision(self) -> GatewayDecision {

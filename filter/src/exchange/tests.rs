@@ -4,6 +4,7 @@ use ase_core::headers::Headers;
 use proptest::prelude::*;
 
 use super::*;
+use crate::config::OffReason;
 
 fn config(document: &str) -> Config {
     Config::parse(document.as_bytes()).unwrap()
@@ -36,6 +37,7 @@ fn started(config: &Config) -> (Exchange, Breaker) {
     let (exchange, effect) = Exchange::request(
         RecordId::mint(1, 2),
         head,
+        config.policy(b"", b""),
         config,
         &mut breaker,
         Moment::default(),
@@ -57,7 +59,7 @@ fn check(document: &str, answer: &Answer, expected: GatewayDecision) {
     assert!(matches!(sent, Effect::Nothing) && exchange.holds_request());
     let now = Moment::from_nanos(3_000_000);
     match exchange.answer(CalloutToken(7), answer, &config, &mut breaker, now) {
-        Effect::Pass(permit) => assert_eq!(permit.reason().decision(), expected),
+        Effect::Pass(permit) => assert_eq!(permit.reason().decision(), Some(expected)),
         Effect::Reply(reply) => assert_eq!(reply.reason().decision(), expected),
         effect @ (Effect::Ask | Effect::Nothing) => panic!("{effect:?}"),
     }
@@ -326,12 +328,61 @@ fn nothing_is_asked_twice_where_another_ase_would_say_the_same_or_no_time_is_lef
 }
 
 #[test]
+fn in_the_shadow_every_request_passes_and_what_would_have_stopped_it_is_said() {
+    use FailureClass as Class;
+    let document =
+        r#"{"mode": "shadow", "on_failure": {"timeout": "closed"}, "unregistered": "block"}"#;
+    for (answer, expected) in [
+        (from_ase("200", None), GatewayDecision::Verdict),
+        (
+            from_ase("403", Some("blocked")),
+            GatewayDecision::ShadowDenied,
+        ),
+        (
+            from_ase("503", Some("unregistered")),
+            GatewayDecision::ShadowUnregisteredBlocked,
+        ),
+        (
+            answer(&[(":status", "504")]),
+            GatewayDecision::ShadowFailedClosed(Class::Timeout),
+        ),
+        (
+            from_ase("500", None),
+            GatewayDecision::FailOpen(Class::Ase5xx),
+        ),
+    ] {
+        check(document, &answer, expected);
+    }
+    let open = r#"{"mode": "shadow"}"#;
+    let unregistered = from_ase("503", Some("unregistered"));
+    check(open, &unregistered, GatewayDecision::Unregistered);
+}
+
+#[test]
+fn a_request_whose_route_is_off_passes_unasked_and_unreported() {
+    let config = config(r#"{"mode": "off"}"#);
+    let (mut exchange, effect) = Exchange::request(
+        RecordId::mint(1, 3),
+        Head::Unreadable,
+        config.policy(b"", b""),
+        &config,
+        &mut Breaker::default(),
+        Moment::default(),
+    );
+    let reason = PermitReason::NotAsked(OffReason::Route);
+    assert!(matches!(effect, Effect::Pass(permit) if permit.reason() == reason));
+    assert!(!exchange.holds_request() && !exchange.wants_response(Some(200)));
+    assert!(exchange.finish(Moment::default()).is_none());
+}
+
+#[test]
 fn a_head_that_cannot_be_read_falls_under_the_policy_and_async_still_passes() {
     let request = |document: &str| {
         let config = config(document);
         Exchange::request(
             RecordId::mint(0, 0),
             Head::Unreadable,
+            config.policy(b"", b""),
             &config,
             &mut Breaker::default(),
             Moment::default(),
@@ -367,6 +418,7 @@ fn a_request_that_cannot_be_put_as_a_question_is_not_asked_about_and_says_nothin
         let (mut exchange, effect) = Exchange::request(
             RecordId::mint(0, 0),
             Head::Incomplete(b"{\"q\":1}".to_vec()),
+            config.policy(b"", b""),
             &config,
             &mut Breaker::default(),
             Moment::default(),
@@ -395,6 +447,7 @@ fn a_reply_that_the_gateway_made_is_not_upstreams() {
     let (mut exchange, effect) = Exchange::request(
         RecordId::mint(1, 3),
         Head::Read(Vec::new()),
+        config.policy(b"", b""),
         &config,
         &mut Breaker::default(),
         Moment::default(),
@@ -421,6 +474,7 @@ fn a_failing_ase_is_left_alone() {
     let (_, second) = Exchange::request(
         RecordId::mint(1, 3),
         head,
+        config.policy(b"", b""),
         &config,
         &mut breaker,
         Moment::default(),
@@ -497,6 +551,7 @@ fn interim_responses_do_not_count_but_a_protocol_switch_does() {
     let (mut exchange, effect) = Exchange::request(
         RecordId::mint(1, 3),
         head,
+        config.policy(b"", b""),
         &config,
         &mut Breaker::default(),
         Moment::default(),
@@ -537,7 +592,7 @@ fn any_event() -> impl Strategy<Value = Event> {
 proptest! {
     #[test]
     fn any_order_of_events_gives_at_most_one_exit_and_never_limbo(
-        mode in prop::sample::select(vec!["sync", "async"]),
+        mode in prop::sample::select(vec!["sync", "async", "shadow", "off"]),
         policy in prop::sample::select(vec!["open", "closed"]),
         unregistered in prop::sample::select(vec!["pass", "block"]),
         readable: bool,
@@ -549,16 +604,17 @@ proptest! {
         ));
         let mut breaker = Breaker::default();
         let head = if readable { Head::Read(b"{}".to_vec()) } else { Head::Unreadable };
-        let (mut exchange, effect) = Exchange::request(RecordId::mint(0, 0), head, &config, &mut breaker, Moment::default());
+        let (mut exchange, effect) = Exchange::request(RecordId::mint(0, 0), head,
+        config.policy(b"", b""), &config, &mut breaker, Moment::default());
         // The model: what an observer of inputs and effects knows.
         let mut pending = None;
         let mut asking = matches!(effect, Effect::Ask);
         let mut exits = Vec::new();
         let mut records = 0;
         let mut asked_again = 0;
-        let note = |effect: Effect, exits: &mut Vec<GatewayDecision>| match effect {
+        let note = |effect: Effect, exits: &mut Vec<Option<GatewayDecision>>| match effect {
             Effect::Pass(permit) => exits.push(permit.reason().decision()),
-            Effect::Reply(reply) => exits.push(reply.reason().decision()),
+            Effect::Reply(reply) => exits.push(Some(reply.reason().decision())),
             Effect::Ask | Effect::Nothing => {}
         };
         note(effect, &mut exits);
@@ -597,9 +653,9 @@ proptest! {
                     }
                 }
                 Event::Finish => {
-                    let expected = exits.last().copied().unwrap_or(GatewayDecision::Undecided);
+                    let expected = exits.last().copied().unwrap_or(Some(GatewayDecision::Undecided));
                     if let Some(record) = exchange.finish(now) {
-                        prop_assert_eq!(record.decision, expected);
+                        prop_assert_eq!(Some(record.decision), expected);
                         records += 1;
                     }
                 }
@@ -607,10 +663,12 @@ proptest! {
             prop_assert!(asked_again <= usize::from(!secondary.is_empty()), "asked for ever");
             prop_assert!(exits.len() <= 1, "two exits: {:?}", exits);
             prop_assert!(exits.len() == 1 || asking || pending.is_some(), "limbo");
-            let passed = matches!(
+            let stopped = matches!(
                 exits.first(),
-                Some(GatewayDecision::Verdict | GatewayDecision::Async | GatewayDecision::Unregistered | GatewayDecision::FailOpen(_))
+                Some(Some(GatewayDecision::Denied | GatewayDecision::UnregisteredBlocked | GatewayDecision::FailedClosed(_)))
             );
+            prop_assert!(!stopped || mode == "sync", "only sync stops a request");
+            let passed = !exits.is_empty() && !stopped;
             prop_assert_eq!(exchange.holds_request(), !passed, "held unless a permit was given");
             prop_assert!(records <= 1);
         }

@@ -43,6 +43,7 @@ pub(super) enum About {
     FailedOver(Site, FailureClass),
     NoDelivery(FailureClass),
     FailOpenUnmarked,
+    RouteMetadata,
     RequestUnreadable,
     PortZero,
     HeadersNotRemoved,
@@ -332,24 +333,28 @@ fn event(notices: &mut Vec<(About, Notice)>, about: About, now: Moment) -> Line 
 
 /// What `per_call` delivery has to send of an exchange: nothing of one that ASE has refused, denied or does not know, and nothing of a missing response.
 fn halves_to_send<'r>(record: &Record<'r>, site: Site) -> Option<Halves<'r>> {
+    use FailureClass as Class;
     let response = record.response_json;
     match record.decision {
         GatewayDecision::Async
         | GatewayDecision::FailOpen(
-            FailureClass::Unreachable
-            | FailureClass::NotDispatched
-            | FailureClass::Misconfigured
-            | FailureClass::CoolingDown,
+            Class::Unreachable | Class::NotDispatched | Class::Misconfigured | Class::CoolingDown,
+        )
+        | GatewayDecision::ShadowFailedClosed(
+            Class::Unreachable | Class::NotDispatched | Class::Misconfigured | Class::CoolingDown,
         ) => Some(Halves::RequestThenResponse(record.request_json, response)),
         // The question may have arrived; an ASE that has not seen it refuses the response, which is counted.
         GatewayDecision::Verdict
         | GatewayDecision::FailOpen(
-            FailureClass::Timeout
-            | FailureClass::BadReply
-            | FailureClass::ResetAfterHeaders
-            | FailureClass::Ase5xx,
+            Class::Timeout | Class::BadReply | Class::ResetAfterHeaders | Class::Ase5xx,
+        )
+        | GatewayDecision::ShadowFailedClosed(
+            Class::Timeout | Class::BadReply | Class::ResetAfterHeaders | Class::Ase5xx,
         ) => response.map(|half| Halves::Response(half, site)),
-        GatewayDecision::FailOpen(FailureClass::Undecidable | FailureClass::AseRejected)
+        GatewayDecision::FailOpen(Class::Undecidable | Class::AseRejected)
+        | GatewayDecision::ShadowFailedClosed(Class::Undecidable | Class::AseRejected)
+        | GatewayDecision::ShadowDenied
+        | GatewayDecision::ShadowUnregisteredBlocked
         | GatewayDecision::Unregistered
         | GatewayDecision::Denied
         | GatewayDecision::UnregisteredBlocked

@@ -12,10 +12,10 @@ use proxy_wasm::types::Action;
 use super::callout;
 use super::shared::{About, Shared};
 use crate::clock::Moment;
-use crate::config::{ClientAddressSource, Config};
+use crate::config::{ClientAddressSource, Config, Policy, Treatment};
 use crate::counters::Counter;
 use crate::exchange::{CalloutToken, Effect, Exchange, Head, LocalReply, Permit, ResponseOrigin};
-use crate::head::{self, RequiredParts, SeenRequest};
+use crate::head::{self, Client, RequiredParts, SeenRequest};
 use crate::host::{self, Level, Map};
 use crate::pairs;
 
@@ -50,9 +50,10 @@ impl Stream {
 
     fn start(&mut self, shared: &Rc<Shared>, config: Rc<Config>) -> Action {
         let now = shared.now();
-        let head = read_request(shared, &config);
-        let (exchange, effect) = shared
-            .with_breaker(|breaker| Exchange::request(shared.mint(), head, &config, breaker, now));
+        let (head, policy) = read_request(shared, &config);
+        let (exchange, effect) = shared.with_breaker(|breaker| {
+            Exchange::request(shared.mint(), head, policy, &config, breaker, now)
+        });
         let running = self.running.insert(Running { config, exchange });
         running.carry_out(shared, effect, Request::InItsHook, now)
     }
@@ -163,27 +164,66 @@ impl HttpContext for Stream {
     }
 }
 
-/// Everything about a request that is ever used, taken while the host shows it.
-fn read_request(shared: &Shared, config: &Config) -> Head {
+/// Everything about a request that is ever used, taken while the host shows it, and how it is to be treated.
+fn read_request(shared: &Shared, config: &Config) -> (Head, Policy) {
     let buffer = host::header_pairs(Map::Request).unwrap_or_default();
     let headers = pairs::parse(&buffer).unwrap_or_default();
+    let mut policy = policy_of(shared, config, &headers);
     if headers.is_empty() {
         shared.notice(About::RequestUnreadable, Level::Error, || {
             "the host refuses proxy_get_header_map_pairs: no request can be read, so ASE cannot be asked".to_owned()
         });
-        return Head::Unreadable;
+        return (Head::Unreadable, policy);
     }
+    strip_reserved(shared, &headers, config);
     let source_address = match config.client_address() {
         ClientAddressSource::Envoy => host::property(b"source\0address").ok(),
         ClientAddressSource::Xff(_) => None,
     };
-    let protocol = host::property(b"request\0protocol").ok();
-    let seen = SeenRequest {
+    let mut seen = SeenRequest {
         headers: &headers,
         source_address: source_address.as_deref(),
-        protocol: protocol.as_deref().filter(|protocol| !protocol.is_empty()),
+        protocol: None,
     };
     let client = head::client(config.client_address(), &seen);
+    policy.treatment = policy.treatment_of(client.address);
+    if let Treatment::Off(_) = policy.treatment {
+        return (Head::Incomplete(Vec::new()), policy);
+    }
+    let protocol = host::property(b"request\0protocol").ok();
+    seen.protocol = protocol.as_deref().filter(|protocol| !protocol.is_empty());
+    warn_of_port_zero(shared, config, client);
+    let mut half = Vec::with_capacity(buffer.len().saturating_mul(2));
+    let head = match head::write_request_half(&mut half, &seen, client, config) {
+        RequiredParts::Present => Head::Read(half),
+        RequiredParts::Missing => Head::Incomplete(half),
+    };
+    (head, policy)
+}
+
+/// The settings for this request: those of its route's metadata over those of the first rule that covers it.
+fn policy_of(shared: &Shared, config: &Config, headers: &Headers<'_>) -> Policy {
+    let value = |name: &'static [u8]| headers.first(name).map_or(&[][..], |value| &**value);
+    let mut policy = config.policy(value(b":authority"), value(b":path"));
+    let Some(path) = config.route_metadata() else {
+        return policy;
+    };
+    // A route without such metadata has no such property.
+    let buffer = host::property(path).unwrap_or_default();
+    let settings = pairs::parse(&buffer).unwrap_or_default();
+    for setting in settings.iter() {
+        match policy.with(&setting.name, &setting.value) {
+            Some(with_it) => policy = with_it,
+            None => shared.notice(About::RouteMetadata, Level::Warn, || {
+                let key = String::from_utf8_lossy(&setting.name);
+                format!("a route's metadata has {key:?} with a value that is not known: it is left out (docs/filter-configuration.md, Routes)")
+            }),
+        }
+    }
+    policy
+}
+
+fn warn_of_port_zero(shared: &Shared, config: &Config, client: Client) {
     if config.client_address() == ClientAddressSource::Envoy
         && client.address.is_some()
         && client.port.is_none()
@@ -191,13 +231,6 @@ fn read_request(shared: &Shared, config: &Config) -> Head {
         shared.notice(About::PortZero, Level::Warn, || {
             "source.address has no port: the listener takes it from x-forwarded-for, which clients can write themselves unless use_remote_address or trusted hops are set".to_owned()
         });
-    }
-    let mut half = Vec::with_capacity(buffer.len().saturating_mul(2));
-    let parts = head::write_request_half(&mut half, &seen, client, config);
-    strip_reserved(shared, &headers, config);
-    match parts {
-        RequiredParts::Present => Head::Read(half),
-        RequiredParts::Missing => Head::Incomplete(half),
     }
 }
 
@@ -260,7 +293,7 @@ impl Running {
     fn release(&self, shared: &Shared, permit: &Permit, request: Request) -> Action {
         let Self { config, exchange } = self;
         shared.count(Counter::of_permit(permit.reason()));
-        if let Some(class) = permit.reason().decision().cause() {
+        if let Some(class) = permit.reason().cause() {
             shared.no_verdict(class, exchange.site(), config);
             mark(shared, config, class);
         }
@@ -283,7 +316,7 @@ impl Running {
     fn send_reply(&self, shared: &Shared, reply: &LocalReply) {
         let Self { config, exchange } = self;
         shared.count(Counter::of_reply(reply.reason()));
-        if let Some(class) = reply.reason().decision().cause() {
+        if let Some(class) = reply.reason().cause() {
             shared.no_verdict(class, exchange.site(), config);
         }
         let content = reply.content(config);

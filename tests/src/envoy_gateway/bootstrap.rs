@@ -4,7 +4,10 @@ use std::net::SocketAddr;
 
 use serde_json::{Map, Value, json};
 
-use crate::gateway::GatewayPlan;
+use crate::gateway::{GatewayPlan, RouteSettings};
+
+/// The filter's name in the connection manager.
+const FILTER_NAME: &str = "ase";
 
 /// Everything that a guest may call or be called by: Envoy's list allows, so denying one means naming all the others.
 const CAPABILITIES: &[&str] = &[
@@ -145,7 +148,7 @@ fn connection_manager(plan: &GatewayPlan, configuration: &Value) -> Value {
             "virtual_hosts": [{
                 "name": "all",
                 "domains": ["*"],
-                "routes": [{"match": {"prefix": "/"}, "route": {"cluster": "upstream"}}],
+                "routes": routes(&settings.routes),
             }],
         },
         "http_filters": [wasm_filter(plan, configuration), {
@@ -164,6 +167,34 @@ fn connection_manager(plan: &GatewayPlan, configuration: &Value) -> Value {
         set(&mut manager, "max_request_headers_kb", json!(size));
     }
     manager
+}
+
+fn routes(settings: &[RouteSettings]) -> Vec<Value> {
+    let own = settings.iter().map(|settings| {
+        let mut route =
+            json!({"match": {"prefix": settings.prefix}, "route": {"cluster": "upstream"}});
+        if let Some(metadata) = &settings.metadata {
+            set(
+                &mut route,
+                "metadata",
+                json!({"filter_metadata": {"ase": metadata}}),
+            );
+        }
+        if settings.disabled {
+            let filter = json!({
+                "@type": "type.googleapis.com/envoy.config.route.v3.FilterConfig",
+                "disabled": true,
+            });
+            set(
+                &mut route,
+                "typed_per_filter_config",
+                json!({ FILTER_NAME: filter }),
+            );
+        }
+        route
+    });
+    let rest = json!({"match": {"prefix": "/"}, "route": {"cluster": "upstream"}});
+    own.chain([rest]).collect()
 }
 
 fn wasm_filter(plan: &GatewayPlan, configuration: &Value) -> Value {
@@ -197,7 +228,7 @@ fn wasm_filter(plan: &GatewayPlan, configuration: &Value) -> Value {
         );
     }
     json!({
-        "name": "ase",
+        "name": FILTER_NAME,
         "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm", "config": plugin},
     })
 }

@@ -9,7 +9,8 @@ use tokio::runtime::{Builder, Runtime};
 
 use super::{Gateway, GatewayPlan, Reconfigured};
 use crate::wasm_gateway::{
-    HeadLimits, HeadersStopIteration, RemoteAddress, StartError, WasmGateway, WasmGatewayConfig,
+    HeadLimits, HeadersStopIteration, RemoteAddress, RouteMetadata, StartError, WasmGateway,
+    WasmGatewayConfig,
 };
 
 /// A wasmtime host that runs.
@@ -107,9 +108,33 @@ fn config(plan: &GatewayPlan) -> Result<WasmGatewayConfig> {
                 None => limits.bytes,
             },
         },
+        route_metadata: route_metadata(plan),
         max_requests: match listener.ase_max_requests {
             Some(count) => BTreeMap::from([("ase".to_owned(), usize::try_from(count)?)]),
             None => BTreeMap::new(),
         },
     })
+}
+
+/// The metadata of routes in the form in which a host shows it: `FilterConfig.disabled` is Envoy's own affair.
+fn route_metadata(plan: &GatewayPlan) -> Vec<RouteMetadata> {
+    let with_metadata = plan.listener.routes.iter().filter_map(|route| {
+        let settings = route.metadata.as_ref()?.iter();
+        Some(RouteMetadata {
+            prefix: route.prefix.clone(),
+            settings: settings
+                .map(|(key, value)| (key.clone(), shown(value)))
+                .collect(),
+        })
+    });
+    with_metadata.collect()
+}
+
+fn shown(value: &Value) -> Vec<u8> {
+    match value {
+        Value::String(text) => text.clone().into_bytes(),
+        Value::Bool(flag) => vec![u8::from(*flag)],
+        Value::Number(number) => number.as_f64().unwrap_or(f64::NAN).to_le_bytes().to_vec(),
+        Value::Null | Value::Array(_) | Value::Object(_) => Vec::new(),
+    }
 }

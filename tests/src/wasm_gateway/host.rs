@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use super::RouteMetadata;
 use super::abi::Status;
 use super::pairs::Pairs;
 use super::stream::{ContextId, Direction, Stream};
@@ -82,6 +83,8 @@ pub(super) struct Settings {
     pub(super) clusters: BTreeMap<String, Vec<SocketAddr>>,
     /// Most callouts under way per cluster, where limited.
     pub(super) max_requests: BTreeMap<String, usize>,
+    /// Metadata of routes; the first that matches counts.
+    pub(super) route_metadata: Vec<RouteMetadata>,
 }
 
 /// The data behind one VM.

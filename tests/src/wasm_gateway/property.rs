@@ -1,10 +1,11 @@
 //! The properties that a guest can read, per phase, in Envoy's binary forms: text as bytes, integers as eight little-endian bytes.
 //!
-//! What is not here is `NotFound`, as in a plain TCP Envoy without xDS metadata. Must never show request attributes in the response phase.
+//! What is not here is `NotFound`, as in a plain TCP Envoy; a map is a list of pairs. Must never show request attributes in the response phase.
 
 use std::time::UNIX_EPOCH;
 
 use super::host::Host;
+use super::pairs::Pairs;
 use super::stream::{Phase, Stream};
 
 /// Reads a property by its NUL-separated path.
@@ -25,6 +26,7 @@ pub(super) fn read(host: &Host, path: &[u8]) -> Option<Vec<u8>> {
         return Some(value.clone());
     }
     match parts.as_slice() {
+        ["xds", "route_metadata", "filter_metadata", "ase"] => route_metadata(host, stream),
         ["source", name] => source(stream, name),
         ["destination", "address"] => Some(stream.peer.local.to_string().into_bytes()),
         ["destination", "port"] => Some(integer(stream.peer.local.port().into())),
@@ -36,6 +38,19 @@ pub(super) fn read(host: &Host, path: &[u8]) -> Option<Vec<u8>> {
         ["response", rest @ ..] => response(stream, rest),
         _ => None,
     }
+}
+
+fn route_metadata(host: &Host, stream: &Stream) -> Option<Vec<u8>> {
+    let path = stream.request.headers.get(b":path")?;
+    let routes = &host.settings.route_metadata;
+    let route = routes
+        .iter()
+        .find(|route| path.starts_with(route.prefix.as_bytes()))?;
+    let settings = route.settings.iter();
+    let pairs: Pairs = settings
+        .map(|(key, value)| (key.as_bytes(), value.as_slice()))
+        .collect();
+    Some(pairs.encode())
 }
 
 fn source(stream: &Stream, name: &str) -> Option<Vec<u8>> {

@@ -43,13 +43,14 @@ fn what_the_gateway_writes_is_what_ase_reads() {
 }
 
 #[test]
-fn every_decision_and_class_survives_the_wire() {
+fn every_decision_class_and_mode_survives_the_wire() {
     let decisions = FailureClass::ALL
         .into_iter()
         .flat_map(|class| {
             [
                 GatewayDecision::FailOpen(class),
                 GatewayDecision::FailedClosed(class),
+                GatewayDecision::ShadowFailedClosed(class),
             ]
         })
         .chain([
@@ -58,15 +59,17 @@ fn every_decision_and_class_survives_the_wire() {
             GatewayDecision::Unregistered,
             GatewayDecision::Denied,
             GatewayDecision::UnregisteredBlocked,
+            GatewayDecision::ShadowDenied,
+            GatewayDecision::ShadowUnregisteredBlocked,
             GatewayDecision::Undecided,
         ]);
     let id = RecordId::mint(1, 2);
-    for decision in decisions {
+    for (decision, mode) in decisions.zip(Mode::ALL.into_iter().cycle()) {
         let record = Record {
             id: &id,
             started: UnixMillis(1),
             duration: Duration::ZERO,
-            mode: Mode::Async,
+            mode,
             decision,
             verdict: None,
             asked_for: None,
@@ -77,7 +80,8 @@ fn every_decision_and_class_survives_the_wire() {
         let mut out = Vec::new();
         write_record(&mut out, &record);
         let line = String::from_utf8(out).unwrap();
-        assert_eq!(read_record(&line).unwrap().decision, decision);
+        let read = read_record(&line).unwrap();
+        assert_eq!((read.decision, read.mode), (decision, mode));
     }
 }
 
