@@ -12,6 +12,10 @@ use crate::credential::{CredentialId, CredentialKind};
 use crate::headers::Headers;
 use crate::text;
 
+mod withheld;
+
+pub use withheld::without_credentials;
+
 /// Most values that are kept of one name in one place: the first half and the last half, since servers read either the first or the last of several.
 pub const MAX_VALUES_PER_NAME: usize = 128;
 
@@ -399,7 +403,9 @@ fn claimed<'a>(
     }
 }
 
-fn is_header(name: &[u8], known: &str) -> bool {
+/// Whether a header has the name `known`, in any case and with `_` for `-`.
+#[must_use]
+pub fn is_header(name: &[u8], known: &str) -> bool {
     let spelled = |byte: u8| match byte {
         b'_' => b'-',
         other => other.to_ascii_lowercase(),

@@ -35,12 +35,21 @@ pub struct RequestHead<'a> {
     pub client_id: Option<&'a [u8]>,
 }
 
-/// Appends the request metadata of `docs/wire.md`. `headers` are all headers but pseudo headers and `host`.
+/// A credential as a gateway tells it.
+#[derive(Clone, Debug)]
+pub enum Identifier<'c> {
+    /// By its value.
+    Value(&'c Credential<'c>),
+    /// By its id.
+    Id(HashedCredential<'c>),
+}
+
+/// Appends the request metadata of `docs/wire.md`. `headers` are those that are told, without pseudo headers and `host`.
 pub fn write_request<'h>(
     out: &mut Vec<u8>,
     head: &RequestHead<'_>,
-    headers: impl Iterator<Item = (&'h [u8], &'h [u8])>,
-    credentials: impl Iterator<Item = &'h Credential<'h>>,
+    headers: impl Iterator<Item = (&'h [u8], impl AsRef<[u8]>)>,
+    identifiers: impl Iterator<Item = Identifier<'h>>,
 ) {
     json::object(out, |o| {
         if let Some(address) = head.source_ip {
@@ -59,17 +68,20 @@ pub fn write_request<'h>(
                 a.object(|h| h.text("host", host));
             }
             for (name, value) in headers {
-                a.object(|h| h.text_under(name, value));
+                a.object(|h| h.text_under(name, value.as_ref()));
             }
         });
         if head.username.is_some() || head.client_id.is_some() {
             o.array("user_info", |a| a.object(|u| write_user_info(u, head)));
         }
-        let mut credentials = credentials.peekable();
-        if credentials.peek().is_some() {
+        let mut identifiers = identifiers.peekable();
+        if identifiers.peek().is_some() {
             o.array("client_identifiers", |a| {
-                for credential in credentials {
-                    a.object(|c| write_credential(c, credential));
+                for identifier in identifiers {
+                    a.object(|c| match identifier {
+                        Identifier::Value(credential) => write_credential(c, credential),
+                        Identifier::Id(hashed) => write_hashed(c, &hashed),
+                    });
                 }
             });
         }
@@ -80,13 +92,13 @@ pub fn write_request<'h>(
 pub fn write_response<'h>(
     out: &mut Vec<u8>,
     code: u16,
-    headers: impl Iterator<Item = (&'h [u8], &'h [u8])>,
+    headers: impl Iterator<Item = (&'h [u8], impl AsRef<[u8]>)>,
 ) {
     json::object(out, |o| {
         o.number("response_code", u64::from(code));
         o.array("headers", |a| {
             for (name, value) in headers {
-                a.object(|h| h.text_under(name, value));
+                a.object(|h| h.text_under(name, value.as_ref()));
             }
         });
     });
@@ -149,8 +161,7 @@ fn write_credential(o: &mut json::Object<'_>, credential: &Credential<'_>) {
     o.text("provenance", credential.provenance.as_str().as_bytes());
 }
 
-/// Appends a `client_identifiers` object of a credential that the gateway has made an id of; it has no `value`.
-pub fn write_hashed(o: &mut json::Object<'_>, credential: &HashedCredential<'_>) {
+fn write_hashed(o: &mut json::Object<'_>, credential: &HashedCredential<'_>) {
     o.text("type", credential.kind.as_str().as_bytes());
     o.text("name", credential.name.as_bytes());
     o.text("in", credential.place.as_str().as_bytes());

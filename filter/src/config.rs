@@ -19,12 +19,14 @@ mod failure_policy;
 mod failure_reply;
 mod policy;
 mod read;
+mod report;
 mod routes;
 mod text;
 
 pub use failure_policy::{FailureAction, FailurePolicy};
 pub use failure_reply::FailureReplies;
 pub use policy::{NotEnabled, OffReason, Policy, Treatment, UnregisteredAction};
+pub use report::{CredentialForm, HeaderRules, Keys, Report};
 
 use routes::Routes;
 
@@ -39,6 +41,7 @@ pub struct Config {
     client_address: ClientAddressSource,
     credentials: CredentialNames,
     user_info: UserInfo,
+    report: Report,
     block: Reply,
     block_details: String,
     failure_replies: FailureReplies,
@@ -208,6 +211,12 @@ impl Config {
     #[must_use]
     pub fn user_info(&self) -> &UserInfo {
         &self.user_info
+    }
+
+    /// What ASE is told.
+    #[must_use]
+    pub fn report(&self) -> &Report {
+        &self.report
     }
 
     /// What a blocked client gets.

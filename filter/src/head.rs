@@ -10,7 +10,9 @@ use ase_core::headers::{Header, Headers};
 use ase_core::identity::Credentials;
 use ase_core::wire::{RequestHead, write_request, write_response};
 
-use crate::config::{ClientAddressSource, Config};
+use crate::config::{ClientAddressSource, Config, CredentialForm};
+
+mod told;
 
 /// What the host says about a request, as bytes.
 #[derive(Clone, Copy, Debug)]
@@ -83,24 +85,33 @@ pub fn write_request_half(
     // CONNECT has no path: its target is the authority.
     let url = first(b":path").or(authority).unwrap_or_default();
     let header_of = |name: &Option<String>| name.as_ref().and_then(|name| first(name.as_bytes()));
+    let report = config.report();
+    let username = match &report.credentials {
+        CredentialForm::Values | CredentialForm::Removed => {
+            header_of(&config.user_info().username_header)
+        }
+        // Its id is among the identifiers.
+        CredentialForm::Ids(_) => None,
+    };
     let head = RequestHead {
         source_ip: client.address,
         source_port: client.port,
         method,
-        url,
+        url: &told::url(url, config),
         host: authority.or_else(|| first(b"host")),
         http_version: seen
             .protocol
             .map(|protocol| protocol.strip_prefix(b"HTTP/").unwrap_or(protocol)),
-        username: header_of(&config.user_info().username_header),
+        username,
         client_id: header_of(&config.user_info().client_id_header),
     };
     let credentials = Credentials::find(headers, url, config.credentials());
     write_request(
         out,
         &head,
-        reported(headers).filter(|(name, _)| !name.eq_ignore_ascii_case(b"host")),
-        credentials.iter(),
+        told::headers(headers, &report.request_headers, config)
+            .filter(|(name, _)| !name.eq_ignore_ascii_case(b"host")),
+        told::identifiers(&credentials, report),
     );
     if client.address.is_none() || method.is_empty() || url.is_empty() {
         RequiredParts::Missing
@@ -110,8 +121,9 @@ pub fn write_request_half(
 }
 
 /// Appends the response half of a report.
-pub fn write_response_half(out: &mut Vec<u8>, status: u16, headers: &Headers<'_>) {
-    write_response(out, status, reported(headers));
+pub fn write_response_half(out: &mut Vec<u8>, status: u16, headers: &Headers<'_>, config: &Config) {
+    let told = told::headers(headers, &config.report().response_headers, config);
+    write_response(out, status, told);
 }
 
 /// The status of a response or of an answer, 100 to 999.

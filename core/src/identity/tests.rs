@@ -240,3 +240,29 @@ fn names() -> CredentialNames {
         username_headers: vec!["x-user".into()],
     }
 }
+
+#[test]
+fn a_url_without_credentials_has_empty_values_in_their_places_and_its_whole_path() {
+    let names = CredentialNames {
+        token_query: vec!["access_token".to_owned()],
+        api_key_query: vec!["key".to_owned()],
+        ..CredentialNames::default()
+    };
+    for (url, expected) in [
+        ("/a?id=7&access_token=S&x=1", "/a?id=7&access_token=&x=1"),
+        ("/a?Key=S", "/a?Key="),
+        ("/a?key=S=S&key=", "/a?key=&key="),
+        (
+            "/a?%6bey=S#access_token[]=S;+key=S&y",
+            "/a?%6bey=#access_token[]=;+key=&y",
+        ),
+        ("/a?b?key=S", "/a?b?key="),
+        ("/a?key", "/a?key"),
+        ("/key=x/../b?c=1", "/key=x/../b?c=1"),
+        ("/key=x?key=S", "/key=x?key="),
+        ("/a", "/a"),
+    ] {
+        let told = without_credentials(url.as_bytes(), &names);
+        assert_eq!(std::str::from_utf8(&told).unwrap(), expected);
+    }
+}

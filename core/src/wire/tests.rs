@@ -30,7 +30,7 @@ fn what_the_gateway_writes_is_what_ase_reads() {
         &mut out,
         &head,
         headers.into_iter(),
-        std::iter::once(&credential),
+        std::iter::once(Identifier::Value(&credential)),
     );
     let body = body_text(&out);
     let read = read_request(&body).unwrap();

@@ -11,8 +11,8 @@ use super::failure_reply::FailureReplies;
 use super::policy::Policy;
 use super::routes::Routes;
 use super::{
-    Ase, ClientAddressSource, Config, Delivery, DeliveryKind, Peer, Reply, SidebandToken, UserInfo,
-    text,
+    Ase, ClientAddressSource, Config, Delivery, DeliveryKind, Peer, Reply, Report, SidebandToken,
+    UserInfo, text,
 };
 use crate::breaker::BreakerLimits;
 use crate::exchange::AnswerMark;
@@ -32,6 +32,7 @@ pub(super) fn config(document: &Value, collector: &mut FaultCollector) -> Config
         timeout,
         ..Policy::DEFAULT.read(&mut root)
     };
+    let report = Report::read(root.object("report"));
     let config = Config {
         policy,
         routes: Routes::read(&mut root, policy),
@@ -40,6 +41,7 @@ pub(super) fn config(document: &Value, collector: &mut FaultCollector) -> Config
         client_address: client_address(root.object("client_address")),
         credentials,
         user_info,
+        report,
         block,
         block_details,
         failure_replies: FailureReplies::read(root.object("failure_reply")),

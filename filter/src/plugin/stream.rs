@@ -124,14 +124,14 @@ impl HttpContext for Stream {
         let Some(running) = &mut self.running else {
             return Action::Continue;
         };
-        let exchange = &mut running.exchange;
+        let Running { config, exchange } = running;
         // The filter's own replies are not worth a host call.
         if exchange.wants_response(None) {
             let buffer = host::header_pairs(Map::Response).unwrap_or_default();
             let headers = pairs::parse(&buffer).unwrap_or_default();
             let status = head::status(&headers);
             if exchange.wants_response(status) {
-                let half = status.map(|status| response_half(status, &headers));
+                let half = status.map(|status| response_half(status, &headers, config));
                 exchange.response(response_origin(status, &headers), half);
             }
         }
@@ -259,9 +259,9 @@ fn response_origin(status: Option<u16>, headers: &Headers<'_>) -> ResponseOrigin
     }
 }
 
-fn response_half(status: u16, headers: &Headers<'_>) -> Vec<u8> {
+fn response_half(status: u16, headers: &Headers<'_>, config: &Config) -> Vec<u8> {
     let mut half = Vec::with_capacity(512);
-    head::write_response_half(&mut half, status, headers);
+    head::write_response_half(&mut half, status, headers, config);
     half
 }
 
