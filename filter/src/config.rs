@@ -46,6 +46,7 @@ pub struct Config {
     block_details: String,
     failure_replies: FailureReplies,
     fail_open_header: Option<String>,
+    decision_property: bool,
     breaker: BreakerLimits,
     delivery: Delivery,
 }
@@ -241,6 +242,12 @@ impl Config {
     #[must_use]
     pub fn fail_open_header(&self) -> Option<&str> {
         self.fail_open_header.as_deref()
+    }
+
+    /// Whether the decision on a request is told to the host as a property.
+    #[must_use]
+    pub fn decision_property(&self) -> bool {
+        self.decision_property
     }
 
     /// When a failing ASE is left alone.

@@ -6,6 +6,12 @@ use crate::config::OffReason;
 use crate::exchange::{PermitReason, ReplyReason};
 use crate::outbox::DropReason;
 
+/// The histogram of how long requests waited for a verdict, in microseconds.
+pub const ASK_US: &str = "ase_ask_us";
+
+/// The gauge of records that wait for ASE or are on their way.
+pub const RECORDS_WAITING: &str = "ase_records_waiting";
+
 /// One counter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Counter {
@@ -142,6 +148,7 @@ mod tests {
     fn every_counter_is_in_the_document_under_its_own_name() {
         let document = include_str!("../../docs/filter-configuration.md");
         let mut names: Vec<String> = Counter::all().map(Counter::name).collect();
+        names.extend([ASK_US, RECORDS_WAITING].map(str::to_owned));
         for name in &names {
             let classes = ["ase_failure_", "ase_delivery_failure_"];
             let documented = match classes.iter().find(|prefix| name.starts_with(**prefix)) {

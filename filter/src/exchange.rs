@@ -214,6 +214,12 @@ impl Exchange {
         self.failed_over
     }
 
+    /// How long the request has waited for ASE; `None` while there was no answer.
+    #[must_use]
+    pub fn asked_for(&self) -> Option<Duration> {
+        self.asked_for
+    }
+
     /// The id of the record, and of the calls about it.
     #[must_use]
     pub fn id(&self) -> &RecordId {
@@ -396,6 +402,14 @@ impl Exchange {
         self.place = Place::Answered;
         self.decision = Some(reason.decision());
         Effect::Reply(LocalReply::because(reason))
+    }
+}
+
+/// A decision in one word, with the failure class behind it where there is one.
+fn label(decision: GatewayDecision) -> String {
+    match decision.cause() {
+        Some(class) => [decision.as_str(), "_", class.as_str()].concat(),
+        None => decision.as_str().to_owned(),
     }
 }
 

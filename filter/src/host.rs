@@ -23,7 +23,8 @@
 //! | `proxy_replace_header_map_value` | a request that passes without a verdict does so unmarked, said once |
 //! | `proxy_get_property` | address and protocol are left out; without an address nothing is asked: class `undecidable`. The gateway's own replies count as upstream's |
 //! | `proxy_http_call` (by the SDK) | failure class `not_dispatched`, or `misconfigured` for an unknown cluster. The SDK knows the statuses 0, 2 and 10 and traps on others; Envoy returns no other |
-//! | `proxy_define_metric`, `proxy_increment_metric` | that counter stays off or stands still |
+//! | `proxy_define_metric`, `proxy_increment_metric`, `proxy_record_metric` | that metric stays off or stands still |
+//! | `proxy_set_property` | the decision is not in the access log, said once |
 //! | `proxy_done` | an ended root context stays in memory |
 //! | `random_get` | record ids are made of the time and of addresses |
 #![expect(
@@ -79,6 +80,13 @@ unsafe extern "C" {
     ) -> u32;
     fn proxy_define_metric(kind: u32, name: *const u8, name_size: usize, id: *mut u32) -> u32;
     fn proxy_increment_metric(id: u32, offset: i64) -> u32;
+    fn proxy_record_metric(id: u32, value: u64) -> u32;
+    fn proxy_set_property(
+        path: *const u8,
+        path_size: usize,
+        value: *const u8,
+        value_size: usize,
+    ) -> u32;
     fn proxy_done() -> u32;
 }
 
@@ -91,8 +99,16 @@ unsafe extern "C" {
 const REQUEST_STREAM: u32 = 0;
 /// No gRPC status: the host derives it from the HTTP status.
 const NO_GRPC_STATUS: i32 = -1;
-/// The kind of metric that only grows.
-const COUNTER: u32 = 0;
+/// A kind of metric.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum MetricKind {
+    /// It only grows.
+    Counter = 0,
+    /// It goes up and down.
+    Gauge = 1,
+    /// It keeps a distribution.
+    Histogram = 2,
+}
 
 /// Why a host call did nothing: the status of the ABI.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -259,19 +275,30 @@ pub(crate) fn property(path: &[u8]) -> Result<Returned, Refused> {
     returned(|data, size| unsafe { proxy_get_property(path.as_ptr(), path.len(), data, size) })
 }
 
-/// Makes a counter known to the host.
-pub(crate) fn define_counter(name: &str) -> Result<MetricId, Refused> {
+/// Makes a metric known to the host.
+pub(crate) fn define_metric(kind: MetricKind, name: &str) -> Result<MetricId, Refused> {
     let mut id = 0_u32;
     // SAFETY: the name is one live text that the host only reads; it writes one u32 through a pointer to a live one.
-    done(unsafe { proxy_define_metric(COUNTER, name.as_ptr(), name.len(), &raw mut id) })?;
+    done(unsafe { proxy_define_metric(kind as u32, name.as_ptr(), name.len(), &raw mut id) })?;
     Ok(MetricId(id))
 }
 
-/// Adds to a counter.
-pub(crate) fn increment(counter: MetricId, by: u64) {
-    let by = i64::try_from(by).unwrap_or(i64::MAX);
+/// Adds to a counter or, with any sign, to a gauge, which is the sum over all VMs.
+pub(crate) fn increment(metric: MetricId, by: i64) {
     // SAFETY: no memory is involved.
-    let _a_counter_that_stands_still = unsafe { proxy_increment_metric(counter.0, by) };
+    let _a_metric_that_stands_still = unsafe { proxy_increment_metric(metric.0, by) };
+}
+
+/// Adds a value to a histogram.
+pub(crate) fn record(histogram: MetricId, value: u64) {
+    // SAFETY: no memory is involved.
+    let _a_metric_that_stands_still = unsafe { proxy_record_metric(histogram.0, value) };
+}
+
+/// Sets a property of the current stream, which Envoy keeps in its filter state as `wasm.<name>`.
+pub(crate) fn set_property(name: &str, value: &str) -> Result<(), Refused> {
+    // SAFETY: each pointer goes with the length of one live text; the host copies them.
+    done(unsafe { proxy_set_property(name.as_ptr(), name.len(), value.as_ptr(), value.len()) })
 }
 
 /// Ends the current root context, which had asked for time to finish.

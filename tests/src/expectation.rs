@@ -129,6 +129,10 @@ impl Differences {
                     ));
                 }
                 Rise::AtLeast { .. } => {}
+                Rise::Falls { falls } => {
+                    let fall = value(before).saturating_sub(value(after));
+                    self.equal(&format!("gauge {name} falls by"), &fall, &falls);
+                }
             }
         }
     }

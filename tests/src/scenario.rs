@@ -325,6 +325,12 @@ pub enum Rise {
         /// The least.
         at_least: u64,
     },
+    /// Down by this: a gauge.
+    #[serde(rename_all = "snake_case")]
+    Falls {
+        /// By how much.
+        falls: u64,
+    },
 }
 
 impl Default for Request {

@@ -45,6 +45,7 @@ pub(super) fn config(document: &Value, collector: &mut FaultCollector) -> Config
         block,
         block_details,
         failure_replies: FailureReplies::read(root.object("failure_reply")),
+        decision_property: root.flag("decision_property", false),
         fail_open_header: root.custom("fail_open_header", text::request_header_name),
         breaker: breaker(root.object("breaker"), rest),
         delivery: delivery(root.object("delivery")),

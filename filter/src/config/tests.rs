@@ -95,7 +95,7 @@ fn every_fault_is_reported_at_once_with_its_path() {
         "block": {"status": 200, "headers": [{"name": "content-length", "value": "1"}, {"name": "x", "value": "a\nb"}, {"name": "x"}], "details": ""},
         "on_failure": {"default": "ajar", "timeout": "closed", "timeuot": "open"},
         "failure_reply": {"status": 600, "retry_after_s": 86401, "classes": {"timeout": {"status": 200}, "unregistered": {}}},
-        "fail_open_header": "host",
+        "fail_open_header": "host", "decision_property": "yes",
         "unregistered": "deny",
         "breaker": {"failures": 1000001, "cool_down_ms": 0},
         "delivery": {"kind": "stream", "tick_ms": 0, "batch_bytes": 1023, "queue_bytes": 268435457, "in_flight": 65, "attempts": 0, "timeout_ms": 60001}
@@ -139,6 +139,7 @@ fn every_fault_is_reported_at_once_with_its_path() {
         "failure_reply.retry_after_s: must be an integer from 0 to 86400, found 86401",
         "failure_reply.classes.timeout.status: must be an integer from 400 to 599, found 200",
         "failure_reply.classes.unregistered: unknown key",
+        "decision_property: must be true or false, found a string",
         r#"fail_open_header: "host" is set by the filter or by the host: use another header"#,
         r#"unregistered: "deny" is not one of pass, block"#,
         "breaker.failures: must be an integer from 0 to 1000000, found 1000001",

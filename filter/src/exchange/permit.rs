@@ -61,6 +61,16 @@ impl PermitReason {
         }
     }
 
+    /// In one word, and the failure class where there is one: `verdict`, `fail_open_timeout`, `not_asked_share`.
+    #[must_use]
+    pub fn label(self) -> String {
+        match (self, self.decision()) {
+            (Self::NotAsked(OffReason::Route), _) => "not_asked_route".to_owned(),
+            (Self::NotAsked(OffReason::Share), _) | (_, None) => "not_asked_share".to_owned(),
+            (_, Some(decision)) => super::label(decision),
+        }
+    }
+
     /// Why there was no verdict, where there was none.
     #[must_use]
     pub fn cause(self) -> Option<FailureClass> {

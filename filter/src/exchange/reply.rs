@@ -51,14 +51,18 @@ impl LocalReply {
         match self.reason {
             ReplyReason::Denied => Cow::Borrowed(config.block_details()),
             ReplyReason::Unregistered => Cow::Borrowed("ase_unregistered_blocked"),
-            ReplyReason::Failed(class) => {
-                Cow::Owned(["ase_failed_closed_", class.as_str()].concat())
-            }
+            ReplyReason::Failed(_) => Cow::Owned(["ase_", &self.reason.label()].concat()),
         }
     }
 }
 
 impl ReplyReason {
+    /// In one word, and the failure class where there is one: `denied`, `failed_closed_timeout`.
+    #[must_use]
+    pub fn label(self) -> String {
+        super::label(self.decision())
+    }
+
     /// Why there was no verdict, where there was none.
     #[must_use]
     pub fn cause(self) -> Option<FailureClass> {

@@ -4,6 +4,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::time::Duration;
 
 use ase_core::transaction::wire::Record;
 use ase_core::transaction::{FailureClass, GatewayDecision, RecordId};
@@ -12,9 +13,9 @@ use super::callout;
 use crate::breaker::Breaker;
 use crate::clock::Moment;
 use crate::config::{Config, DeliveryKind};
-use crate::counters::Counter;
+use crate::counters::{ASK_US, Counter, RECORDS_WAITING};
 use crate::exchange::{Answer, CalloutToken, DispatchRefusal, Exchange, Outcome};
-use crate::host::{self, Level, MetricId};
+use crate::host::{self, Level, MetricId, MetricKind};
 use crate::notice::{Line, Notice};
 use crate::outbox::{Call, Halves, Outbox, Receipt};
 use crate::site::Site;
@@ -24,6 +25,10 @@ pub(super) struct Shared {
     config: RefCell<Rc<Config>>,
     /// Few enough to be looked through; a map would cost the module 15 kB.
     counters: Vec<(Counter, MetricId)>,
+    ask_us: Option<MetricId>,
+    records_waiting: Option<MetricId>,
+    /// What this context has added to the gauge.
+    told_waiting: Cell<i64>,
     breaker: RefCell<Breaker>,
     outbox: RefCell<Outbox>,
     /// Where the calls of the outbox that are under way have gone.
@@ -43,6 +48,7 @@ pub(super) enum About {
     FailedOver(Site, FailureClass),
     NoDelivery(FailureClass),
     FailOpenUnmarked,
+    DecisionUntold,
     RouteMetadata,
     RequestUnreadable,
     PortZero,
@@ -55,10 +61,18 @@ impl Shared {
     /// Defines the counters; one that the host refuses stays off.
     pub(super) fn new(config: Config, context: u32) -> Self {
         let counters = Counter::all()
-            .filter_map(|counter| Some((counter, host::define_counter(&counter.name()).ok()?)))
+            .filter_map(|counter| {
+                Some((
+                    counter,
+                    host::define_metric(MetricKind::Counter, &counter.name()).ok()?,
+                ))
+            })
             .collect();
         Self {
             counters,
+            ask_us: host::define_metric(MetricKind::Histogram, ASK_US).ok(),
+            records_waiting: host::define_metric(MetricKind::Gauge, RECORDS_WAITING).ok(),
+            told_waiting: Cell::new(0),
             breaker: RefCell::new(Breaker::default()),
             outbox: RefCell::new(Outbox::new(config.delivery().limits)),
             sent_to: RefCell::new(Vec::new()),
@@ -111,6 +125,16 @@ impl Shared {
     /// Adds one to a counter.
     pub(super) fn count(&self, counter: Counter) {
         self.count_many(counter, 1);
+    }
+
+    /// Takes how long a request has waited for ASE into the distribution.
+    pub(super) fn asked_for(&self, wait: Duration) {
+        if let Some(histogram) = self.ask_us {
+            host::record(
+                histogram,
+                u64::try_from(wait.as_micros()).unwrap_or(u64::MAX),
+            );
+        }
     }
 
     /// Runs `act` on the breaker.
@@ -189,6 +213,17 @@ impl Shared {
         self.now();
         self.with(&self.outbox, |outbox| outbox.tick(config.delivery().tick));
         self.send(&config);
+        self.tell_waiting();
+    }
+
+    /// Once a tick, not once a record: a call to the host costs more than the figure is worth in between.
+    fn tell_waiting(&self) {
+        let held = self.with(&self.outbox, |outbox| outbox.held_records());
+        let held = i64::try_from(held.unwrap_or(0)).unwrap_or(i64::MAX);
+        let step = held.saturating_sub(self.told_waiting.replace(held));
+        if let (Some(gauge), true) = (self.records_waiting, step != 0) {
+            host::increment(gauge, step);
+        }
     }
 
     /// A call of the root context was answered.
@@ -223,6 +258,7 @@ impl Shared {
             .unwrap_or(true);
         if empty {
             self.with(&self.outbox, Outbox::close);
+            self.tell_waiting();
         }
         empty
     }
@@ -236,6 +272,7 @@ impl Shared {
             .unwrap_or(false);
         if drained {
             self.with(&self.outbox, Outbox::close);
+            self.tell_waiting();
         }
         drained
     }
@@ -299,7 +336,7 @@ impl Shared {
     fn count_many(&self, counter: Counter, by: u64) {
         let known = self.counters.iter().find(|(known, _)| *known == counter);
         if let (Some((_, id)), true) = (known, by > 0) {
-            host::increment(*id, by);
+            host::increment(*id, i64::try_from(by).unwrap_or(i64::MAX));
         }
     }
 

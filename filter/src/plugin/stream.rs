@@ -84,6 +84,9 @@ impl Context for Stream {
         let effect = shared.with_breaker(|breaker| {
             exchange.answer(CalloutToken(token), &answer, config, breaker, now)
         });
+        if let (Effect::Pass(_) | Effect::Reply(_), Some(wait)) = (&effect, exchange.asked_for()) {
+            shared.asked_for(wait);
+        }
         running.carry_out(shared, effect, Request::Held, now);
     }
 }
@@ -293,6 +296,7 @@ impl Running {
     fn release(&self, shared: &Shared, permit: &Permit, request: Request) -> Action {
         let Self { config, exchange } = self;
         shared.count(Counter::of_permit(permit.reason()));
+        tell(shared, config, || permit.reason().label());
         if let Some(class) = permit.reason().cause() {
             shared.no_verdict(class, exchange.site(), config);
             mark(shared, config, class);
@@ -316,6 +320,7 @@ impl Running {
     fn send_reply(&self, shared: &Shared, reply: &LocalReply) {
         let Self { config, exchange } = self;
         shared.count(Counter::of_reply(reply.reason()));
+        tell(shared, config, || reply.reason().label());
         if let Some(class) = reply.reason().cause() {
             shared.no_verdict(class, exchange.site(), config);
         }
@@ -330,6 +335,15 @@ impl Running {
                 "the host refuses proxy_send_local_response: denied requests are reset".to_owned()
             });
         }
+    }
+}
+
+/// Tells the host's access log what was decided, where that is configured.
+fn tell(shared: &Shared, config: &Config, decision: impl FnOnce() -> String) {
+    if config.decision_property() && host::set_property("ase_decision", &decision()).is_err() {
+        shared.notice(About::DecisionUntold, Level::Warn, || {
+            "the host refuses proxy_set_property: decisions are not in its access log".to_owned()
+        });
     }
 }
 

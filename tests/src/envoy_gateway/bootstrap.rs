@@ -139,7 +139,7 @@ fn connection_manager(plan: &GatewayPlan, configuration: &Value) -> Value {
             "typed_config": {
                 "@type": "type.googleapis.com/envoy.extensions.access_loggers.stream.v3.StderrAccessLog",
                 "log_format": {"text_format_source": {
-                    "inline_string": "access %REQ(:PATH)% %RESPONSE_CODE% %RESPONSE_CODE_DETAILS%\n",
+                    "inline_string": "access %REQ(:PATH)% %RESPONSE_CODE% %RESPONSE_CODE_DETAILS% %FILTER_STATE(wasm.ase_decision:PLAIN)%\n",
                 }},
             },
         }],

@@ -208,11 +208,13 @@ impl Stream {
     /// What Envoy's access log says of it in these tests.
     pub(super) fn access_line(&self) -> String {
         let path = self.request.headers.get(b":path").unwrap_or(b"-");
+        let decision = self.properties.get(b"ase_decision".as_slice());
         format!(
-            "access {} {} {}",
+            "access {} {} {} {}",
             String::from_utf8_lossy(path),
             self.code.unwrap_or_default(),
-            self.details.as_deref().unwrap_or("-")
+            self.details.as_deref().unwrap_or("-"),
+            String::from_utf8_lossy(decision.map_or(b"-", Vec::as_slice))
         )
     }
 
