@@ -16,6 +16,7 @@ use crate::config::Config;
 use crate::host::{self, Buffer, Level};
 
 mod callout;
+mod complaint;
 mod shared;
 mod stream;
 

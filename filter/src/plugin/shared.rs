@@ -10,6 +10,7 @@ use ase_core::transaction::wire::Record;
 use ase_core::transaction::{FailureClass, GatewayDecision, RecordId};
 
 use super::callout;
+use super::complaint::{cause, level_of};
 use crate::breaker::Breaker;
 use crate::clock::Moment;
 use crate::config::{Config, DeliveryKind};
@@ -397,54 +398,5 @@ fn halves_to_send<'r>(record: &Record<'r>, site: Site) -> Option<Halves<'r>> {
         | GatewayDecision::UnregisteredBlocked
         | GatewayDecision::FailedClosed(_)
         | GatewayDecision::Undecided => None,
-    }
-}
-
-fn level_of(class: FailureClass) -> Level {
-    match class {
-        FailureClass::Misconfigured => Level::Error,
-        FailureClass::Timeout
-        | FailureClass::Unreachable
-        | FailureClass::BadReply
-        | FailureClass::ResetAfterHeaders
-        | FailureClass::Ase5xx
-        | FailureClass::Undecidable
-        | FailureClass::AseRejected
-        | FailureClass::NotDispatched
-        | FailureClass::CoolingDown => Level::Warn,
-    }
-}
-
-fn cause(class: FailureClass, site: Site, config: &Config) -> String {
-    let cluster = &config.ase().peer(site).cluster;
-    let key = match site {
-        Site::Primary => "ase.cluster",
-        Site::Secondary => "ase.secondary.cluster",
-    };
-    match class {
-        FailureClass::Timeout => format!("ASE (cluster {cluster:?}) did not answer in time"),
-        FailureClass::Unreachable => format!("no connection to ASE (cluster {cluster:?})"),
-        FailureClass::BadReply => format!("the answer of cluster {cluster:?} is not one of ASE's"),
-        FailureClass::ResetAfterHeaders => {
-            format!("the answer of ASE (cluster {cluster:?}) broke off")
-        }
-        FailureClass::Ase5xx => "ASE answered with a server error or is overloaded".to_owned(),
-        FailureClass::Undecidable => {
-            "the request cannot be put as a question: it has no client address, method or URL, or ASE refused the call for its content (400 or 413)".to_owned()
-        }
-        FailureClass::AseRejected => {
-            "ASE refused the call (401): look at ase.token".to_owned()
-        }
-        FailureClass::NotDispatched => {
-            format!(
-                "the host did not send the call to cluster {cluster:?}: no endpoint, a limit of the cluster, or a capability that is not allowed"
-            )
-        }
-        FailureClass::Misconfigured => format!(
-            "cluster {cluster:?} is not known to the host: define it under clusters or change {key}"
-        ),
-        FailureClass::CoolingDown => {
-            "ASE failed several times in a row and is left alone for a while".to_owned()
-        }
     }
 }

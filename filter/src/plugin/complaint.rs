@@ -1,0 +1,58 @@
+//! What the log says about each failure class. Never what a client sent, and no secret.
+
+use ase_core::transaction::FailureClass;
+
+use crate::config::Config;
+use crate::host::Level;
+use crate::site::Site;
+
+/// How grave it is.
+pub(super) fn level_of(class: FailureClass) -> Level {
+    match class {
+        FailureClass::Misconfigured => Level::Error,
+        FailureClass::Timeout
+        | FailureClass::Unreachable
+        | FailureClass::BadReply
+        | FailureClass::ResetAfterHeaders
+        | FailureClass::Ase5xx
+        | FailureClass::Undecidable
+        | FailureClass::AseRejected
+        | FailureClass::NotDispatched
+        | FailureClass::CoolingDown => Level::Warn,
+    }
+}
+
+/// What happened at this ASE, and what to do about it.
+pub(super) fn cause(class: FailureClass, site: Site, config: &Config) -> String {
+    let cluster = &config.ase().peer(site).cluster;
+    let key = match site {
+        Site::Primary => "ase.cluster",
+        Site::Secondary => "ase.secondary.cluster",
+    };
+    match class {
+        FailureClass::Timeout => format!("ASE (cluster {cluster:?}) did not answer in time"),
+        FailureClass::Unreachable => format!("no connection to ASE (cluster {cluster:?})"),
+        FailureClass::BadReply => format!("the answer of cluster {cluster:?} is not one of ASE's"),
+        FailureClass::ResetAfterHeaders => {
+            format!("the answer of ASE (cluster {cluster:?}) broke off")
+        }
+        FailureClass::Ase5xx => "ASE answered with a server error or is overloaded".to_owned(),
+        FailureClass::Undecidable => {
+            "the request cannot be put as a question: it has no client address, method or URL, or ASE refused the call for its content (400 or 413)".to_owned()
+        }
+        FailureClass::AseRejected => {
+            "ASE refused the call (401): look at ase.token".to_owned()
+        }
+        FailureClass::NotDispatched => {
+            format!(
+                "the host did not send the call to cluster {cluster:?}: no endpoint, a limit of the cluster, or a capability that is not allowed"
+            )
+        }
+        FailureClass::Misconfigured => format!(
+            "cluster {cluster:?} is not known to the host: define it under clusters or change {key}"
+        ),
+        FailureClass::CoolingDown => {
+            "ASE failed several times in a row and is left alone for a while".to_owned()
+        }
+    }
+}
