@@ -22,11 +22,13 @@ mod read;
 mod report;
 mod routes;
 mod text;
+mod user_info;
 
 pub use failure_policy::{FailureAction, FailurePolicy};
 pub use failure_reply::FailureReplies;
 pub use policy::{NotEnabled, OffReason, Policy, Treatment, UnregisteredAction};
 pub use report::{CredentialForm, HeaderRules, Keys, Report};
+pub use user_info::{ClaimedJwt, UserInfo, VerifiedClaims};
 
 use routes::Routes;
 
@@ -94,15 +96,6 @@ pub enum ClientAddressSource {
     Envoy,
     /// The entry of `x-forwarded-for` in this place from the right.
     Xff(NonZeroU8),
-}
-
-/// Headers that name the user.
-#[derive(Clone, Debug, Default)]
-pub struct UserInfo {
-    /// The header with the user name, in lower case.
-    pub username_header: Option<String>,
-    /// The header with the client id, in lower case.
-    pub client_id_header: Option<String>,
 }
 
 /// A reply of the filter's own.
@@ -208,7 +201,7 @@ impl Config {
         &self.credentials
     }
 
-    /// Headers that name the user.
+    /// Where the names of the user and of the client application are found.
     #[must_use]
     pub fn user_info(&self) -> &UserInfo {
         &self.user_info

@@ -13,6 +13,9 @@ use ase_core::wire::{RequestHead, write_request, write_response};
 use crate::config::{ClientAddressSource, Config, CredentialForm};
 
 mod told;
+mod user;
+
+pub use user::Verified;
 
 /// What the host says about a request, as bytes.
 #[derive(Clone, Copy, Debug)]
@@ -23,6 +26,8 @@ pub struct SeenRequest<'a> {
     pub source_address: Option<&'a [u8]>,
     /// The property `request.protocol`; `None` when the host does not tell.
     pub protocol: Option<&'a [u8]>,
+    /// What the host has verified about the user.
+    pub verified: Verified<'a>,
 }
 
 /// The client, as far as it is known.
@@ -84,15 +89,9 @@ pub fn write_request_half(
     let method = first(b":method").unwrap_or_default();
     // CONNECT has no path: its target is the authority.
     let url = first(b":path").or(authority).unwrap_or_default();
-    let header_of = |name: &Option<String>| name.as_ref().and_then(|name| first(name.as_bytes()));
     let report = config.report();
-    let username = match &report.credentials {
-        CredentialForm::Values | CredentialForm::Removed => {
-            header_of(&config.user_info().username_header)
-        }
-        // Its id is among the identifiers.
-        CredentialForm::Ids(_) => None,
-    };
+    let tokens = user::Tokens::of(seen, url, config);
+    let names = user::names(seen, &tokens, config);
     let head = RequestHead {
         source_ip: client.address,
         source_port: client.port,
@@ -102,10 +101,15 @@ pub fn write_request_half(
         http_version: seen
             .protocol
             .map(|protocol| protocol.strip_prefix(b"HTTP/").unwrap_or(protocol)),
-        username,
-        client_id: header_of(&config.user_info().client_id_header),
+        // With ids, the name's id is among the identifiers.
+        username: names
+            .username
+            .as_deref()
+            .filter(|_| !matches!(report.credentials, CredentialForm::Ids(_))),
+        client_id: names.client_id.as_deref(),
     };
-    let credentials = Credentials::find(headers, url, config.credentials());
+    let mut credentials = Credentials::find(headers, url, config.credentials());
+    user::add_usernames(&mut credentials, seen, &tokens);
     write_request(
         out,
         &head,

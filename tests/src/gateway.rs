@@ -60,6 +60,10 @@ pub struct Listener {
     pub max_request_headers_kb: Option<u32>,
     /// Requests that one upstream connection pool may hold for the `ase` cluster; the gateway's default when absent.
     pub ase_max_requests: Option<u32>,
+    /// Claims of a token that the gateway has verified, as `jwt_authn` leaves them under `payload`.
+    pub verified_claims: BTreeMap<String, Value>,
+    /// The configuration of Envoy's `jwt_authn` in front of the filter.
+    pub jwt_authn: Option<Value>,
     /// Routes with settings of their own, by the start of the path, before the one for everything.
     pub routes: Vec<RouteSettings>,
 }

@@ -111,6 +111,8 @@ pub struct WasmGatewayConfig {
     pub max_requests: BTreeMap<String, usize>,
     /// Metadata of routes; the first that matches counts.
     pub route_metadata: Vec<RouteMetadata>,
+    /// Claims of a verified token in their binary forms, as `jwt_authn` leaves them under `payload`.
+    pub verified_claims: BTreeMap<String, Vec<u8>>,
 }
 
 /// What one route holds in the namespace `ase`.
@@ -197,6 +199,7 @@ impl WasmGateway {
                 clusters: config.clusters,
                 max_requests: config.max_requests,
                 route_metadata: config.route_metadata,
+                verified_claims: config.verified_claims,
             }),
             telemetry: Arc::clone(&telemetry),
             headers_pause: match config.allow_on_headers_stop_iteration {

@@ -218,6 +218,14 @@ fn any_path(url: &str) -> Result<NormalPath, RuleError> {
     Ok(NormalPath::from_url(url))
 }
 
+impl JwtLocation {
+    /// Reads `qs:<param>`, `h:<header>` or `h:authorization:bearer`.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        jwt_location(text).ok()
+    }
+}
+
 fn jwt_location(text: &str) -> Result<JwtLocation, RuleError> {
     let refused = || RuleError::NotALocation(text.to_owned());
     match text.split_once(':').ok_or_else(refused)? {

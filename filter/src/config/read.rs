@@ -23,7 +23,7 @@ use crate::pairs;
 pub(super) fn config(document: &Value, collector: &mut FaultCollector) -> Config {
     let mut root = Fields::of(document, "", collector);
     let (block, block_details) = block(root.object("block"));
-    let user_info = user_info(root.object("user_info"));
+    let user_info = UserInfo::read(root.object("user_info"));
     let mut credentials = credentials(root.object("credentials"));
     // ASE takes `user_info` for verified unless the same name is reported with its provenance, and a header is only a claim.
     credentials.username_headers = Vec::from_iter(user_info.username_header.clone());
@@ -211,15 +211,6 @@ fn header_name(item: &mut Item<'_, '_>) -> Option<String> {
 
 fn parameter_name(item: &mut Item<'_, '_>) -> Option<String> {
     item.custom(text::parameter_name)
-}
-
-fn user_info(mut fields: Fields<'_, '_>) -> UserInfo {
-    let user_info = UserInfo {
-        username_header: fields.custom("username_header", text::header_name),
-        client_id_header: fields.custom("client_id_header", text::header_name),
-    };
-    fields.finish();
-    user_info
 }
 
 fn block(mut fields: Fields<'_, '_>) -> (Reply, String) {

@@ -15,7 +15,7 @@ use crate::clock::Moment;
 use crate::config::{ClientAddressSource, Config, Policy, Treatment};
 use crate::counters::Counter;
 use crate::exchange::{CalloutToken, Effect, Exchange, Head, LocalReply, Permit, ResponseOrigin};
-use crate::head::{self, Client, RequiredParts, SeenRequest};
+use crate::head::{self, Client, RequiredParts, SeenRequest, Verified};
 use crate::host::{self, Level, Map};
 use crate::pairs;
 
@@ -187,6 +187,7 @@ fn read_request(shared: &Shared, config: &Config) -> (Head, Policy) {
         headers: &headers,
         source_address: source_address.as_deref(),
         protocol: None,
+        verified: Verified::default(),
     };
     let client = head::client(config.client_address(), &seen);
     policy.treatment = policy.treatment_of(client.address);
@@ -195,6 +196,13 @@ fn read_request(shared: &Shared, config: &Config) -> (Head, Policy) {
     }
     let protocol = host::property(b"request\0protocol").ok();
     seen.protocol = protocol.as_deref().filter(|protocol| !protocol.is_empty());
+    let claim = |property: &Option<Vec<u8>>| host::property(property.as_ref()?).ok();
+    let claims = &config.user_info().verified;
+    let (username, client_id) = (claim(&claims.username), claim(&claims.client_id));
+    seen.verified = Verified {
+        username: username.as_deref(),
+        client_id: client_id.as_deref(),
+    };
     warn_of_port_zero(shared, config, client);
     let mut half = Vec::with_capacity(buffer.len().saturating_mul(2));
     let head = match head::write_request_half(&mut half, &seen, client, config) {

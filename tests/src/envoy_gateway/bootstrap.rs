@@ -151,10 +151,7 @@ fn connection_manager(plan: &GatewayPlan, configuration: &Value) -> Value {
                 "routes": routes(&settings.routes),
             }],
         },
-        "http_filters": [wasm_filter(plan, configuration), {
-            "name": "envoy.filters.http.router",
-            "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"},
-        }],
+        "http_filters": http_filters(plan, configuration),
     });
     if let Some(count) = settings.max_request_headers {
         set(
@@ -167,6 +164,36 @@ fn connection_manager(plan: &GatewayPlan, configuration: &Value) -> Value {
         set(&mut manager, "max_request_headers_kb", json!(size));
     }
     manager
+}
+
+fn http_filters(plan: &GatewayPlan, configuration: &Value) -> Vec<Value> {
+    let settings = &plan.listener;
+    let mut filters = Vec::new();
+    if !settings.verified_claims.is_empty() {
+        filters.push(json!({
+            "name": "envoy.filters.http.set_metadata",
+            "typed_config": {
+                "@type": "type.googleapis.com/envoy.extensions.filters.http.set_metadata.v3.Config",
+                "metadata": [{
+                    "metadata_namespace": "envoy.filters.http.jwt_authn",
+                    "value": {"payload": settings.verified_claims},
+                }],
+            },
+        }));
+    }
+    if let Some(jwt_authn) = &settings.jwt_authn {
+        let mut config = jwt_authn.clone();
+        let kind =
+            "type.googleapis.com/envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication";
+        set(&mut config, "@type", json!(kind));
+        filters.push(json!({"name": "envoy.filters.http.jwt_authn", "typed_config": config}));
+    }
+    filters.push(wasm_filter(plan, configuration));
+    filters.push(json!({
+        "name": "envoy.filters.http.router",
+        "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"},
+    }));
+    filters
 }
 
 fn routes(settings: &[RouteSettings]) -> Vec<Value> {

@@ -109,6 +109,12 @@ fn config(plan: &GatewayPlan) -> Result<WasmGatewayConfig> {
             },
         },
         route_metadata: route_metadata(plan),
+        verified_claims: plan
+            .listener
+            .verified_claims
+            .iter()
+            .map(|(claim, value)| (claim.clone(), shown(value)))
+            .collect(),
         max_requests: match listener.ase_max_requests {
             Some(count) => BTreeMap::from([("ase".to_owned(), usize::try_from(count)?)]),
             None => BTreeMap::new(),

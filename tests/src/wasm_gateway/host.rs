@@ -85,6 +85,8 @@ pub(super) struct Settings {
     pub(super) max_requests: BTreeMap<String, usize>,
     /// Metadata of routes; the first that matches counts.
     pub(super) route_metadata: Vec<RouteMetadata>,
+    /// Claims of a verified token.
+    pub(super) verified_claims: BTreeMap<String, Vec<u8>>,
 }
 
 /// The data behind one VM.

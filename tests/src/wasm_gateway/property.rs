@@ -27,6 +27,13 @@ pub(super) fn read(host: &Host, path: &[u8]) -> Option<Vec<u8>> {
     }
     match parts.as_slice() {
         ["xds", "route_metadata", "filter_metadata", "ase"] => route_metadata(host, stream),
+        [
+            "metadata",
+            "filter_metadata",
+            "envoy.filters.http.jwt_authn",
+            "payload",
+            claim,
+        ] => host.settings.verified_claims.get(*claim).cloned(),
         ["source", name] => source(stream, name),
         ["destination", "address"] => Some(stream.peer.local.to_string().into_bytes()),
         ["destination", "port"] => Some(integer(stream.peer.local.port().into())),

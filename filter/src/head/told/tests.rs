@@ -38,6 +38,7 @@ fn request_half(config: &Config, lines: &[(&[u8], &[u8])]) -> Vec<u8> {
         headers: &headers,
         source_address: None,
         protocol: None,
+        verified: super::super::Verified::default(),
     };
     let client = Client {
         address: None,
