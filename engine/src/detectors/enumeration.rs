@@ -18,15 +18,15 @@ use crate::signs::{Answer, Intent, Signs};
 /// From then on a walk is a new one.
 const WINDOW_SECONDS: f32 = 30.0 * 60.0;
 /// How far apart neighbours are at most: parallel requests overtake each other.
-const NEIGHBOUR: u32 = 8;
+const NEIGHBOUR: u64 = 8;
 
 /// What presses on a walk so often takes its place, however long it is.
-const MOST_HELD: u16 = 32;
+const MOST_HELD: u8 = 32;
 
 /// From so many steps on, somebody may ask what a walk looked like: some steps are kept as samples.
-const LONG: u16 = 12;
+const LONG: u8 = 12;
 /// Every so many of them.
-const SHOWN: u16 = 4;
+const SHOWN: u8 = 4;
 
 /// Distinct ids are estimated, so those that a client has made itself are taken off with a margin of about three deviations.
 const OWN_MARGIN: f32 = 1.3;
@@ -46,18 +46,28 @@ pub(crate) struct Walks {
 struct Walk {
     route: u32,
     began: Moment,
-    lowest: u32,
-    highest: u32,
-    /// The id asked for last, and how many steps led to a neighbour.
-    previous: u32,
-    near: u16,
-    asked: u16,
-    failed: u16,
+    /// The id asked for last.
+    previous: Place,
+    /// How far the lowest and the highest are from that one; what is further than this counts is endless.
+    below: u16,
+    above: u16,
+    /// Steps: new bits of `ids`, so no more than that has.
+    asked: u8,
+    /// Those that led to a neighbour.
+    near: u8,
+    failed: u8,
     /// Objects of this route that the client has made itself.
-    made: u16,
+    made: u8,
     /// Steps and things made, at most [`MOST_HELD`], less what has pressed on the walk.
-    held: u16,
+    held: u8,
     ids: Bitmap<2>,
+}
+
+/// An id but for what is above its lowest 48 bits: nobody walks that far.
+#[derive(Clone, Copy, Debug, Default)]
+struct Place {
+    low: u32,
+    high: u16,
 }
 
 /// How a client goes over the ids of a route.
@@ -138,10 +148,9 @@ fn gait<'t>(
     // What somebody has made is not somebody else's.
     let own = f32::from(walk.made) * OWN_MARGIN;
     let distinct = (walk.ids.count() - own).round().max(0.0);
-    let span = walk.highest.saturating_sub(walk.lowest) as f32 + 1.0;
-    let dense = match object.sort {
-        ObjectSort::Number => percent(distinct, span).min(100.0),
-        ObjectSort::Opaque => 0.0,
+    let dense = match (object.sort, walk.span()) {
+        (ObjectSort::Number, Some(span)) => percent(distinct, span).min(100.0),
+        (ObjectSort::Number, None) | (ObjectSort::Opaque, _) => 0.0,
     };
     let asked = f32::from(walk.asked);
     let failed = percent(f32::from(walk.failed), asked);
@@ -225,7 +234,6 @@ impl Walk {
             *self = Self {
                 route,
                 began: at,
-                lowest: u32::MAX,
                 ..Self::default()
             };
         }
@@ -235,22 +243,57 @@ impl Walk {
         self.held = (self.held + 1).min(MOST_HELD);
     }
 
+    /// How many ids lie between the lowest and the highest, with these; `None` when that is endless.
+    fn span(&self) -> Option<f32> {
+        let is_endless = self.below == u16::MAX || self.above == u16::MAX;
+        (!is_endless).then(|| f32::from(self.below) + f32::from(self.above) + 1.0)
+    }
+
     fn ask(&mut self, object: Object, fails: bool) {
-        let id = u32::try_from(object.id).unwrap_or(u32::MAX);
         // Asking twice for the same is no step.
         if !self.ids.insert(scattered(object.id)) {
             return;
         }
-        self.near = self
-            .near
-            .saturating_add(u16::from(id.abs_diff(self.previous) <= NEIGHBOUR));
+        if self.asked > 0 {
+            let ahead = Place::of(object.id).after(self.previous);
+            self.near = self
+                .near
+                .saturating_add(u8::from(ahead.unsigned_abs() <= NEIGHBOUR));
+            self.below = moved(self.below, ahead);
+            self.above = moved(self.above, -ahead);
+        }
         self.hold();
-        self.previous = id;
-        self.lowest = self.lowest.min(id);
-        self.highest = self.highest.max(id);
+        self.previous = Place::of(object.id);
         self.asked = self.asked.saturating_add(1);
-        self.failed = self.failed.saturating_add(u16::from(fails));
+        self.failed = self.failed.saturating_add(u8::from(fails));
     }
+}
+
+impl Place {
+    fn of(id: u64) -> Self {
+        Self {
+            low: id as u32,
+            high: (id >> 32) as u16,
+        }
+    }
+
+    /// How far it lies after another one, the short way round; negative when before.
+    fn after(self, other: Self) -> i64 {
+        let at_the_top = |place: Self| u64::from(place.high) << 48 | u64::from(place.low) << 16;
+        at_the_top(self)
+            .wrapping_sub(at_the_top(other))
+            .cast_signed()
+            >> 16
+    }
+}
+
+/// How far the end of a span is from where one has gone, by `steps` away from that end.
+fn moved(distance: u16, steps: i64) -> u16 {
+    if distance == u16::MAX {
+        return distance;
+    }
+    let distance = (i64::from(distance) + steps).max(0);
+    u16::try_from(distance).unwrap_or(u16::MAX)
 }
 
 /// Neighbouring ids as if at random, which the estimate of their number takes for granted (finalizer of SplitMix64: Steele, Lea,

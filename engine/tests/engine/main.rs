@@ -11,6 +11,7 @@ mod memory;
 mod probing;
 mod route_baseline;
 mod steering;
+mod steps;
 mod support;
 mod together;
 mod volume;

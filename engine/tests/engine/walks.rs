@@ -318,37 +318,3 @@ fn a_shop_whose_pages_load_their_products_one_by_one_is_left_alone() {
     }
     assert_eq!(story.attacks(), []);
 }
-
-#[test]
-fn who_walks_over_several_routes_in_turn_is_found_on_one_of_them() {
-    const KINDS: [&str; 6] = ["orders", "invoices", "users", "tickets", "notes", "cards"];
-    for count in 1..=KINDS.len() {
-        let mut story = story();
-        let kinds = KINDS.iter().take(count);
-        let steps = (0..200_u32).flat_map(|id| kinds.clone().map(move |kind| (id, kind)));
-        let requests = steps.zip(0_u32..).map(|((id, kind), number)| {
-            let target = format!("/api/{kind}/{id}");
-            Request::get(f64::from(number) * 0.7, "203.0.113.7", &target, 200)
-        });
-        let found = story.requests_until_listed(requests);
-        assert!(
-            found.is_some_and(|at| at <= 30 * count),
-            "{count}: {found:?}"
-        );
-    }
-}
-
-#[test]
-fn who_has_read_a_little_of_two_routes_is_still_followed_on_a_third() {
-    let mut story = story();
-    let mut reads: Vec<(&str, u32)> = Vec::new();
-    reads.extend((0..20).map(|id| ("orders", id)));
-    reads.extend((0..20).map(|id| ("invoices", id)));
-    reads.extend((0..100).map(|id| ("users", id)));
-    let requests = reads.iter().zip(0_u32..).map(|((kind, id), number)| {
-        let target = format!("/api/{kind}/{id}");
-        Request::get(f64::from(number) * 2.0, "203.0.113.7", &target, 200)
-    });
-    let found = story.requests_until_listed(requests);
-    assert!(found.is_some_and(|at| at <= 100), "{found:?}");
-}
