@@ -27,6 +27,8 @@ pub(crate) struct Context {
     pub(crate) common_route: bool,
     /// The object that the request names is for everybody.
     pub(crate) public_object: bool,
+    /// The object is no older than those read last: who has made something reads such ones.
+    pub(crate) newest_object: bool,
     /// The record is that of a credential, and not of an address.
     pub(crate) credential: bool,
     /// No credential came with the request that had come before.

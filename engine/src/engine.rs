@@ -182,11 +182,15 @@ impl Engine {
         let public_object = signs
             .object
             .is_some_and(|object| self.objects.are_public(object, signs.api, signs.at));
+        let newest_object = signs
+            .object
+            .is_some_and(|object| self.objects.is_among_the_newest(object));
         for subject in blamed.subjects.iter().flatten() {
             let context = Context {
                 known_route,
                 common_route,
                 public_object,
+                newest_object,
                 credential: subject.role != Role::Address,
                 unknown_bearer: blamed.unknown_bearer,
             };

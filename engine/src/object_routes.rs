@@ -8,7 +8,7 @@ use hashbrown::HashTable;
 
 use crate::clock::Moment;
 use crate::counters::Counters;
-use crate::path_shape::Object;
+use crate::path_shape::{Object, ObjectSort};
 use crate::signs::ApiIndex;
 
 mod sample;
@@ -21,6 +21,8 @@ const SEVERAL: u32 = 3;
 const BARE_SHARE: f32 = 0.1;
 /// The share of reads with credentials from which on an API is one that knows its clients.
 const BORNE_SHARE: f32 = 0.02;
+/// How many numbers below the highest are new ones: others make objects meanwhile.
+const NEWEST: u64 = 64;
 /// When a count reaches this, both counts of the pair are halved: old habits fade.
 const FADE_AT: f32 = 10_000.0;
 /// After a restart objects that were shared still are for so long: the sample fills meanwhile.
@@ -41,6 +43,8 @@ struct Route {
     strangers: u64,
     /// When it was learned from a snapshot that its objects are shared.
     shared_since: Option<Moment>,
+    /// The highest number that was read.
+    highest: u64,
     sample: Sample,
 }
 
@@ -85,6 +89,14 @@ impl ObjectRoutes {
             && strangers > route.sample.walkers_lately(at)
             && route.reads.bare >= BARE_SHARE * (route.reads.bare + route.reads.borne);
         to_strangers || route.is_shared(at)
+    }
+
+    /// Whether hardly any object with a higher number has been read; so too of what nobody has read.
+    pub(crate) fn is_among_the_newest(&self, object: Object) -> bool {
+        let found = self
+            .routes
+            .find(key(object.route), |known| known.route == object.route);
+        found.is_none_or(|route| object.id.saturating_add(NEWEST) > route.highest)
     }
 
     /// A request of a client that is not suspected and does not walk has been answered well.
@@ -214,6 +226,7 @@ impl Route {
             reads: Reads::default(),
             strangers: 0,
             shared_since: None,
+            highest: 0,
             sample: Sample::new(),
         }
     }
@@ -229,6 +242,9 @@ impl Route {
         self.reads.count(reader);
         if reader.credential == 0 {
             self.strangers |= bit(reader.address);
+        }
+        if object.sort == ObjectSort::Number {
+            self.highest = self.highest.max(object.id);
         }
         self.sample.read(object.id, reader, at);
     }

@@ -42,6 +42,8 @@ pub(crate) struct Signs {
     pub(crate) agent: u16,
     pub(crate) network: u16,
     pub(crate) response_bytes: f32,
+    /// What came of it where it wanted to create something.
+    pub(crate) taken: Taken,
     /// Answered as taken, with nothing to show for it (202, 204), and about no object: reports of an application about itself are.
     pub(crate) receipt: bool,
 }
@@ -67,6 +69,17 @@ pub(crate) enum Answer {
     Broken,
     /// No answer came.
     None,
+}
+
+/// Whether an answer says that something was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Taken {
+    /// 201.
+    Made,
+    /// 200: made, found or nothing of both.
+    Maybe,
+    /// Not as asked, or nothing that could be read.
+    Nothing,
 }
 
 /// What it wants to do.
@@ -157,6 +170,7 @@ impl Reader {
             agent: (agent_hash >> 48) as u16,
             network: hasher.network(transaction.client.ip()),
             response_bytes: transaction.response_bytes.unwrap_or(0) as f32,
+            taken: Taken::of(transaction.status),
             receipt: matches!(transaction.status, Some(202 | 204)) && object.is_none(),
         }
     }
@@ -204,6 +218,16 @@ impl Answer {
         match self {
             Self::Unauthorized | Self::Forbidden | Self::Absent | Self::Refused => true,
             Self::Success | Self::Redirect | Self::Neutral | Self::Broken | Self::None => false,
+        }
+    }
+}
+
+impl Taken {
+    fn of(status: Option<u16>) -> Self {
+        match status {
+            Some(201) => Self::Made,
+            Some(200) => Self::Maybe,
+            Some(_) | None => Self::Nothing,
         }
     }
 }

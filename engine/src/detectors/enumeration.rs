@@ -13,7 +13,7 @@ use crate::clock::Moment;
 use crate::detectors::{Context, Measure, Suspicion, Telling};
 use crate::lessons::Thresholds;
 use crate::path_shape::{Object, ObjectSort};
-use crate::signs::{Answer, Intent, Signs};
+use crate::signs::{Answer, Intent, Signs, Taken};
 
 /// From then on a walk is a new one.
 const WINDOW_SECONDS: f32 = 30.0 * 60.0;
@@ -27,6 +27,9 @@ const MOST_HELD: u8 = 32;
 const LONG: u8 = 12;
 /// Every so many of them.
 const SHOWN: u8 = 4;
+
+/// So many answers to writes that may have made something (200) are believed until what was made is read.
+const MOST_PROMISED: u8 = 12;
 
 /// Distinct ids are estimated, so those that a client has made itself are taken off with a margin of about three deviations.
 const OWN_MARGIN: f32 = 1.3;
@@ -58,17 +61,16 @@ struct Walk {
     failed: u8,
     /// Objects of this route that the client has made itself.
     made: u8,
+    /// Those that it may have made, at most [`MOST_PROMISED`].
+    promised: u8,
     /// Steps and things made, at most [`MOST_HELD`], less what has pressed on the walk.
     held: u8,
     ids: Bitmap<2>,
 }
 
-/// An id but for what is above its lowest 48 bits: nobody walks that far.
+/// An id but for what is above its lowest 48 bits, the lowest sixteen first: nobody walks that far.
 #[derive(Clone, Copy, Debug, Default)]
-struct Place {
-    low: u32,
-    high: u16,
-}
+struct Place([u16; 3]);
 
 /// How a client goes over the ids of a route.
 #[derive(Clone, Copy, Debug)]
@@ -86,9 +88,7 @@ pub(crate) fn learn(client: &mut Client, signs: &Signs, context: Context) -> Tel
     if signs.answer == Answer::Success && context.common_route {
         client.walks.home.insert(signs.route);
     }
-    if signs.answer == Answer::Success && signs.intent == Intent::Write && signs.object.is_none() {
-        client.walks.make(signs.collection, signs.at);
-    }
+    client.walks.make(signs);
     let Some(object) = signs.object else {
         return Telling::No;
     };
@@ -107,6 +107,9 @@ pub(crate) fn learn(client: &mut Client, signs: &Signs, context: Context) -> Tel
     };
     let steps = walk.asked;
     walk.ask(object, fails);
+    if walk.asked > steps && context.newest_object {
+        walk.keep_promise();
+    }
     let is_shown = walk.asked >= LONG && walk.asked.is_multiple_of(SHOWN);
     if walk.asked > steps && is_shown {
         Telling::Yes
@@ -183,11 +186,24 @@ impl Walks {
         ]
     }
 
-    /// Notes that the client has made an object of a route.
-    fn make(&mut self, route: u32, at: Moment) {
-        if let Some(walk) = self.of(route, at) {
+    /// Notes that the client has made an object of a route, or may have: what searches by POST is answered with 200 too.
+    fn make(&mut self, signs: &Signs) {
+        if signs.intent != Intent::Write || signs.object.is_some() {
+            return;
+        }
+        let is_made = match signs.taken {
+            Taken::Made => true,
+            Taken::Maybe => false,
+            Taken::Nothing => return,
+        };
+        let Some(walk) = self.of(signs.collection, signs.at) else {
+            return;
+        };
+        if is_made {
             walk.made = walk.made.saturating_add(1);
             walk.hold();
+        } else {
+            walk.promised = (walk.promised + 1).min(MOST_PROMISED);
         }
     }
 
@@ -243,6 +259,14 @@ impl Walk {
         self.held = (self.held + 1).min(MOST_HELD);
     }
 
+    /// The object asked for last is as new as one that the client has made.
+    fn keep_promise(&mut self) {
+        if self.promised > 0 {
+            self.promised -= 1;
+            self.made = self.made.saturating_add(1);
+        }
+    }
+
     /// How many ids lie between the lowest and the highest, with these; `None` when that is endless.
     fn span(&self) -> Option<f32> {
         let is_endless = self.below == u16::MAX || self.above == u16::MAX;
@@ -271,19 +295,16 @@ impl Walk {
 
 impl Place {
     fn of(id: u64) -> Self {
-        Self {
-            low: id as u32,
-            high: (id >> 32) as u16,
-        }
+        Self([id as u16, (id >> 16) as u16, (id >> 32) as u16])
     }
 
     /// How far it lies after another one, the short way round; negative when before.
     fn after(self, other: Self) -> i64 {
-        let at_the_top = |place: Self| u64::from(place.high) << 48 | u64::from(place.low) << 16;
-        at_the_top(self)
-            .wrapping_sub(at_the_top(other))
-            .cast_signed()
-            >> 16
+        let at_the_top = |Self([low, middle, high]): Self| {
+            u64::from(high) << 48 | u64::from(middle) << 32 | u64::from(low) << 16
+        };
+        let steps = at_the_top(self).wrapping_sub(at_the_top(other));
+        steps.cast_signed() >> 16
     }
 }
 

@@ -89,3 +89,79 @@ fn who_walks_over_long_numbers_is_found_up_and_down_and_across_any_boundary() {
         }
     }
 }
+
+/// Somebody sends writes to a collection and then, one a second, reads what stands there.
+fn writes_then_reads(writes: u32, status: u16, reads: u32) -> impl Iterator<Item = Request> {
+    let ip = "203.0.113.66";
+    let write = move |number| Request::new(f64::from(number), ip, "POST", "/api/invoices", status);
+    let read = move |number: u32| {
+        let target = format!("/api/invoices/{}", 5000 + number);
+        Request::get(f64::from(writes + number), ip, &target, 200)
+    };
+    (0..writes).map(write).chain((0..reads).map(read))
+}
+
+#[test]
+fn searches_and_writes_that_make_nothing_do_not_pay_for_a_walk() {
+    for status in [200, 202, 204, 400] {
+        for writes in [20, 100, 300] {
+            let walk = writes_then_reads(writes, status, 130);
+            let found = story().requests_until_listed(walk);
+            let reads = found.map(|at| at.saturating_sub(writes as usize));
+            assert!(reads.is_some_and(|at| at <= 50), "{status}: {reads:?}");
+        }
+    }
+}
+
+#[test]
+fn what_was_made_pays_for_as_much_and_not_for_a_long_walk() {
+    let found = story().requests_until_listed(writes_then_reads(20, 201, 130));
+    assert!(found.is_some_and(|at| at <= 20 + 60), "{found:?}");
+}
+
+#[test]
+fn searching_before_each_read_does_not_make_the_objects_of_others_ones_own() {
+    let mut story = story();
+    story.play_all((0..60_u32).map(|owner| {
+        let ip = format!("10.1.{owner}.1");
+        let target = format!("/api/invoices/{}", 5000 + owner * 10);
+        Request::get(f64::from(owner), &ip, &target, 200)
+    }));
+    let walk = (0..200_u32).map(|number| {
+        let at = 100.0 + f64::from(number);
+        if number % 2 == 0 {
+            return Request::new(at, "203.0.113.66", "POST", "/api/invoices", 200);
+        }
+        let target = format!("/api/invoices/{}", 5000 + number / 2);
+        Request::get(at, "203.0.113.66", &target, 200)
+    });
+    let found = story.requests_until_listed(walk);
+    assert!(found.is_some_and(|at| at <= 60), "{found:?}");
+}
+
+#[test]
+fn who_reads_back_what_was_made_is_left_alone_also_when_the_answer_was_only_ok() {
+    for at_once in [1, 5, 12] {
+        let mut story = story();
+        // Somebody else has been there before, and goes on meanwhile.
+        let other =
+            |at: f64, id: u32| Request::get(at, "192.0.2.77", &format!("/api/files/{id}"), 200);
+        story.play(&other(0.0, 4000));
+        for round in 0..60 / at_once {
+            let at = 10.0 + f64::from(round * at_once) * 20.0;
+            let first = 5000 + round * at_once * 2;
+            for _ in 0..at_once {
+                story.play(&Request::new(at, "192.0.2.10", "POST", "/api/files", 200));
+            }
+            if round % 4 == 0 {
+                story.play(&other(at + 1.0, first + at_once));
+            }
+            // The last first.
+            for id in (first..first + at_once).rev() {
+                let target = format!("/api/files/{id}");
+                story.play(&Request::get(at + 2.0, "192.0.2.10", &target, 200));
+            }
+        }
+        assert_eq!(story.attacks(), [], "{at_once} at once");
+    }
+}
