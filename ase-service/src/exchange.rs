@@ -271,6 +271,13 @@ fn write_request(
         &secret_names,
     );
     length(o, "content_length", &metadata.headers);
+    if metadata.tls.known().next().is_some() {
+        o.object("tls", |t| {
+            for (name, fact) in metadata.tls.known() {
+                t.text(name, cut(fact, MAX_VALUE_BYTES));
+            }
+        });
+    }
 }
 
 fn write_judgement(o: &mut Object<'_>, facts: &RequestFacts<'_>) {

@@ -28,6 +28,8 @@ pub struct RequestMetadata<'a> {
     pub http_version: Option<Cow<'a, str>>,
     /// The headers that the gateway chose to send.
     pub headers: Headers<'a>,
+    /// What the gateway knows of the client's TLS connection.
+    pub tls: TlsFacts<'a>,
     /// User names that the gateway names.
     pub usernames: Vec<Cow<'a, str>>,
     /// OAuth2 client ids that the gateway names.
@@ -36,6 +38,36 @@ pub struct RequestMetadata<'a> {
     pub credentials: Vec<Credential<'a>>,
     /// Credentials that the gateway has made ids of itself.
     pub hashed: Vec<HashedCredential<'a>>,
+}
+
+/// What is known of a client's TLS connection; nothing where there is none.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TlsFacts<'a> {
+    /// `TLSv1.3`, ... as the gateway calls it.
+    pub version: Option<Cow<'a, str>>,
+    /// The server name that the client asked for (SNI).
+    pub server_name: Option<Cow<'a, str>>,
+    /// Subject of the client's certificate.
+    pub client_subject: Option<Cow<'a, str>>,
+    /// Its URI alternative name.
+    pub client_san: Option<Cow<'a, str>>,
+    /// Its SHA-256, in hexadecimal.
+    pub client_sha256: Option<Cow<'a, str>>,
+}
+
+impl TlsFacts<'_> {
+    /// The facts that are known, under their names on the wire and in the log.
+    pub fn known(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let all = [
+            ("version", &self.version),
+            ("sni", &self.server_name),
+            ("client_subject", &self.client_subject),
+            ("client_san", &self.client_san),
+            ("client_sha256", &self.client_sha256),
+        ];
+        all.into_iter()
+            .filter_map(|(name, fact)| Some((name, fact.as_deref()?)))
+    }
 }
 
 /// The client address of a report.

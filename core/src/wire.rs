@@ -6,7 +6,9 @@
 use crate::address::{ClientAddress, PeerAddress};
 use crate::identity::{Credential, HashedCredential, Place, Provenance};
 use crate::json;
-use crate::metadata::{RequestFault, RequestMetadata, ResponseFault, ResponseMetadata, SourceIp};
+use crate::metadata::{
+    RequestFault, RequestMetadata, ResponseFault, ResponseMetadata, SourceIp, TlsFacts,
+};
 use crate::text;
 
 mod quick;
@@ -29,6 +31,8 @@ pub struct RequestHead<'a> {
     pub host: Option<&'a [u8]>,
     /// `1.1`, `2`, ...; left out when unknown.
     pub http_version: Option<&'a [u8]>,
+    /// What is known of the client's TLS connection.
+    pub tls: TlsFacts<'a>,
     /// The user name for `user_info`, where configured.
     pub username: Option<&'a [u8]>,
     /// The client id for `user_info`, where configured.
@@ -71,6 +75,13 @@ pub fn write_request<'h>(
                 a.object(|h| h.text_under(name, value.as_ref()));
             }
         });
+        if head.tls.known().next().is_some() {
+            o.object("tls", |t| {
+                for (name, fact) in head.tls.known() {
+                    t.text(name, fact.as_bytes());
+                }
+            });
+        }
         if head.username.is_some() || head.client_id.is_some() {
             o.array("user_info", |a| a.object(|u| write_user_info(u, head)));
         }

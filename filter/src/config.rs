@@ -27,7 +27,7 @@ mod user_info;
 pub use failure_policy::{FailureAction, FailurePolicy};
 pub use failure_reply::FailureReplies;
 pub use policy::{NotEnabled, OffReason, Policy, Treatment, UnregisteredAction};
-pub use report::{CredentialForm, HeaderRules, Keys, Report};
+pub use report::{CredentialForm, HeaderRules, Keys, Report, TlsFact};
 pub use user_info::{ClaimedJwt, UserInfo, VerifiedClaims};
 
 use routes::Routes;

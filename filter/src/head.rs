@@ -8,17 +8,19 @@ use std::borrow::Cow;
 use ase_core::address::{ClientAddress, PeerAddress, forwarded_for};
 use ase_core::headers::{Header, Headers};
 use ase_core::identity::Credentials;
+use ase_core::metadata::TlsFacts;
 use ase_core::wire::{RequestHead, write_request, write_response};
 
 use crate::config::{ClientAddressSource, Config, CredentialForm};
 
+pub mod tls;
 mod told;
 mod user;
 
 pub use user::Verified;
 
 /// What the host says about a request, as bytes.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct SeenRequest<'a> {
     /// All headers, pseudo headers included.
     pub headers: &'a Headers<'a>,
@@ -28,6 +30,8 @@ pub struct SeenRequest<'a> {
     pub protocol: Option<&'a [u8]>,
     /// What the host has verified about the user.
     pub verified: Verified<'a>,
+    /// What the host knows of the client's TLS connection.
+    pub tls: TlsFacts<'a>,
 }
 
 /// The client, as far as it is known.
@@ -101,6 +105,7 @@ pub fn write_request_half(
         http_version: seen
             .protocol
             .map(|protocol| protocol.strip_prefix(b"HTTP/").unwrap_or(protocol)),
+        tls: seen.tls.clone(),
         // With ids, the name's id is among the identifiers.
         username: names
             .username

@@ -4,6 +4,7 @@
 //! production. It must never outlive its test, whatever ends that.
 
 mod bootstrap;
+mod tls;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -99,8 +100,16 @@ impl EnvoyGateway {
 
     fn listener(&self) -> Result<Option<SocketAddr>> {
         let listeners: Value = serde_json::from_str(&self.admin_get("/listeners?format=json")?)?;
-        let socket = listeners.pointer("/listener_statuses/0/local_address/socket_address");
-        let Some(port) = socket
+        let statuses = listeners
+            .pointer("/listener_statuses")
+            .and_then(Value::as_array);
+        // With TLS the filter's own listener has a socket in the file system.
+        let mut sockets = statuses
+            .into_iter()
+            .flatten()
+            .filter_map(|status| status.pointer("/local_address/socket_address"));
+        let Some(port) = sockets
+            .next()
             .and_then(|socket| socket.get("port_value"))
             .and_then(Value::as_u64)
         else {

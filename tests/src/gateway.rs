@@ -64,6 +64,9 @@ pub struct Listener {
     pub verified_claims: BTreeMap<String, Value>,
     /// The configuration of Envoy's `jwt_authn` in front of the filter.
     pub jwt_authn: Option<Value>,
+    /// Clients come over TLS; what the host shows of their connections, by the names of its properties. With a certificate's subject among it
+    /// they show one.
+    pub tls: BTreeMap<String, String>,
     /// Routes with settings of their own, by the start of the path, before the one for everything.
     pub routes: Vec<RouteSettings>,
 }

@@ -111,6 +111,8 @@ pub struct WasmGatewayConfig {
     pub max_requests: BTreeMap<String, usize>,
     /// Metadata of routes; the first that matches counts.
     pub route_metadata: Vec<RouteMetadata>,
+    /// What is shown of the clients' TLS connections, by the names of the properties.
+    pub connection: BTreeMap<String, String>,
     /// Claims of a verified token in their binary forms, as `jwt_authn` leaves them under `payload`.
     pub verified_claims: BTreeMap<String, Vec<u8>>,
 }
@@ -199,6 +201,7 @@ impl WasmGateway {
                 clusters: config.clusters,
                 max_requests: config.max_requests,
                 route_metadata: config.route_metadata,
+                connection: config.connection,
                 verified_claims: config.verified_claims,
             }),
             telemetry: Arc::clone(&telemetry),

@@ -407,6 +407,7 @@ impl Setup {
             head_limits: HeadLimits::default(),
             max_requests: self.max_requests,
             route_metadata: Vec::new(),
+            connection: BTreeMap::new(),
             verified_claims: BTreeMap::new(),
         })
         .await

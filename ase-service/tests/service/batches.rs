@@ -60,6 +60,25 @@ fn good_lines_are_logged_once_and_bad_ones_are_named() {
 }
 
 #[test]
+fn what_a_gateway_tells_of_tls_is_logged_and_nothing_else_beside_it() {
+    let ase = Ase::start();
+    let (mut with, without) = (
+        record("1", "192.0.2.1", "/shop"),
+        record("2", "192.0.2.1", "/shop"),
+    );
+    let told =
+        json!({"version": "TLSv1.3", "client_subject": "CN=c", "client_san": "", "other": "x"});
+    with["request"]["tls"] = told;
+    report(&ase.post("/ase/batch", &[], format!("{with}\n{without}\n")));
+    let log = ase.stop();
+    assert_eq!(
+        log[0]["tls"],
+        json!({"version": "TLSv1.3", "client_subject": "CN=c"})
+    );
+    assert_eq!(log[1].get("tls"), None);
+}
+
+#[test]
 fn an_unasked_request_of_a_listed_client_is_logged_as_would_block() {
     let ase = Ase::start();
     ase.deny(&json!({"type": "ip", "value": "203.0.113.0/24"}));

@@ -12,7 +12,7 @@ use super::source_ip;
 use crate::credential::{CredentialId, CredentialKind};
 use crate::headers::{Header, Headers, USUAL_HEADERS};
 use crate::identity::{Credential, HashedCredential, Place, Provenance};
-use crate::metadata::{RequestMetadata, ResponseMetadata, SourceIp};
+use crate::metadata::{RequestMetadata, ResponseMetadata, SourceIp, TlsFacts};
 
 /// Most `user_info` pairs and most `client_identifiers` that are read of one request; no gateway sends more than a few.
 const MAX_NAMED_CLIENTS: usize = 128;
@@ -35,6 +35,8 @@ pub(crate) struct RawRequest<'a> {
     headers: Pairs<'a>,
     #[serde(borrow)]
     user_info: Pairs<'a>,
+    #[serde(borrow)]
+    tls: Pairs<'a>,
     #[serde(borrow)]
     client_identifiers: Option<Vec<RawCredential<'a>>>,
     // One policy wraps its payload.
@@ -116,6 +118,7 @@ impl<'a> RawRequest<'a> {
             url: self.url.into_non_empty(),
             http_version: self.http_version.into_non_empty(),
             headers: self.headers.into_headers(),
+            tls: self.tls.into_tls(),
             ..RequestMetadata::default()
         };
         let user_info = self.user_info.0;
@@ -204,6 +207,22 @@ impl<'a> Text<'a> {
 }
 
 impl<'a> Pairs<'a> {
+    fn into_tls(self) -> TlsFacts<'a> {
+        let mut tls = TlsFacts::default();
+        for (name, value) in self.0 {
+            let place = match &*name.0 {
+                "version" => &mut tls.version,
+                "sni" => &mut tls.server_name,
+                "client_subject" => &mut tls.client_subject,
+                "client_san" => &mut tls.client_san,
+                "client_sha256" => &mut tls.client_sha256,
+                _ => continue,
+            };
+            *place = value.into_non_empty();
+        }
+        tls
+    }
+
     fn into_headers(self) -> Headers<'a> {
         let lines = self.0.into_iter();
         lines

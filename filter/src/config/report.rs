@@ -18,6 +18,19 @@ pub struct Report {
     pub response_headers: HeaderRules,
     /// Of credentials.
     pub credentials: CredentialForm,
+    /// Of the client's TLS connection.
+    pub tls: Vec<TlsFact>,
+}
+
+/// A fact about the client's TLS connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TlsFact {
+    /// The protocol's version.
+    Version,
+    /// The server name that the client asked for.
+    ServerName,
+    /// Subject, URI alternative name and SHA-256 of the client's certificate.
+    ClientCertificate,
 }
 
 /// Which headers are told. One on both lists is not.
@@ -67,6 +80,13 @@ impl Report {
             request_headers: HeaderRules::read(fields.object("request_headers"), &["host"]),
             response_headers: HeaderRules::read(fields.object("response_headers"), &[]),
             credentials: CredentialForm::read(&mut fields),
+            tls: fields.list("tls", |item| {
+                item.choice(&[
+                    ("version", TlsFact::Version),
+                    ("sni", TlsFact::ServerName),
+                    ("client_certificate", TlsFact::ClientCertificate),
+                ])
+            }),
         };
         fields.finish();
         report

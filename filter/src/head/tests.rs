@@ -18,6 +18,7 @@ fn check(config: &str, pairs: &[(&str, &[u8])], source_address: Option<&str>, ex
         source_address: source_address.map(str::as_bytes),
         protocol: Some(b"HTTP/1.1"),
         verified: Verified::default(),
+        tls: TlsFacts::default(),
     };
     let mut out = Vec::new();
     let parts = write_request_half(

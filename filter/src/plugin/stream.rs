@@ -5,6 +5,7 @@
 use std::rc::Rc;
 
 use ase_core::headers::Headers;
+use ase_core::metadata::TlsFacts;
 use ase_core::transaction::FailureClass;
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
@@ -188,6 +189,7 @@ fn read_request(shared: &Shared, config: &Config) -> (Head, Policy) {
         source_address: source_address.as_deref(),
         protocol: None,
         verified: Verified::default(),
+        tls: TlsFacts::default(),
     };
     let client = head::client(config.client_address(), &seen);
     policy.treatment = policy.treatment_of(client.address);
@@ -203,6 +205,7 @@ fn read_request(shared: &Shared, config: &Config) -> (Head, Policy) {
         username: username.as_deref(),
         client_id: client_id.as_deref(),
     };
+    seen.tls = head::tls::facts(&config.report().tls, |path| host::property(path).ok());
     warn_of_port_zero(shared, config, client);
     let mut half = Vec::with_capacity(buffer.len().saturating_mul(2));
     let head = match head::write_request_half(&mut half, &seen, client, config) {

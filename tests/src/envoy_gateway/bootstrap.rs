@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use serde_json::{Map, Value, json};
 
+use super::tls;
 use crate::gateway::{GatewayPlan, RouteSettings};
 
 /// The filter's name in the connection manager.
@@ -96,6 +97,9 @@ pub(super) fn bootstrap(plan: &GatewayPlan) -> Value {
             .iter()
             .map(|(name, endpoints)| cluster(name, endpoints, plan.listener.ase_max_requests)),
     );
+    if !plan.listener.tls.is_empty() {
+        clusters.push(tls::cluster(plan));
+    }
     json!({
         "node": {"id": "test", "cluster": "test"},
         "admin": {"address": {"socket_address": {"address": "127.0.0.1", "port_value": 0}}},
@@ -112,18 +116,21 @@ pub(super) fn bootstrap(plan: &GatewayPlan) -> Value {
 
 /// The listener with this filter configuration.
 pub(super) fn listener(plan: &GatewayPlan, configuration: &Value, version: u32) -> Value {
-    json!({
-        "version_info": version.to_string(),
-        "resources": [{
-            "@type": "type.googleapis.com/envoy.config.listener.v3.Listener",
-            "name": "front",
-            "address": {"socket_address": {"address": "127.0.0.1", "port_value": 0}},
-            "filter_chains": [{"filters": [{
-                "name": "envoy.filters.network.http_connection_manager",
-                "typed_config": connection_manager(plan, configuration),
-            }]}],
-        }],
-    })
+    let front = json!({
+        "@type": "type.googleapis.com/envoy.config.listener.v3.Listener",
+        "name": "front",
+        "address": {"socket_address": {"address": "127.0.0.1", "port_value": 0}},
+        "filter_chains": [{"filters": [{
+            "name": "envoy.filters.network.http_connection_manager",
+            "typed_config": connection_manager(plan, configuration),
+        }]}],
+    });
+    let listeners = if plan.listener.tls.is_empty() {
+        vec![front]
+    } else {
+        tls::listeners(plan, front)
+    };
+    json!({"version_info": version.to_string(), "resources": listeners})
 }
 
 fn connection_manager(plan: &GatewayPlan, configuration: &Value) -> Value {
@@ -291,7 +298,7 @@ fn cluster(name: &str, endpoints: &[SocketAddr], max_requests: Option<u32>) -> V
     cluster
 }
 
-fn set(object: &mut Value, key: &str, value: Value) {
+pub(super) fn set(object: &mut Value, key: &str, value: Value) {
     if let Value::Object(map) = object {
         map.insert(key.to_owned(), value);
     }

@@ -109,6 +109,7 @@ fn config(plan: &GatewayPlan) -> Result<WasmGatewayConfig> {
             },
         },
         route_metadata: route_metadata(plan),
+        connection: listener.tls.clone(),
         verified_claims: plan
             .listener
             .verified_claims

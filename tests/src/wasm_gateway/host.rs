@@ -85,6 +85,8 @@ pub(super) struct Settings {
     pub(super) max_requests: BTreeMap<String, usize>,
     /// Metadata of routes; the first that matches counts.
     pub(super) route_metadata: Vec<RouteMetadata>,
+    /// What is known of the clients' TLS connections.
+    pub(super) connection: BTreeMap<String, String>,
     /// Claims of a verified token.
     pub(super) verified_claims: BTreeMap<String, Vec<u8>>,
 }

@@ -39,6 +39,11 @@ pub(super) fn read(host: &Host, path: &[u8]) -> Option<Vec<u8>> {
         ["destination", "port"] => Some(integer(stream.peer.local.port().into())),
         ["connection", "id"] => Some(stream.peer.connection.to_le_bytes().to_vec()),
         ["connection", "mtls"] => Some(vec![0]),
+        ["connection", name] => host
+            .settings
+            .connection
+            .get(*name)
+            .map(|fact| fact.clone().into_bytes()),
         ["xds", "cluster_name"] => Some(b"upstream".to_vec()),
         ["xds", "route_name" | "virtual_host_name"] => Some(Vec::new()),
         ["request", rest @ ..] => request(stream, rest),

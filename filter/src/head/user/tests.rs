@@ -23,6 +23,7 @@ fn half(lines: &[(&[u8], &[u8])], verified: Verified<'_>) -> Vec<u8> {
         source_address: None,
         protocol: None,
         verified,
+        tls: ase_core::metadata::TlsFacts::default(),
     };
     let client = Client {
         address: None,
