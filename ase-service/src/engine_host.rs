@@ -38,7 +38,7 @@ pub(crate) use observed::api_facts;
 pub use observed::{Observed, Untold};
 pub use recorder::Keeper;
 pub(crate) use recorder::{rounded, sample};
-use shift::Helper;
+use shift::{Helper, Standstill};
 pub use tallies::{EngineState, Event, MemoryState, Tallies};
 
 /// Longest that a management call waits for the engine.
@@ -115,9 +115,11 @@ impl EngineHost {
         let (queue, messages) = channel();
         let shared = (Arc::clone(&tallies), Arc::clone(&backlog));
         let pace = Pace::every(settings.snapshot_every);
-        let desk = Desk::new(engine, shared, findings, (shelf, pace), messages);
+        let standstill = Arc::new(Standstill::new());
+        let moves = Arc::clone(&standstill);
+        let desk = Desk::new(engine, shared, findings, (shelf, pace), (messages, moves));
         let named = |name: &str| std::thread::Builder::new().name(name.to_owned());
-        let ([first, second], helper) = shift::start(desk, Arc::clone(&backlog))?;
+        let ([first, second], helper) = shift::start(desk, Arc::clone(&backlog), standstill)?;
         let threads = vec![
             first,
             second,
@@ -191,8 +193,8 @@ impl EngineHost {
     ) {
         if let Some(mut observed) = observed {
             observed.end(response, duration);
-            let size = (1, observed.bytes());
-            self.send(size, Message::Exchange(observed, Instant::now()));
+            let (size, now) = ((1, observed.bytes()), Instant::now());
+            self.send(size, Message::Exchange(observed, now), now);
         }
     }
 
@@ -200,15 +202,16 @@ impl EngineHost {
     pub fn observe(&self, exchanges: Vec<Observed>) {
         if !exchanges.is_empty() {
             let bytes = exchanges.iter().map(Observed::bytes).sum();
-            let size = (exchanges.len(), bytes);
-            self.send(size, Message::Exchanges(exchanges, Instant::now()));
+            let (size, now) = ((exchanges.len(), bytes), Instant::now());
+            self.send(size, Message::Exchanges(exchanges, now), now);
         }
     }
 
-    fn send(&self, (count, bytes): (usize, usize), message: Message) {
+    fn send(&self, (count, bytes): (usize, usize), message: Message, now: Instant) {
         let Some(queue) = &self.queue else {
             return;
         };
+        let was_empty = self.backlog.waiting().0 == 0;
         if self.backlog.enter(count, bytes).is_err() {
             self.tallies.add(Event::Dropped, count);
         } else if queue.send(message).is_err() {
@@ -216,7 +219,7 @@ impl EngineHost {
             self.tallies.add(Event::Dropped, count);
         }
         if let Some(helper) = &self.helper {
-            helper.called_for(&self.backlog);
+            helper.called_for(&self.backlog, was_empty, now);
         }
     }
 

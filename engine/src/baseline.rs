@@ -62,9 +62,7 @@ pub(crate) struct Visit<'a> {
 #[derive(Clone, Copy, Debug)]
 struct Visitor {
     who: u64,
-    /// It was detected lately.
-    accused: bool,
-    /// It teaches nothing.
+    /// It was detected lately, or is suspect: it teaches nothing.
     tainted: bool,
 }
 
@@ -94,7 +92,6 @@ impl Baselines {
         let accused = client.reported_until > signs.at;
         let visitor = Visitor {
             who: self.hasher.identifier(&client.identifier),
-            accused,
             tainted: accused || client.is_suspect(),
         };
         let of_api = self.visit_one(visit, visitor, None, thresholds, counters);
@@ -145,9 +142,18 @@ impl Baselines {
                 window.surprise = window.surprise.max(stepped.surprise.unwrap_or_default());
             }
         }
-        let judged = !visitor.accused && self.training.response != Response::Off;
+        // Also of who was reported for something else: what is only simulated would be a way to go on unseen.
+        let judged = self.training.response != Response::Off;
         let suspicion = judged
-            .then(|| judge(baseline, window, visit.client, thresholds, counters))
+            .then(|| {
+                judge(
+                    baseline,
+                    window,
+                    (visit.client, visitor.tainted),
+                    thresholds,
+                    counters,
+                )
+            })
             .flatten();
         if let Some(displaced) = displaced {
             counters.windows_displaced += 1;
@@ -230,8 +236,8 @@ fn learn(baseline: &mut Baseline, window: &mut Window) {
     baseline.clients.insert(window.client);
     for &quantity in baseline.of.measured() {
         let value = window.value(quantity);
-        // A window without a run of calls says nothing about surprise.
-        if quantity != Quantity::Surprise || value > 0.0 {
+        // Who writes nothing says nothing about how much those write who do.
+        if value > 0.0 {
             baseline.learn(quantity, value);
         }
     }
@@ -240,7 +246,7 @@ fn learn(baseline: &mut Baseline, window: &mut Window) {
 fn judge(
     baseline: &mut Baseline,
     window: &Window,
-    client: &Client,
+    (client, tainted): (&Client, bool),
     thresholds: &Thresholds<'_>,
     counters: &mut Counters,
 ) -> Option<Suspicion> {
@@ -257,7 +263,7 @@ fn judge(
         if !goes_with_it(quantity, &values, thresholds) {
             continue;
         }
-        if !baseline.stands_out(window.client) {
+        if !baseline.stands_out(window.client, tainted) {
             counters.baselines_doubted += 1;
             return None;
         }
@@ -283,8 +289,7 @@ fn limit(quantity: Quantity, baseline: &Baseline, thresholds: &Thresholds<'_>) -
         of: baseline.of,
     };
     match thresholds.basis(attack, variable) {
-        Basis::System | Basis::Learned => learned.map(|tn| of(tn, Basis::Learned)),
-        Basis::Taught => {
+        Basis::System | Basis::Learned | Basis::Taught => {
             let taught = thresholds.raised(attack, variable).unwrap_or_default();
             learned.map(|tn| match taught > tn {
                 true => of(taught, Basis::Taught),

@@ -88,6 +88,8 @@ pub struct VariableSpec {
     pub tn: f32,
     /// The extreme threshold, where there is one.
     pub tx: Option<f32>,
+    /// Whether it is a share in percent: nothing is above all of it, so what is usual raises no threshold of it.
+    pub is_share: bool,
 }
 
 impl Attack {

@@ -88,10 +88,14 @@ impl Lessons {
         }
     }
 
-    /// Raises the thresholds of an attack for an API above what was measured.
+    /// Raises the thresholds of an attack for an API above what was measured. Those of shares stay: with 125 percent of failures
+    /// as a threshold the attack would never be found again.
     pub(crate) fn raise(&mut self, api: ApiIndex, attack: Attack, values: &Values) {
-        for (_, variable) in attack.variables().iter().zip(Variable::ALL) {
+        for (spec, variable) in attack.variables().iter().zip(Variable::ALL) {
             let above = values.get(variable) * ROOM;
+            if spec.is_share || above <= 0.0 {
+                continue;
+            }
             let raised = self.raised.entry((api, attack, variable)).or_default();
             *raised = raised.max(above);
         }
@@ -116,7 +120,9 @@ impl Thresholds<'_> {
     pub(crate) fn basis(&self, attack: Attack, variable: Variable) -> Basis {
         let held = self.table.get(attack, variable);
         let basis = held.map_or(Basis::System, |held| held.basis);
-        if basis == Basis::System && self.raised(attack, variable).is_some() {
+        let own = held.map_or(0.0, |held| held.limit.tn);
+        let raised = self.raised(attack, variable).unwrap_or_default();
+        if basis == Basis::System && raised > own {
             return Basis::Taught;
         }
         basis
@@ -159,7 +165,7 @@ mod tests {
         lessons.raise(
             ApiIndex(1),
             Attack::Probing,
-            &Values::of(&[40.0, 10.0, 0.0]),
+            &Values::of(&[40.0, 100.0, 0.0]),
         );
         let of = |api| {
             lessons
@@ -172,5 +178,9 @@ mod tests {
             .thresholds(&table, ApiIndex(1), 0)
             .limit(Attack::Probing, Variable::B);
         assert_eq!(share.map(|limit| limit.tn), Some(50.0));
+        let thresholds = lessons.thresholds(&table, ApiIndex(1), 0);
+        let bases = [Variable::A, Variable::B, Variable::C]
+            .map(|variable| thresholds.basis(Attack::Probing, variable));
+        assert_eq!(bases, [Basis::Taught, Basis::System, Basis::System]);
     }
 }

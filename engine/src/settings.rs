@@ -114,7 +114,8 @@ impl Default for Ttl {
 impl Default for Training {
     fn default() -> Self {
         Self {
-            response: Response::Enforce,
+            // A threshold that only this API's traffic speaks for has to prove itself to its operator before it lists anybody.
+            response: Response::Simulate,
             period: Duration::from_secs(24 * 60 * 60),
             windows: 400,
             clients: 20,

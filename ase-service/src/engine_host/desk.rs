@@ -11,6 +11,7 @@ use ase_engine::{Attack, Engine, Identifier, Lesson, Output, Transaction};
 use super::activity::Activity;
 use super::memory::{Pace, Shelf};
 use super::recorder::Finding;
+use super::shift::Standstill;
 use super::tallies::{EngineState, Tallies};
 use super::{Message, Observed};
 use crate::access_log::backlog::Backlog;
@@ -47,6 +48,7 @@ pub struct Desk {
     shelf: Shelf,
     pace: Pace,
     messages: Receiver<Message>,
+    standstill: Arc<Standstill>,
     gathered: Gathered,
     next_tick: Instant,
     is_closed: bool,
@@ -85,7 +87,7 @@ impl Desk {
         (tallies, backlog): (Arc<Tallies>, Arc<Backlog>),
         findings: SyncSender<Finding>,
         (shelf, pace): (Shelf, Pace),
-        messages: Receiver<Message>,
+        (messages, standstill): (Receiver<Message>, Arc<Standstill>),
     ) -> Self {
         Self {
             engine,
@@ -98,6 +100,7 @@ impl Desk {
             shelf,
             pace,
             messages,
+            standstill,
             gathered: Gathered::default(),
             next_tick: Instant::now() + TICK,
             is_closed: false,
@@ -188,8 +191,10 @@ impl Desk {
     }
 
     fn look_at_the_clock(&mut self) {
-        if Instant::now() >= self.next_tick {
-            self.next_tick = Instant::now() + TICK;
+        let now = Instant::now();
+        self.standstill.begins(now);
+        if now >= self.next_tick {
+            self.next_tick = now + TICK;
             self.engine.tick(clock::now(), &mut self.output);
             self.hand_over();
             self.shelf.keep_up(&mut self.pace, &self.engine);

@@ -129,7 +129,7 @@ impl Baselines {
         };
         let of = place.route.map_or(Of::Api, |_| Of::Route);
         let baseline = Baseline {
-            traffic_seconds: number(seconds)?,
+            traffic_seconds: f64::from(number(seconds)?),
             windows: windows.parse().ok()?,
             sessions: sessions.parse().ok()?,
             clients: Bitmap::parse(clients)?,

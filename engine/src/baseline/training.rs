@@ -24,9 +24,13 @@ const USUAL_FACTOR: f32 = 3.0;
 /// Bits add up: as a probability, half as many again is far more than that.
 const SURPRISE_FACTOR: f32 = 1.5;
 const DEVIATIONS: f32 = 10.0;
+/// One window in so many that a training needs must have something of a quantity.
+const LEAST_SHARE: f32 = 4.0;
 /// Clients above a threshold within an hour, beyond which the API has changed and not they: so many, and such a share of all.
 const CROWD: f32 = 4.5;
 const CROWD_SHARE: f32 = 0.05;
+/// How long it has changed then: as a threshold comes up to what is usual now, few are above it before it has passed them.
+const DOUBTED_HOURS: u8 = 24;
 
 /// Whose traffic a baseline is learned from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +47,7 @@ pub(super) struct Baseline {
     pub(super) sketches: Box<[Sketch]>,
     pub(super) thresholds: [Option<f32>; Quantity::COUNT],
     /// Seconds with traffic.
-    pub(super) traffic_seconds: f32,
+    pub(super) traffic_seconds: f64,
     /// Windows learned from.
     pub(super) windows: u32,
     /// Sessions that the sequence model has learned from; none of a route.
@@ -55,6 +59,8 @@ pub(super) struct Baseline {
     /// Who has been seen since, and who of them above a threshold.
     pub(super) active: Bitmap<4>,
     pub(super) above: Bitmap<2>,
+    /// Hours until thresholds count again, after one in which a crowd was above one.
+    pub(super) doubted_for: u8,
 }
 
 impl Of {
@@ -91,13 +97,14 @@ impl Baseline {
             refreshed: at,
             active: Bitmap::default(),
             above: Bitmap::default(),
+            doubted_for: 0,
         }
     }
 
     /// Traffic of a client at a moment.
     pub(super) fn pass(&mut self, client: u64, at: Moment, training: &Training) {
         self.active.insert(client);
-        self.traffic_seconds += at.seconds_since(self.last).min(SILENCE_SECONDS);
+        self.traffic_seconds += f64::from(at.seconds_since(self.last).min(SILENCE_SECONDS));
         self.last = self.last.max(at);
         let since = at.seconds_since(self.refreshed);
         if since >= REFRESH_SECONDS {
@@ -117,10 +124,17 @@ impl Baseline {
         self.thresholds.get(quantity as usize).copied().flatten()
     }
 
-    /// Whether a client above a threshold is one of few. Where many are, it is the API that has changed.
-    pub(super) fn stands_out(&mut self, client: u64) -> bool {
-        self.above.insert(client);
-        self.above.count() <= (self.active.count() * CROWD_SHARE).max(CROWD)
+    /// Whether a client above a threshold is one of few. Where many are, it is the API that has changed: nobody stands out
+    /// until a day has passed without a crowd, in which thresholds follow. Suspects make none.
+    pub(super) fn stands_out(&mut self, client: u64, suspect: bool) -> bool {
+        if !suspect {
+            self.above.insert(client);
+        }
+        self.doubted_for == 0 && !self.is_crowded()
+    }
+
+    fn is_crowded(&self) -> bool {
+        self.above.count() > (self.active.count() * CROWD_SHARE).max(CROWD)
     }
 
     /// How much of the training is done, from 0 to 1.
@@ -128,13 +142,17 @@ impl Baseline {
         let of = |done: f32, wanted: f32| {
             if wanted <= 0.0 { 1.0 } else { done / wanted }
         };
-        of(self.traffic_seconds, training.period.as_secs_f32())
+        of(self.traffic_seconds as f32, training.period.as_secs_f32())
             .min(of(self.windows as f32, training.windows as f32))
             .min(of(self.clients.count().round(), training.clients as f32))
             .clamp(0.0, 1.0)
     }
 
     fn refresh(&mut self, days: f32, training: &Training) {
+        self.doubted_for = match self.is_crowded() {
+            true => DOUBTED_HOURS,
+            false => self.doubted_for.saturating_sub(1),
+        };
         self.active.clear();
         self.above.clear();
         if self.progress(training) >= 1.0 {
@@ -157,16 +175,17 @@ impl Baseline {
     fn offer(&self, quantity: Quantity, training: &Training) -> Option<f32> {
         let sketch = self.sketches.get(quantity as usize)?;
         let place = quantity.place();
-        let (least, factor) = match quantity {
-            Quantity::Surprise => (training.windows as f32 / 4.0, SURPRISE_FACTOR),
+        let factor = match quantity {
+            Quantity::Surprise => SURPRISE_FACTOR,
             Quantity::Calls
             | Quantity::Objects
             | Quantity::Megabytes
             | Quantity::Writes
             | Quantity::Deletes
-            | Quantity::FailedRoutes => (1.0, USUAL_FACTOR),
+            | Quantity::FailedRoutes => USUAL_FACTOR,
         };
-        if sketch.total() < least {
+        // What hardly anybody does has no usual amount.
+        if sketch.total() < training.windows as f32 / LEAST_SHARE {
             return None;
         }
         let median = sketch.quantile(0.5);
@@ -265,8 +284,8 @@ mod tests {
         for number in 0..100 {
             baseline.pass(hash(number), Moment(1), &Training::default());
         }
-        assert!((0..4).all(|number| baseline.stands_out(hash(number))));
-        assert!(!(4..30).all(|number| baseline.stands_out(hash(number))));
-        assert!(!baseline.stands_out(hash(30)));
+        assert!((0..4).all(|number| baseline.stands_out(hash(number), false)));
+        assert!(!(4..30).all(|number| baseline.stands_out(hash(number), false)));
+        assert!(!baseline.stands_out(hash(30), false));
     }
 }

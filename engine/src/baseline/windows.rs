@@ -7,6 +7,7 @@ use std::num::NonZeroU64;
 
 use crate::client::Bitmap;
 use crate::clock::Moment;
+use crate::detectors::volume::RECEIPT;
 use crate::signs::{Answer, ApiIndex, File, Intent, Signs};
 
 use super::quantity::Quantity;
@@ -14,9 +15,8 @@ use super::sequence::Session;
 
 pub(super) const WINDOW_SECONDS: f32 = 10.0 * 60.0;
 const WAYS: usize = 8;
-/// Windows of one client and day that are learned from: nobody speaks for all.
-const LEARNED_PER_DAY: u8 = 6;
-const DAY_UNITS: u32 = 24 * 60 * 60 * 10;
+/// Of one client's windows one in so long is learned from: nobody speaks for all, and nobody for the morning only.
+const LEARNED_EVERY: u32 = 4 * 60 * 60 * 10;
 const MEGABYTE: f32 = 1_000_000.0;
 
 /// The windows of all clients.
@@ -36,15 +36,14 @@ pub(super) struct Window {
     began: Moment,
     last: Moment,
     pub(super) api: ApiIndex,
-    /// The day of the engine's time that [`Self::learned`] counts for.
-    day: u16,
-    learned: u8,
+    /// The last stretch of [`LEARNED_EVERY`] that was learned from, 1 the first of the engine's time.
+    learned: u16,
     /// Somebody has had reason to doubt the client within the window.
     tainted: bool,
     pub(super) requests: u32,
     failures: u32,
     calls: u32,
-    writes: u16,
+    writes: f32,
     deletes: u16,
     bytes: f32,
     objects: Bitmap<4>,
@@ -115,7 +114,6 @@ impl Window {
     /// Begins anew; what the client did before is left to the session.
     pub(super) fn restart(&mut self, at: Moment) {
         *self = Self {
-            day: self.day,
             learned: self.learned,
             last: self.last,
             session: self.session,
@@ -148,7 +146,8 @@ impl Window {
         match signs.intent {
             Intent::Read => drop(self.objects.insert(signs.target)),
             Intent::Write if signs.login.is_some() => {}
-            Intent::Write => self.writes = self.writes.saturating_add(1),
+            Intent::Write if signs.receipt => self.writes += RECEIPT,
+            Intent::Write => self.writes += 1.0,
             Intent::Delete => self.deletes = self.deletes.saturating_add(1),
             Intent::Other => {}
         }
@@ -159,7 +158,7 @@ impl Window {
             Quantity::Calls => self.calls as f32,
             Quantity::Objects => self.objects.count().round(),
             Quantity::Megabytes => self.bytes / MEGABYTE,
-            Quantity::Writes => f32::from(self.writes),
+            Quantity::Writes => self.writes,
             Quantity::Deletes => f32::from(self.deletes),
             Quantity::FailedRoutes => self.failed_routes.count().round(),
             Quantity::Surprise => self.surprise,
@@ -171,15 +170,13 @@ impl Window {
         crate::client::percent(self.failures as f32, self.calls as f32)
     }
 
-    /// Whether the window may be learned from, which counts against what its client may teach in a day.
+    /// Whether the window may be learned from, which counts against what its client may teach.
     pub(super) fn teaches(&mut self) -> bool {
-        let day = (self.last.0 / DAY_UNITS) as u16;
-        if self.day != day {
-            self.day = day;
-            self.learned = 0;
+        let stretch = (self.last.0 / LEARNED_EVERY) as u16 + 1;
+        let teaches = !self.tainted && self.calls > 0 && self.learned != stretch;
+        if teaches {
+            self.learned = stretch;
         }
-        let teaches = !self.tainted && self.calls > 0 && self.learned < LEARNED_PER_DAY;
-        self.learned += u8::from(teaches);
         teaches
     }
 }

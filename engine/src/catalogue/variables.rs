@@ -7,6 +7,7 @@ const fn both(meaning: &'static str, tn: f32, tx: f32) -> VariableSpec {
         meaning,
         tn,
         tx: Some(tx),
+        is_share: false,
     }
 }
 
@@ -15,34 +16,42 @@ const fn normal(meaning: &'static str, tn: f32) -> VariableSpec {
         meaning,
         tn,
         tx: None,
+        is_share: false,
+    }
+}
+
+const fn share(spec: VariableSpec) -> VariableSpec {
+    VariableSpec {
+        is_share: true,
+        ..spec
     }
 }
 
 const PROBING: &[VariableSpec] = &[
     both("distinct routes that failed, over about an hour", 8.0, 30.0),
-    both(
+    share(both(
         "failures among answers, in percent, over about an hour",
         50.0,
         20.0,
-    ),
+    )),
     both("points for routes that only attackers look for", 2.5, 5.5),
     normal("requests that failed, over about an hour", 6.0),
     normal("distinct routes that failed, when little else happens", 3.0),
-    normal(
+    share(normal(
         "failures among answers, when little else happens, in percent",
         65.0,
-    ),
+    )),
 ];
 const INJECTION: &[VariableSpec] = &[normal("points for requests shaped to break a program", 3.5)];
 const LOGIN: &[VariableSpec] = &[
     both("failed logins, over about ten minutes", 12.0, 30.0),
-    both("failures among logins, in percent", 75.0, 50.0),
+    share(both("failures among logins, in percent", 75.0, 50.0)),
     normal("failed logins at once, less one every five seconds", 9.0),
     normal(
         "login attempts of unknown outcome, over about ten minutes",
         20.0,
     ),
-    normal("logins among requests, in percent", 80.0),
+    share(normal("logins among requests, in percent", 80.0)),
     normal(
         "calls refused for want of a known credential, over about ten minutes",
         20.0,
@@ -50,18 +59,18 @@ const LOGIN: &[VariableSpec] = &[
 ];
 const CREDENTIAL_STUFFING: &[VariableSpec] = &[
     both("distinct accounts whose login failed", 6.0, 20.0),
-    both("failures among logins, in percent", 60.0, 40.0),
+    share(both("failures among logins, in percent", 60.0, 40.0)),
 ];
 const SLOW_LOGIN: &[VariableSpec] = &[
     normal(
         "failed logins less three per success, over about a day",
         30.0,
     ),
-    normal("those among all such logins, in percent", 60.0),
+    share(normal("those among all such logins, in percent", 60.0)),
 ];
 const LOGIN_DISTRIBUTED: &[VariableSpec] = &[
     normal("clients with failed logins in ten minutes", 12.0),
-    normal("failures among logins, in percent", 70.0),
+    share(normal("failures among logins, in percent", 70.0)),
 ];
 const ENUMERATION: &[VariableSpec] = &[
     both(
@@ -69,9 +78,13 @@ const ENUMERATION: &[VariableSpec] = &[
         24.0,
         60.0,
     ),
-    both("ids asked for within their span, in percent", 50.0, 30.0),
-    normal("failures among them, in percent", 60.0),
-    normal("steps to a neighbouring id, in percent", 50.0),
+    share(both(
+        "ids asked for within their span, in percent",
+        50.0,
+        30.0,
+    )),
+    share(normal("failures among them, in percent", 60.0)),
+    share(normal("steps to a neighbouring id, in percent", 50.0)),
 ];
 const EXFILTRATION: &[VariableSpec] = &[
     normal("megabytes received, over about ten minutes", 2_000.0),
@@ -96,7 +109,7 @@ const UNUSUAL_ACCESS: &[VariableSpec] = &[
         "distinct routes that failed in ten minutes, against what is usual for the API",
         60.0,
     ),
-    normal("failures among calls, in percent", 20.0),
+    share(normal("failures among calls, in percent", 20.0)),
 ];
 const SEQUENCE: &[VariableSpec] = &[
     normal(
@@ -117,10 +130,10 @@ const DISTRIBUTED_PROBING: &[VariableSpec] = &[
         "clients of one program that tried absent routes, in ten minutes",
         15.0,
     ),
-    normal(
+    share(normal(
         "failures among the answers of that program, in percent",
         70.0,
-    ),
+    )),
     normal("distinct absent routes that they tried", 15.0),
 ];
 const CREDENTIAL_ROTATION: &[VariableSpec] = &[normal(

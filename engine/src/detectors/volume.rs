@@ -9,7 +9,7 @@ use crate::signs::{Answer, File, Intent, Signs};
 
 const WINDOW_SECONDS: f32 = 10.0 * 60.0;
 /// What a write counts that was only taken: pages send reports about themselves all the time, and make nothing.
-const RECEIPT: f32 = 0.1;
+pub(crate) const RECEIPT: f32 = 0.1;
 const MEGABYTE: f32 = 1_000_000.0;
 
 /// What one client has taken.

@@ -37,6 +37,37 @@ fn scrape(story: &mut Story, at_hour: u32, ip: &str, pages: u32) {
     story.play_all((0..pages).map(|page| page_of(start + f64::from(page), ip, 1000 + page)));
 }
 
+/// With learned thresholds that list, and a training that few clients get through.
+fn enforced() -> Settings {
+    Settings {
+        training: Training {
+            response: Response::Enforce,
+            windows: 100,
+            ..Training::default()
+        },
+        ..Settings::default()
+    }
+}
+
+/// Hours in which thirty clients do the same `calls` times each.
+fn everybody(
+    story: &mut Story,
+    hours: std::ops::Range<u32>,
+    calls: u32,
+    request: impl Fn(f64, &str, u32) -> Request,
+) {
+    for hour in hours {
+        for client in 0..30_u32 {
+            let at = f64::from(hour) * HOUR + f64::from(client) * 118.0;
+            let ip = format!("10.0.{client}.1");
+            for call in 0..calls {
+                let number = hour * 1000 + client * 7 + call;
+                story.play(&request(at + f64::from(call) * 0.5, &ip, number));
+            }
+        }
+    }
+}
+
 fn progress(story: &Story) -> f32 {
     let baselines = story.engine.baselines();
     let demo = baselines.iter().find(|baseline| baseline.api.is_some());
@@ -61,11 +92,11 @@ fn nothing_is_judged_by_a_baseline_whose_training_goes_on() {
 
 #[test]
 fn who_reads_far_more_than_is_usual_for_the_api_is_reported_with_the_learned_threshold() {
-    let mut story = Story::new();
+    let mut story = Story::with(enforced());
     live(&mut story, 0, 30);
     assert_eq!(progress(&story), 1.0);
     assert_eq!(story.attacks(), []);
-    scrape(&mut story, 30, SCRAPER, 400);
+    scrape(&mut story, 30, SCRAPER, 250);
     assert_eq!(story.attacks(), [Attack::Scraping]);
     assert!(story.lists_address(SCRAPER));
     let detection = &story.output.detections[0];
@@ -122,15 +153,8 @@ fn a_learned_detection_that_is_taken_back_teaches_its_threshold() {
 }
 
 #[test]
-fn learned_thresholds_can_be_simulated_as_a_whole() {
-    let training = Training {
-        response: Response::Simulate,
-        ..Training::default()
-    };
-    let mut story = Story::with(Settings {
-        training,
-        ..Settings::default()
-    });
+fn learned_thresholds_list_nobody_until_an_operator_says_so() {
+    let mut story = Story::new();
     live(&mut story, 0, 30);
     scrape(&mut story, 30, SCRAPER, 400);
     assert!(matches!(
@@ -204,4 +228,68 @@ fn an_order_of_calls_that_nobody_else_uses_is_reported_and_by_default_blocks_nob
         Listing::Simulated(_)
     ));
     assert!(!story.lists_address(SCRAPER));
+}
+
+#[test]
+fn a_release_after_which_everybody_reads_ten_times_as_much_lists_hardly_anybody_in_two_days() {
+    let mut story = Story::with(enforced());
+    everybody(&mut story, 0..30, 15, page_of);
+    assert_eq!((progress(&story), story.attacks()), (1.0, vec![]));
+    everybody(&mut story, 30..78, 150, page_of);
+    assert!(story.attacks().len() <= 5, "{:?}", story.attacks());
+    assert!(story.engine.counters().baselines_doubted > 1_000);
+}
+
+#[test]
+fn a_detection_that_lists_nobody_is_no_way_to_go_on_unseen() {
+    const STEPS: [&str; 8] = [
+        "list", "look", "compare", "basket", "address", "pay", "confirm", "thank",
+    ];
+    let mut story = Story::with(enforced());
+    let shop = |story: &mut Story, at: f64, ip: &str, stride: usize| {
+        for call in 0..24 {
+            let target = format!("/api/{}", STEPS[call * stride % 8]);
+            story.play(&Request::get(at + call as f64 * 4.0, ip, &target, 200));
+        }
+    };
+    for hour in 0..32_u32 {
+        for client in 0..30_u32 {
+            let at = f64::from(hour) * HOUR + f64::from(client) * 118.0;
+            shop(&mut story, at, &format!("10.0.{client}.1"), 1);
+        }
+    }
+    shop(&mut story, 32.0 * HOUR, SCRAPER, 5);
+    assert_eq!(story.attacks(), [Attack::Sequence]);
+    assert!(!story.lists_address(SCRAPER));
+    let start = 32.0 * HOUR + 100.0;
+    story.play_all((0..250).map(|page| page_of(start + f64::from(page), SCRAPER, page)));
+    assert!(story.lists_address(SCRAPER), "{:?}", story.attacks());
+}
+
+#[test]
+fn a_page_that_reports_about_itself_writes_a_tenth_of_a_thing_each_time() {
+    let report = |at: f64, ip: &str, _: u32| Request::new(at, ip, "POST", "/api/telemetry", 204);
+    let write = |at: f64, ip: &str, _: u32| Request::new(at, ip, "POST", "/api/notes", 201);
+    let mut story = Story::with(enforced());
+    everybody(&mut story, 0..30, 3, write);
+    everybody(&mut story, 30..60, 3, report);
+    assert_eq!(progress(&story), 1.0);
+    story.play_all((0..150).map(|n| report(60.0 * HOUR + f64::from(n) * 3.0, SCRAPER, n)));
+    assert_eq!(story.attacks(), []);
+    story.play_all((0..90).map(|n| write(61.0 * HOUR + f64::from(n) * 3.0, SCRAPER, n)));
+    assert_eq!(story.attacks(), [Attack::MassWrites]);
+}
+
+#[test]
+fn what_hardly_anybody_does_has_no_learned_threshold() {
+    let mut story = Story::with(enforced());
+    let delete = |at: f64, ip: &str, number: u32| {
+        Request::new(at, ip, "DELETE", &format!("/api/mails/{number}"), 204)
+    };
+    for (day, mails) in [(0, 1), (1, 1), (2, 12)] {
+        everybody(&mut story, day * 24..day * 24 + 24, 5, page_of);
+        let at = f64::from(day * 24 + 23) * HOUR + 3560.0;
+        story.play_all((0..mails).map(|mail| delete(at + f64::from(mail), "10.0.99.1", mail)));
+    }
+    assert_eq!((progress(&story), story.attacks()), (1.0, vec![]));
 }

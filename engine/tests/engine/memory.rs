@@ -121,6 +121,7 @@ fn a_restored_engine_judges_what_comes_next_as_the_one_that_made_the_snapshot() 
     assert_eq!(verdicts[0], verdicts[1]);
     let attacks = [
         Attack::Scraping,
+        Attack::ExtremeActivity,
         Attack::Sequence,
         Attack::Probing,
         Attack::Login,
@@ -183,8 +184,10 @@ fn a_detection_of_before_the_restart_can_be_taken_back_and_teaches() {
             .undo(detection.id, Lesson::Threshold)
             .is_some()
     );
-    probe(&mut restarted, 100.0, "203.0.113.2", 9);
+    probe(&mut restarted, 100.0, "203.0.113.2", 7);
     assert_eq!(restarted.attacks(), []);
+    probe(&mut restarted, 200.0, "203.0.113.3", 20);
+    assert_eq!(restarted.attacks(), [Attack::Probing]);
 }
 
 /// A trained engine that has little room.

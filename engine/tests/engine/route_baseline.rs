@@ -8,7 +8,9 @@
 use std::sync::OnceLock;
 
 use crate::support::{Request, Story};
-use ase_engine::{Attack, Basis, Lesson, Limit, RouteReport, Settings, Training, Variable};
+use ase_engine::{
+    Attack, Basis, Lesson, Limit, Response, RouteReport, Settings, Training, Variable,
+};
 
 const HOUR: f64 = 3600.0;
 const TAKER: &str = "203.0.113.66";
@@ -50,6 +52,7 @@ fn take(story: &mut Story, at_hour: u32, ip: &str, days: u32) {
 fn settings() -> Settings {
     Settings {
         training: Training {
+            response: Response::Enforce,
             windows: 100,
             ..Training::default()
         },
