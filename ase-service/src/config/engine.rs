@@ -95,7 +95,7 @@ fn training(engine: &mut Fields<'_, '_>) -> Training {
         ("simulate", Response::Simulate),
         ("off", Response::Off),
     ];
-    section.note("response", "`enforce`, `simulate`, `off`", "`enforce`");
+    section.note("response", "`enforce`, `simulate`, `off`", "`simulate`");
     let response = section.choice("response", &responses, usual.response);
     let hours = section.integer(
         "hours",

@@ -1,5 +1,7 @@
 //! Steering the behaviour engine while it runs: whether it lists, and from which values on it reports.
 
+use std::sync::atomic::{AtomicU8, Ordering};
+
 use serde_json::{Value, json};
 
 use crate::engine::{batch, event, failures, listed};
@@ -79,12 +81,21 @@ fn is_listed_after(ase: &Ase, records: &[Value], client: &str) -> bool {
         (event(ase, "observed") == before + records.len() as u64).then_some(())
     });
     // What is found is kept in order: a later finding of somebody else is there after it.
-    let marker = format!("198.51.100.{}", before % 200);
-    batch(ase, &probing(&marker, &format!("marker-{before}")));
+    // Another one each time, over restarts too.
+    static MARKERS: AtomicU8 = AtomicU8::new(1);
+    let number = MARKERS.fetch_add(1, Ordering::Relaxed);
+    let marker = format!("198.51.100.{number}");
+    let marks = probing(&marker, &format!("marker-{number}"));
+    batch(ase, &marks);
     wait_for("the marker", || {
         let entries = listed(ase);
         let found = |entry: &Value| entry["identifier"] == json!(marker);
         entries.iter().any(found).then_some(())
+    });
+    // The marker is listed before the last of its records is looked at; the next count begins after them.
+    let all = before + (records.len() + marks.len()) as u64;
+    wait_for("the rest of the marker", || {
+        (event(ase, "observed") == all).then_some(())
     });
     let entries = listed(ase);
     entries
