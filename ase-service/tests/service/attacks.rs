@@ -54,11 +54,10 @@ fn an_attack_that_is_taken_back_frees_its_client_and_is_not_found_again() {
             record
         })
         .collect();
-    let before = event(&ase, "observed");
+    let all_of = |count: u64| (event(&ase, "observed") == count).then_some(());
+    wait_for("the first records", || all_of(20));
     batch(&ase, &again);
-    wait_for("the records", || {
-        (event(&ase, "observed") == before + 20).then_some(())
-    });
+    wait_for("the records", || all_of(40));
     let (_, found) = ase.admin("GET", &format!("/v1/attacks?name={name}"), &Value::Null);
     assert_eq!(found["detections"].as_array().unwrap().len(), 1, "{found}");
 }
