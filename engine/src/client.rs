@@ -1,4 +1,4 @@
-//! What is remembered of one identifier: a flat record of some 350 bytes whose numbers fade with time.
+//! What is remembered of one identifier: a flat record of some 400 bytes whose numbers fade with time.
 //!
 //! Every number fades by its own half-life when the record is touched, so a record needs no timer. Sets are bitmaps that
 //! count by how full they are: they forget which elements they hold and never grow.

@@ -4,8 +4,10 @@
 //! there are many of a small span, or when most of them fail, since who guesses misses. Public objects may be read in any order, and those that the client has made itself
 //! are no steps.
 //!
-//! Two routes are followed at a time. A third one presses on the shorter walk of the two until that has no more steps than what
-//! pressed on it: who walks over many routes in turn is found on one of them, and nobody parks on two to walk freely on a third.
+//! Three routes are followed at a time. Objects of others press on the shortest walk of the three, each once, until they take its
+//! place. Only neighbours and failures hold it, so reading here and there and asking again for the same park nobody; now and
+//! then all three are pressed on, so that what stays parked fades. Who walks over many routes in turn is found on one of them;
+//! what the three places cannot hold, `docs/detection.md` says.
 
 use crate::catalogue::{Attack, Variable};
 use crate::client::{Bitmap, Client, percent};
@@ -20,8 +22,12 @@ const WINDOW_SECONDS: f32 = 30.0 * 60.0;
 /// How far apart neighbours are at most: parallel requests overtake each other.
 const NEIGHBOUR: u64 = 8;
 
-/// What presses on a walk so often takes its place, however long it is.
-const MOST_HELD: u8 = 32;
+/// What presses on a walk so often takes its place, however long it is; less than the bits that tell pressing objects apart.
+const MOST_HELD: u8 = 16;
+/// A walk begins with so much: of two newcomers in turn one gets ahead.
+const HELD_AT_FIRST: u8 = 4;
+/// One press in so many, by chance, is on all walks.
+const PRESSES_ON_ALL: u64 = 8;
 
 /// From so many steps on, somebody may ask what a walk looked like: some steps are kept as samples.
 const LONG: u8 = 12;
@@ -35,14 +41,16 @@ const MOST_PROMISED: u8 = 12;
 const OWN_MARGIN: f32 = 1.3;
 
 /// Routes that a client uses besides the one it reads objects of, from which on it is at home in an API.
-const AT_HOME: f32 = 3.0;
+const AT_HOME: u32 = 3;
 
 /// The walks of one client.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Walks {
-    walks: [Walk; 2],
-    /// Routes that others use too and that have answered the client well.
-    home: Bitmap<1>,
+    walks: [Walk; 3],
+    /// Routes that others use too and that have answered the client well, a bit each.
+    home: u32,
+    /// What has pressed on the walks since one was taken over, a bit for an object.
+    pressed_by: u32,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -63,7 +71,7 @@ struct Walk {
     made: u8,
     /// Those that it may have made, at most [`MOST_PROMISED`].
     promised: u8,
-    /// Steps and things made, at most [`MOST_HELD`], less what has pressed on the walk.
+    /// Steps to neighbours, failures and things made, at most [`MOST_HELD`], less what has pressed on the walk.
     held: u8,
     ids: Bitmap<2>,
 }
@@ -86,7 +94,7 @@ struct Gait {
 /// Whether the step is one that a person should see who is shown the walk.
 pub(crate) fn learn(client: &mut Client, signs: &Signs, context: Context) -> Telling {
     if signs.answer == Answer::Success && context.common_route {
-        client.walks.home.insert(signs.route);
+        client.walks.home |= bit(signs.route);
     }
     client.walks.make(signs);
     let Some(object) = signs.object else {
@@ -100,7 +108,9 @@ pub(crate) fn learn(client: &mut Client, signs: &Signs, context: Context) -> Tel
     let walk = if context.public_object && !fails {
         client.walks.of_public(object.route, signs.at)
     } else {
-        client.walks.of(object.route, signs.at)
+        client
+            .walks
+            .of(object.route, signs.at, Some(pressing(object)))
     };
     let Some(walk) = walk else {
         return Telling::No;
@@ -134,7 +144,7 @@ pub(crate) fn judge(
 /// have read most of a small catalogue, and an address may stand for many.
 pub(crate) fn is_walker(client: &Client, signs: &Signs, thresholds: &Thresholds<'_>) -> bool {
     // The route of the objects is one of them.
-    let at_home = client.walks.home.count().round() > AT_HOME;
+    let at_home = client.walks.home.count_ones() > AT_HOME;
     gait(client, signs, thresholds)
         .is_some_and(|(_, gait)| gait.walks || gait.guesses || gait.strides && !at_home)
 }
@@ -191,12 +201,13 @@ impl Walks {
         if signs.intent != Intent::Write || signs.object.is_some() {
             return;
         }
-        let is_made = match signs.taken {
-            Taken::Made => true,
-            Taken::Maybe => false,
+        // Whoever really makes things may do so on a fourth route; what may have been a search presses on nothing.
+        let (is_made, pressing) = match signs.taken {
+            Taken::Made => (true, Some(scattered(u64::from(signs.at.0)))),
+            Taken::Maybe => (false, None),
             Taken::Nothing => return,
         };
-        let Some(walk) = self.of(signs.collection, signs.at) else {
+        let Some(walk) = self.of(signs.collection, signs.at, pressing) else {
             return;
         };
         if is_made {
@@ -207,26 +218,37 @@ impl Walks {
         }
     }
 
-    /// The walk on a route of objects; `None` when the routes that are followed hold their places.
-    fn of(&mut self, route: u32, at: Moment) -> Option<&mut Walk> {
-        let [first, second] = &mut self.walks;
-        let walk = if first.route == route {
-            first
-        } else if second.route == route || second.is_over(at) {
-            second
-        } else if first.is_over(at) || first.held < second.held {
-            first
-        } else {
-            second
-        };
-        if walk.route != route && !walk.is_over(at) {
-            walk.held = walk.held.saturating_sub(1);
-            if walk.held > 0 {
-                return None;
-            }
-        }
+    /// The walk on a route of objects; `None` when the routes that are followed hold their places against what presses on them.
+    fn of(&mut self, route: u32, at: Moment, pressing: Option<u64>) -> Option<&mut Walk> {
+        let own = self.walks.iter().position(|walk| walk.route == route);
+        let place = own
+            .or_else(|| self.walks.iter().position(|walk| walk.is_over(at)))
+            .or_else(|| self.press(pressing?))?;
+        let walk = self.walks.get_mut(place)?;
         walk.renew(route, at);
         Some(walk)
+    }
+
+    /// Presses on the shortest walk; its place when nothing holds it any longer.
+    fn press(&mut self, pressing: u64) -> Option<usize> {
+        let places = self.walks.iter().enumerate();
+        let (place, shortest) = places
+            .min_by_key(|(_, walk)| walk.held)
+            .map(|(place, walk)| (place, walk.held))?;
+        if self.pressed_by & bit(pressing) == 0 && shortest > 0 {
+            self.pressed_by |= bit(pressing);
+            let is_on_all = (pressing >> 32).is_multiple_of(PRESSES_ON_ALL);
+            for (number, walk) in self.walks.iter_mut().enumerate() {
+                if is_on_all || number == place {
+                    walk.held = walk.held.saturating_sub(1);
+                }
+            }
+        }
+        let is_free = self.walks.get(place)?.held == 0;
+        if is_free {
+            self.pressed_by = 0;
+        }
+        is_free.then_some(place)
     }
 
     /// The same for public objects: they take no walk's place.
@@ -250,6 +272,7 @@ impl Walk {
             *self = Self {
                 route,
                 began: at,
+                held: HELD_AT_FIRST,
                 ..Self::default()
             };
         }
@@ -278,15 +301,17 @@ impl Walk {
         if !self.ids.insert(scattered(object.id)) {
             return;
         }
+        let mut is_near = false;
         if self.asked > 0 {
             let ahead = Place::of(object.id).after(self.previous);
-            self.near = self
-                .near
-                .saturating_add(u8::from(ahead.unsigned_abs() <= NEIGHBOUR));
+            is_near = ahead.unsigned_abs() <= NEIGHBOUR;
             self.below = moved(self.below, ahead);
             self.above = moved(self.above, -ahead);
         }
-        self.hold();
+        self.near = self.near.saturating_add(u8::from(is_near));
+        if is_near || fails {
+            self.hold();
+        }
         self.previous = Place::of(object.id);
         self.asked = self.asked.saturating_add(1);
         self.failed = self.failed.saturating_add(u8::from(fails));
@@ -315,6 +340,16 @@ fn moved(distance: u16, steps: i64) -> u16 {
     }
     let distance = (i64::from(distance) + steps).max(0);
     u16::try_from(distance).unwrap_or(u16::MAX)
+}
+
+/// One of 32 bits.
+fn bit(hash: u64) -> u32 {
+    1 << (hash & 31)
+}
+
+/// What tells objects apart that press on walks: by the route, which is a keyed hash, nobody knows beforehand.
+fn pressing(object: Object) -> u64 {
+    scattered(object.id ^ u64::from(object.route) << 32)
 }
 
 /// Neighbouring ids as if at random, which the estimate of their number takes for granted (finalizer of SplitMix64: Steele, Lea,

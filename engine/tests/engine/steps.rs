@@ -90,6 +90,91 @@ fn who_walks_over_long_numbers_is_found_up_and_down_and_across_any_boundary() {
     }
 }
 
+/// How many of 1,200 invoices somebody reads, one after the other, until that is found: twenty at a time, and in between
+/// what is meant to take the walk's place. Begun with some other reading.
+fn invoices_read_between(begin: &[String], between: fn(u32) -> String, count: u32) -> Option<u32> {
+    let ip = "203.0.113.66";
+    let mut story = story();
+    let mut at = 0.0;
+    let mut lists = |target: &str| {
+        at += 0.7;
+        story.play(&Request::get(at, ip, target, 200));
+        story.lists_address(ip)
+    };
+    for target in begin {
+        assert!(!lists(target), "{target}");
+    }
+    for round in 0..60 {
+        for number in 0..20 {
+            let invoice = round * 20 + number;
+            if lists(&format!("/api/invoices/{invoice}")) {
+                return Some(invoice);
+            }
+        }
+        for number in 0..count {
+            if lists(&between(round * count + number)) {
+                return Some((round + 1) * 20);
+            }
+        }
+    }
+    None
+}
+
+/// Twenty objects of each kind, one after the other.
+fn twenty_of_each(kinds: &[&str]) -> Vec<String> {
+    let targets = kinds
+        .iter()
+        .flat_map(|kind| (0..20_u32).map(move |id| format!("/api/{kind}/{id}")));
+    targets.collect()
+}
+
+#[test]
+fn asking_again_for_the_same_does_not_free_the_walk_that_was_followed() {
+    let sparse: Vec<String> = (1..=40_u32)
+        .map(|number| format!("/api/items/{}", number * 7919))
+        .collect();
+    let parked = twenty_of_each(&["orders", "tickets"]);
+    for begin in [sparse, parked] {
+        let same = invoices_read_between(&begin, |_| "/api/users/4711".to_owned(), 40);
+        assert!(same.is_some_and(|until| until <= 60), "{same:?}");
+        let two = invoices_read_between(&begin, |n| format!("/api/users/{}", n % 2 * 977), 40);
+        assert!(two.is_some_and(|until| until <= 60), "{two:?}");
+    }
+}
+
+#[test]
+fn reading_here_and_there_parks_nobody() {
+    for kinds in [&["items", "cards"][..], &["items", "cards", "notes"]] {
+        let sparse = kinds.iter().flat_map(|kind| {
+            (1..=40_u32).map(move |number| format!("/api/{kind}/{}", number * 7919))
+        });
+        let found = invoices_read_between(&sparse.collect::<Vec<_>>(), |_| String::new(), 0);
+        assert!(
+            found.is_some_and(|until| until <= 35),
+            "{kinds:?}: {found:?}"
+        );
+    }
+}
+
+#[test]
+fn who_parks_on_one_route_and_walks_over_two_others_in_turn_is_found() {
+    let turns = (0..200_u32).flat_map(|id| ["users", "notes"].map(|kind| (kind, id)));
+    for parked in [
+        &["orders"][..],
+        &["orders", "tickets"],
+        &["orders", "tickets", "cards"],
+    ] {
+        let mut targets = twenty_of_each(parked);
+        targets.extend(turns.clone().map(|(kind, id)| format!("/api/{kind}/{id}")));
+        let walk = targets.iter().zip(0_u32..).map(|(target, number)| {
+            Request::get(f64::from(number) * 0.7, "203.0.113.66", target, 200)
+        });
+        let found = story().requests_until_listed(walk);
+        let then = found.map(|at| at - parked.len() * 20);
+        assert!(then.is_some_and(|at| at <= 120), "{parked:?}: {then:?}");
+    }
+}
+
 /// Somebody sends writes to a collection and then, one a second, reads what stands there.
 fn writes_then_reads(writes: u32, status: u16, reads: u32) -> impl Iterator<Item = Request> {
     let ip = "203.0.113.66";
