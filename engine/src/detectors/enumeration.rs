@@ -23,7 +23,7 @@ const WINDOW_SECONDS: f32 = 30.0 * 60.0;
 const NEIGHBOUR: u64 = 8;
 
 /// What presses on a walk so often takes its place, however long it is; less than the bits that tell pressing objects apart.
-const MOST_HELD: u8 = 16;
+const MOST_HELD: u8 = 15;
 /// A walk begins with so much: of two newcomers in turn one gets ahead.
 const HELD_AT_FIRST: u8 = 4;
 /// One press in so many, by chance, is on all walks.
@@ -69,12 +69,15 @@ struct Walk {
     failed: u8,
     /// Objects of this route that the client has made itself.
     made: u8,
-    /// Those that it may have made, at most [`MOST_PROMISED`].
-    promised: u8,
-    /// Steps to neighbours, failures and things made, at most [`MOST_HELD`], less what has pressed on the walk.
-    held: u8,
+    /// How far those steps went in all; it counts no further than a byte does.
+    near_distance: u8,
+    places: Places,
     ids: Bitmap<2>,
 }
+
+/// Two small counts of a walk in one byte, each at most 15.
+#[derive(Clone, Copy, Debug, Default)]
+struct Places(u8);
 
 /// An id but for what is above its lowest 48 bits, the lowest sixteen first: nobody walks that far.
 #[derive(Clone, Copy, Debug, Default)]
@@ -166,6 +169,13 @@ fn gait<'t>(
         (ObjectSort::Number, None) | (ObjectSort::Opaque, _) => 0.0,
     };
     let asked = f32::from(walk.asked);
+    // One id far from all others makes a span large that is walked over from one to the next all the same.
+    let dense = match object.sort {
+        ObjectSort::Number if u16::from(walk.near) * 2 >= u16::from(walk.asked) => {
+            dense.max(walk.density_of_near())
+        }
+        ObjectSort::Number | ObjectSort::Opaque => dense,
+    };
     let failed = percent(f32::from(walk.failed), asked);
     let near = percent(f32::from(walk.near), asked);
     let measure = Measure::of(
@@ -212,9 +222,9 @@ impl Walks {
         };
         if is_made {
             walk.made = walk.made.saturating_add(1);
-            walk.hold();
+            walk.places.hold();
         } else {
-            walk.promised = (walk.promised + 1).min(MOST_PROMISED);
+            walk.places.promise();
         }
     }
 
@@ -233,18 +243,18 @@ impl Walks {
     fn press(&mut self, pressing: u64) -> Option<usize> {
         let places = self.walks.iter().enumerate();
         let (place, shortest) = places
-            .min_by_key(|(_, walk)| walk.held)
-            .map(|(place, walk)| (place, walk.held))?;
+            .min_by_key(|(_, walk)| walk.places.held())
+            .map(|(place, walk)| (place, walk.places.held()))?;
         if self.pressed_by & bit(pressing) == 0 && shortest > 0 {
             self.pressed_by |= bit(pressing);
             let is_on_all = (pressing >> 32).is_multiple_of(PRESSES_ON_ALL);
             for (number, walk) in self.walks.iter_mut().enumerate() {
                 if is_on_all || number == place {
-                    walk.held = walk.held.saturating_sub(1);
+                    walk.places.press();
                 }
             }
         }
-        let is_free = self.walks.get(place)?.held == 0;
+        let is_free = self.walks.get(place)?.places.held() == 0;
         if is_free {
             self.pressed_by = 0;
         }
@@ -272,20 +282,15 @@ impl Walk {
             *self = Self {
                 route,
                 began: at,
-                held: HELD_AT_FIRST,
+                places: Places::held_at_first(),
                 ..Self::default()
             };
         }
     }
 
-    fn hold(&mut self) {
-        self.held = (self.held + 1).min(MOST_HELD);
-    }
-
     /// The object asked for last is as new as one that the client has made.
     fn keep_promise(&mut self) {
-        if self.promised > 0 {
-            self.promised -= 1;
+        if self.places.take_promise() {
             self.made = self.made.saturating_add(1);
         }
     }
@@ -296,25 +301,73 @@ impl Walk {
         (!is_endless).then(|| f32::from(self.below) + f32::from(self.above) + 1.0)
     }
 
+    /// How many of the ids that steps to neighbours passed were asked for, in percent; 0 once the count of it is full.
+    fn density_of_near(&self) -> f32 {
+        match self.near_distance {
+            u8::MAX => 0.0,
+            distance => percent(f32::from(self.near), f32::from(distance)).min(100.0),
+        }
+    }
+
     fn ask(&mut self, object: Object, fails: bool) {
         // Asking twice for the same is no step.
         if !self.ids.insert(scattered(object.id)) {
             return;
         }
-        let mut is_near = false;
+        let (mut is_near, mut distance) = (false, 0);
         if self.asked > 0 {
             let ahead = Place::of(object.id).after(self.previous);
-            is_near = ahead.unsigned_abs() <= NEIGHBOUR;
+            distance = ahead.unsigned_abs();
+            is_near = distance <= NEIGHBOUR;
             self.below = moved(self.below, ahead);
             self.above = moved(self.above, -ahead);
         }
-        self.near = self.near.saturating_add(u8::from(is_near));
+        if is_near {
+            self.near = self.near.saturating_add(1);
+            let distance = u8::try_from(distance).unwrap_or(u8::MAX);
+            self.near_distance = self.near_distance.saturating_add(distance);
+        }
         if is_near || fails {
-            self.hold();
+            self.places.hold();
         }
         self.previous = Place::of(object.id);
         self.asked = self.asked.saturating_add(1);
         self.failed = self.failed.saturating_add(u8::from(fails));
+    }
+}
+
+impl Places {
+    fn held_at_first() -> Self {
+        Self(HELD_AT_FIRST)
+    }
+
+    /// Steps to neighbours, failures and things made, at most [`MOST_HELD`], less what has pressed on the walk.
+    fn held(self) -> u8 {
+        self.0 & 0x0f
+    }
+
+    fn hold(&mut self) {
+        self.0 += u8::from(self.held() < MOST_HELD);
+    }
+
+    fn press(&mut self) {
+        self.0 -= u8::from(self.held() > 0);
+    }
+
+    /// Objects that the client may have made, at most [`MOST_PROMISED`].
+    fn promised(self) -> u8 {
+        self.0 >> 4
+    }
+
+    fn promise(&mut self) {
+        self.0 += u8::from(self.promised() < MOST_PROMISED) << 4;
+    }
+
+    /// Takes one off, if there is one.
+    fn take_promise(&mut self) -> bool {
+        let has_one = self.promised() > 0;
+        self.0 -= u8::from(has_one) << 4;
+        has_one
     }
 }
 

@@ -250,3 +250,33 @@ fn who_reads_back_what_was_made_is_left_alone_also_when_the_answer_was_only_ok()
         assert_eq!(story.attacks(), [], "{at_once} at once");
     }
 }
+
+/// Somebody who reads orders by these ids, one every two seconds.
+fn reads(ids: impl Iterator<Item = u64>) -> impl Iterator<Item = Request> {
+    ids.zip(0_u32..).map(|(id, number)| {
+        let target = format!("/api/orders/{id}");
+        Request::get(f64::from(number) * 2.0, "203.0.113.7", &target, 200)
+    })
+}
+
+#[test]
+fn ids_far_from_all_others_hide_no_walk() {
+    let first = std::iter::once(900_000_000).chain(100..200);
+    let now_and_then = (100..200).map(|id| if id % 10 == 3 { id * 70_000 } else { id });
+    let found = [
+        story().requests_until_listed(reads(first)),
+        story().requests_until_listed(reads(now_and_then)),
+    ];
+    let soon = |found: &Option<usize>| found.is_some_and(|at| at <= 40);
+    assert!(found.iter().all(soon), "{found:?}");
+}
+
+#[test]
+fn ids_near_each_other_with_gaps_between_them_are_no_walk_with_or_without_a_far_one() {
+    for gap in [4, 5, 8] {
+        let near = (0..60).map(|step| 1_000 + step * gap);
+        let found = story().requests_until_listed(reads(near.clone()));
+        let far = story().requests_until_listed(reads(std::iter::once(9).chain(near)));
+        assert_eq!((found, far), (None, None), "{gap}");
+    }
+}
