@@ -1,6 +1,6 @@
 //! Threads that work behind the answers: where all cores are busy, whoever answers gateways goes first.
 //!
-//! A thread that stands back cannot come forward again without privileges: what must never be starved has a second thread.
+//! A thread that stands back cannot come forward again without privileges: what must not be starved for seconds is never last.
 
 use rustix::process::setpriority_process;
 

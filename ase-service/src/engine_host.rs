@@ -1,4 +1,4 @@
-//! The host of the behaviour engine: the engine is fed finished exchanges on threads of its own (`shift.rs`), another one keeps what it finds.
+//! The host of the behaviour engine: one thread owns the engine and is fed finished exchanges, another one keeps what it finds.
 //!
 //! Nothing here is waited for by a request. Exchanges come through a queue that is bounded in number and in bytes; what finds no
 //! room is counted. The engine's thread never touches the disk: what it finds goes to the `recorder`, which lists clients first
@@ -27,7 +27,6 @@ mod desk;
 mod memory;
 mod observed;
 mod recorder;
-mod shift;
 mod tallies;
 
 pub use activity::{Activity, Amount, Served};
@@ -38,7 +37,6 @@ pub(crate) use observed::api_facts;
 pub use observed::{Observed, Untold};
 pub use recorder::Keeper;
 pub(crate) use recorder::{rounded, sample};
-use shift::{Helper, Standstill};
 pub use tallies::{EngineState, Event, MemoryState, Tallies};
 
 /// Longest that a management call waits for the engine.
@@ -62,7 +60,6 @@ pub struct EngineHost {
     pub tallies: Arc<Tallies>,
     listing: Arc<AtomicBool>,
     /// `None` while the engine is off.
-    helper: Option<Helper>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -83,7 +80,6 @@ impl EngineHost {
             backlog: Arc::new(Backlog::new(0, 0)),
             tallies: Arc::default(),
             listing: Arc::default(),
-            helper: None,
             threads: Mutex::default(),
         }
     }
@@ -115,14 +111,13 @@ impl EngineHost {
         let (queue, messages) = channel();
         let shared = (Arc::clone(&tallies), Arc::clone(&backlog));
         let pace = Pace::every(settings.snapshot_every);
-        let standstill = Arc::new(Standstill::new());
-        let moves = Arc::clone(&standstill);
-        let desk = Desk::new(engine, shared, findings, (shelf, pace), (messages, moves));
+        let desk = Desk::new(engine, shared, findings, (shelf, pace), messages);
         let named = |name: &str| std::thread::Builder::new().name(name.to_owned());
-        let ([first, second], helper) = shift::start(desk, Arc::clone(&backlog), standstill)?;
         let threads = vec![
-            first,
-            second,
+            named("engine").spawn(move || {
+                background::stand_back(Place::Behind);
+                desk.run();
+            })?,
             named("engine-recorder").spawn(move || recorder.run(&found))?,
             named("engine-memory").spawn(move || {
                 background::stand_back(Place::Behind);
@@ -134,7 +129,6 @@ impl EngineHost {
             backlog,
             tallies,
             listing,
-            helper: Some(helper),
             threads: Mutex::new(threads),
         })
     }
@@ -193,8 +187,8 @@ impl EngineHost {
     ) {
         if let Some(mut observed) = observed {
             observed.end(response, duration);
-            let (size, now) = ((1, observed.bytes()), Instant::now());
-            self.send(size, Message::Exchange(observed, now), now);
+            let size = (1, observed.bytes());
+            self.send(size, Message::Exchange(observed, Instant::now()));
         }
     }
 
@@ -202,24 +196,20 @@ impl EngineHost {
     pub fn observe(&self, exchanges: Vec<Observed>) {
         if !exchanges.is_empty() {
             let bytes = exchanges.iter().map(Observed::bytes).sum();
-            let (size, now) = ((exchanges.len(), bytes), Instant::now());
-            self.send(size, Message::Exchanges(exchanges, now), now);
+            let size = (exchanges.len(), bytes);
+            self.send(size, Message::Exchanges(exchanges, Instant::now()));
         }
     }
 
-    fn send(&self, (count, bytes): (usize, usize), message: Message, now: Instant) {
+    fn send(&self, (count, bytes): (usize, usize), message: Message) {
         let Some(queue) = &self.queue else {
             return;
         };
-        let was_empty = self.backlog.waiting().0 == 0;
         if self.backlog.enter(count, bytes).is_err() {
             self.tallies.add(Event::Dropped, count);
         } else if queue.send(message).is_err() {
             self.backlog.leave(count, bytes);
             self.tallies.add(Event::Dropped, count);
-        }
-        if let Some(helper) = &self.helper {
-            helper.called_for(&self.backlog, was_empty, now);
         }
     }
 
@@ -271,11 +261,7 @@ impl EngineHost {
             std::mem::take(&mut *threads)
         };
         let joined = tokio::task::spawn_blocking(|| {
-            let ended = threads.into_iter().map(|thread| {
-                // The engine's second thread looks then whether the first, which stands before it, has ended.
-                thread.thread().unpark();
-                thread.join()
-            });
+            let ended = threads.into_iter().map(JoinHandle::join);
             ended.filter(Result::is_err).count()
         });
         if !matches!(joined.await, Ok(0)) {

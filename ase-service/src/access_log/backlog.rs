@@ -65,12 +65,6 @@ impl Backlog {
         (of(&self.lines), of(&self.bytes))
     }
 
-    /// Whether this part of either bound is taken: one in `part`.
-    pub(crate) fn holds_one_in(&self, part: usize) -> bool {
-        let full = |amount: &Amount| amount.now.load(Ordering::Relaxed) > amount.most / part.max(1);
-        full(&self.lines) || full(&self.bytes)
-    }
-
     pub(crate) fn most(&self) -> (usize, usize) {
         (self.lines.most, self.bytes.most)
     }
@@ -106,7 +100,6 @@ mod tests {
         assert_eq!(backlog.enter(1, 40), Ok(()));
         backlog.leave(2, 60);
         assert_eq!(backlog.waiting(), (1, 40));
-        assert!(!backlog.holds_one_in(2) && backlog.holds_one_in(4));
         assert!(backlog.could_hold(3, 100) && !backlog.could_hold(1, 101));
     }
 }

@@ -1,4 +1,4 @@
-//! The engine at work: takes exchanges as they come, asks the engine, and hands on what it finds at once. Whose thread that is, `shift.rs` says.
+//! The engine at work: takes exchanges as they come, asks the engine, and hands on what it finds at once.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -11,7 +11,6 @@ use ase_engine::{Attack, Engine, Identifier, Lesson, Output, Transaction};
 use super::activity::Activity;
 use super::memory::{Pace, Shelf};
 use super::recorder::Finding;
-use super::shift::Standstill;
 use super::tallies::{EngineState, Tallies};
 use super::{Message, Observed};
 use crate::access_log::backlog::Backlog;
@@ -20,7 +19,7 @@ use crate::state::SetThreshold;
 
 /// Between two looks of the engine at the clock.
 const TICK: Duration = Duration::from_secs(1);
-/// Most exchanges that the engine gets at once: what it finds in a large batch does not wait for the end of it, and neither does the other thread.
+/// Most exchanges that the engine gets at once: what it finds in a large batch does not wait for the end of it.
 const AT_ONCE: usize = 16;
 /// How long more exchanges are waited for: to wake the engine costs a caller more than the engine's whole look.
 const GATHER: Duration = Duration::from_millis(5);
@@ -48,7 +47,6 @@ pub struct Desk {
     shelf: Shelf,
     pace: Pace,
     messages: Receiver<Message>,
-    standstill: Arc<Standstill>,
     gathered: Gathered,
     next_tick: Instant,
     is_closed: bool,
@@ -56,7 +54,7 @@ pub struct Desk {
 
 /// Whether there is more to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Turn {
+enum Turn {
     /// Exchanges were looked at; more may wait.
     Worked,
     /// Nothing waits.
@@ -87,7 +85,7 @@ impl Desk {
         (tallies, backlog): (Arc<Tallies>, Arc<Backlog>),
         findings: SyncSender<Finding>,
         (shelf, pace): (Shelf, Pace),
-        (messages, standstill): (Receiver<Message>, Arc<Standstill>),
+        messages: Receiver<Message>,
     ) -> Self {
         Self {
             engine,
@@ -100,15 +98,26 @@ impl Desk {
             shelf,
             pace,
             messages,
-            standstill,
             gathered: Gathered::default(),
             next_tick: Instant::now() + TICK,
             is_closed: false,
         }
     }
 
+    /// Works until it is told to close.
+    pub(super) fn run(mut self) {
+        loop {
+            match self.turn() {
+                // An answer that has waited for the core is given while more exchanges wait.
+                Turn::Worked => std::thread::yield_now(),
+                Turn::Idle => std::thread::sleep(self.wait()),
+                Turn::Closed => return self.close(),
+            }
+        }
+    }
+
     /// Looks at some of what waits: exchanges together, and everything in its order.
-    pub(super) fn turn(&mut self) -> Turn {
+    fn turn(&mut self) -> Turn {
         if self.gathered.exchanges.len() < AT_ONCE && !self.is_closed {
             self.gather();
         }
@@ -118,7 +127,7 @@ impl Desk {
     }
 
     /// Waits for something to do, but no longer than to the next look at the clock. Returns for how long more is worth waiting for.
-    pub(super) fn wait(&mut self) -> Duration {
+    fn wait(&mut self) -> Duration {
         let wait = self.next_tick.saturating_duration_since(Instant::now());
         let message = match self.messages.recv_timeout(wait) {
             Ok(message) => message,
@@ -134,7 +143,7 @@ impl Desk {
     }
 
     /// What was learned is laid down last.
-    pub(super) fn close(&mut self) {
+    fn close(&mut self) {
         self.shelf.close(&mut self.pace, &self.engine);
     }
 
@@ -192,7 +201,6 @@ impl Desk {
 
     fn look_at_the_clock(&mut self) {
         let now = Instant::now();
-        self.standstill.begins(now);
         if now >= self.next_tick {
             self.next_tick = now + TICK;
             self.engine.tick(clock::now(), &mut self.output);

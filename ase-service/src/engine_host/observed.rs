@@ -260,25 +260,3 @@ fn length(headers: &Headers<'_>) -> Option<u64> {
 fn start(text: &str, max: usize) -> &str {
     text.get(..text.floor_char_boundary(max)).unwrap_or(text)
 }
-
-#[cfg(test)]
-impl Observed {
-    /// An exchange of this client with nothing special about it.
-    pub(super) fn usual(client: ClientAddress) -> Self {
-        Self {
-            at: UnixMillis(1_700_000_000_000),
-            api: None,
-            client,
-            credentials: Box::default(),
-            account: None,
-            carriers: Box::default(),
-            texts: Texts::of("GET", "/shop", None),
-            request_bytes: None,
-            broken_rule: None,
-            fate: Fate::Passed,
-            status: Some(200),
-            response_bytes: None,
-            duration: None,
-        }
-    }
-}
