@@ -76,7 +76,7 @@ pub(crate) enum Answer {
 pub(crate) enum Taken {
     /// 201.
     Made,
-    /// 200: made, found or nothing of both.
+    /// 200: made, found or nothing of both. 202: something will be, or nothing is to be seen of it.
     Maybe,
     /// Not as asked, or nothing that could be read.
     Nothing,
@@ -226,7 +226,7 @@ impl Taken {
     fn of(status: Option<u16>) -> Self {
         match status {
             Some(201) => Self::Made,
-            Some(200) => Self::Maybe,
+            Some(200 | 202) => Self::Maybe,
             Some(_) | None => Self::Nothing,
         }
     }

@@ -162,8 +162,14 @@ fn gait<'t>(
     let mut walks = client.walks.walks.iter();
     let walk = walks.find(|walk| walk.route == object.route)?;
     // What somebody has made is not somebody else's.
+    let distinct = walk.ids.count();
     let own = f32::from(walk.made) * OWN_MARGIN;
-    let distinct = (walk.ids.count() - own).round().max(0.0);
+    // A promise is kept by a step, and steps are fewer than ids when there are many.
+    let own = match walk.made <= walk.asked {
+        true => own.max(percent(f32::from(walk.made), f32::from(walk.asked)) / 100.0 * distinct),
+        false => own,
+    };
+    let distinct = (distinct - own).round().max(0.0);
     let dense = match (object.sort, walk.span()) {
         (ObjectSort::Number, Some(span)) => percent(distinct, span).min(100.0),
         (ObjectSort::Number, None) | (ObjectSort::Opaque, _) => 0.0,

@@ -280,3 +280,22 @@ fn ids_near_each_other_with_gaps_between_them_are_no_walk_with_or_without_a_far_
         assert_eq!((found, far), (None, None), "{gap}");
     }
 }
+
+#[test]
+fn who_has_jobs_done_and_asks_for_each_until_it_is_ready_is_left_alone() {
+    let mut story = story();
+    let mut requests = Vec::new();
+    for job in 1..=200_u32 {
+        let at = f64::from(job) * 8.0;
+        let path = "/api/v1/jobs";
+        requests.push(Request::new(at, "192.0.2.7", "POST", path, 202));
+        for (poll, status) in (1_u32..).zip([404, 404, 404, 404, 404, 200]) {
+            let target = format!("{path}/{job}/result");
+            let at = at + f64::from(poll);
+            requests.push(Request::get(at, "192.0.2.7", &target, status));
+        }
+        let at = at + 7.0;
+        requests.push(Request::get(at, "192.0.2.7", "/api/v1/notifications", 304));
+    }
+    assert_eq!(story.requests_until_listed(requests), None);
+}
