@@ -59,7 +59,6 @@ pub struct EngineHost {
     /// What was counted.
     pub tallies: Arc<Tallies>,
     listing: Arc<AtomicBool>,
-    /// `None` while the engine is off.
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 

@@ -1,4 +1,4 @@
-//! The engine at work: takes exchanges as they come, asks the engine, and hands on what it finds at once.
+//! The engine's own thread: takes exchanges as they come, asks the engine, and hands on what it finds at once.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -172,8 +172,11 @@ impl Desk {
     fn observe_some(&mut self) -> Turn {
         let Gathered { exchanges, since } = &mut self.gathered;
         let some: Vec<Observed> = exchanges.drain(..exchanges.len().min(AT_ONCE)).collect();
-        if let Some(since) = since.take() {
-            self.behind = since.elapsed();
+        if let Some(first) = *since {
+            self.behind = first.elapsed();
+        }
+        if exchanges.is_empty() {
+            *since = None;
         }
         match (some.is_empty(), self.is_closed) {
             (false, _) => self.observe(&some),
