@@ -66,18 +66,18 @@ struct Walk {
     asked: u8,
     /// Those that led to a neighbour.
     near: u8,
+    /// How far these went in all; it counts no further than a byte does.
+    near_distance: u8,
     failed: u8,
     /// Objects of this route that the client has made itself.
     made: u8,
-    /// How far those steps went in all; it counts no further than a byte does.
-    near_distance: u8,
-    places: Places,
+    counts: Counts,
     ids: Bitmap<2>,
 }
 
 /// Two small counts of a walk in one byte, each at most 15.
 #[derive(Clone, Copy, Debug, Default)]
-struct Places(u8);
+struct Counts(u8);
 
 /// An id but for what is above its lowest 48 bits, the lowest sixteen first: nobody walks that far.
 #[derive(Clone, Copy, Debug, Default)]
@@ -170,18 +170,11 @@ fn gait<'t>(
         false => own,
     };
     let distinct = (distinct - own).round().max(0.0);
-    let dense = match (object.sort, walk.span()) {
-        (ObjectSort::Number, Some(span)) => percent(distinct, span).min(100.0),
-        (ObjectSort::Number, None) | (ObjectSort::Opaque, _) => 0.0,
+    let dense = match object.sort {
+        ObjectSort::Number => walk.density(distinct),
+        ObjectSort::Opaque => 0.0,
     };
     let asked = f32::from(walk.asked);
-    // One id far from all others makes a span large that is walked over from one to the next all the same.
-    let dense = match object.sort {
-        ObjectSort::Number if u16::from(walk.near) * 2 >= u16::from(walk.asked) => {
-            dense.max(walk.density_of_near())
-        }
-        ObjectSort::Number | ObjectSort::Opaque => dense,
-    };
     let failed = percent(f32::from(walk.failed), asked);
     let near = percent(f32::from(walk.near), asked);
     let measure = Measure::of(
@@ -228,9 +221,9 @@ impl Walks {
         };
         if is_made {
             walk.made = walk.made.saturating_add(1);
-            walk.places.hold();
+            walk.counts.hold();
         } else {
-            walk.places.promise();
+            walk.counts.promise();
         }
     }
 
@@ -249,18 +242,18 @@ impl Walks {
     fn press(&mut self, pressing: u64) -> Option<usize> {
         let places = self.walks.iter().enumerate();
         let (place, shortest) = places
-            .min_by_key(|(_, walk)| walk.places.held())
-            .map(|(place, walk)| (place, walk.places.held()))?;
+            .min_by_key(|(_, walk)| walk.counts.held())
+            .map(|(place, walk)| (place, walk.counts.held()))?;
         if self.pressed_by & bit(pressing) == 0 && shortest > 0 {
             self.pressed_by |= bit(pressing);
             let is_on_all = (pressing >> 32).is_multiple_of(PRESSES_ON_ALL);
             for (number, walk) in self.walks.iter_mut().enumerate() {
                 if is_on_all || number == place {
-                    walk.places.press();
+                    walk.counts.press();
                 }
             }
         }
-        let is_free = self.walks.get(place)?.places.held() == 0;
+        let is_free = self.walks.get(place)?.counts.held() == 0;
         if is_free {
             self.pressed_by = 0;
         }
@@ -288,7 +281,7 @@ impl Walk {
             *self = Self {
                 route,
                 began: at,
-                places: Places::held_at_first(),
+                counts: Counts::held_at_first(),
                 ..Self::default()
             };
         }
@@ -296,7 +289,7 @@ impl Walk {
 
     /// The object asked for last is as new as one that the client has made.
     fn keep_promise(&mut self) {
-        if self.places.take_promise() {
+        if self.counts.take_promise() {
             self.made = self.made.saturating_add(1);
         }
     }
@@ -305,6 +298,18 @@ impl Walk {
     fn span(&self) -> Option<f32> {
         let is_endless = self.below == u16::MAX || self.above == u16::MAX;
         (!is_endless).then(|| f32::from(self.below) + f32::from(self.above) + 1.0)
+    }
+
+    /// How many ids of its span were asked for, in percent. One id far from all others makes a span large that is walked over from
+    /// one to the next all the same.
+    fn density(&self, distinct: f32) -> f32 {
+        let dense = self
+            .span()
+            .map_or(0.0, |span| percent(distinct, span).min(100.0));
+        match u16::from(self.near) * 2 >= u16::from(self.asked) {
+            true => dense.max(self.density_of_near()),
+            false => dense,
+        }
     }
 
     /// How many of the ids that steps to neighbours passed were asked for, in percent; 0 once the count of it is full.
@@ -334,7 +339,7 @@ impl Walk {
             self.near_distance = self.near_distance.saturating_add(distance);
         }
         if is_near || fails {
-            self.places.hold();
+            self.counts.hold();
         }
         self.previous = Place::of(object.id);
         self.asked = self.asked.saturating_add(1);
@@ -342,7 +347,7 @@ impl Walk {
     }
 }
 
-impl Places {
+impl Counts {
     fn held_at_first() -> Self {
         Self(HELD_AT_FIRST)
     }
