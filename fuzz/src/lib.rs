@@ -19,14 +19,16 @@ use ase_core::transaction::wire::read_record;
 use ase_core::wire::{body_text, read_request, read_response};
 
 mod engine;
+mod filter;
 
 pub use engine::engine;
+pub use filter::{exchange, filter_config, headers, outbox};
 
 /// A body of a fuzz target.
 pub type Target = fn(&[u8]);
 
 /// The targets of what is pure, by their names, which are those of their corpus folders too.
-pub const TARGETS: [(&str, Target); 9] = [
+pub const TARGETS: [(&str, Target); 13] = [
     ("request", request),
     ("response", response),
     ("record", record),
@@ -36,6 +38,10 @@ pub const TARGETS: [(&str, Target); 9] = [
     ("host", host),
     ("redaction", redaction),
     ("engine", engine),
+    ("headers", headers),
+    ("filter_config", filter_config),
+    ("exchange", exchange),
+    ("outbox", outbox),
 ];
 
 /// The body of a request call: read or refused, and what is refused is named. Read quickly it is what it is at length.
