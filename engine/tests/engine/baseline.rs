@@ -1,9 +1,7 @@
 //! Layer two: what is usual on an API is learned from its traffic, and who does far more is reported against that.
 
-use crate::support::{Request, Story};
-use ase_engine::{
-    Attack, Basis, Lesson, Limit, Listing, Response, Settings, Threshold, Training, Variable,
-};
+use crate::support::{Request, Story, enforced, limited, shop};
+use ase_engine::{Attack, Basis, Lesson, Listing, Settings, Threshold};
 
 const HOUR: f64 = 3600.0;
 const SCRAPER: &str = "203.0.113.66";
@@ -35,18 +33,6 @@ fn page_of(at_s: f64, ip: &str, page: u32) -> Request {
 fn scrape(story: &mut Story, at_hour: u32, ip: &str, pages: u32) {
     let start = f64::from(at_hour) * HOUR;
     story.play_all((0..pages).map(|page| page_of(start + f64::from(page), ip, 1000 + page)));
-}
-
-/// With learned thresholds that list, and a training that few clients get through.
-fn enforced() -> Settings {
-    Settings {
-        training: Training {
-            response: Response::Enforce,
-            windows: 100,
-            ..Training::default()
-        },
-        ..Settings::default()
-    }
 }
 
 /// Hours in which thirty clients do the same `calls` times each.
@@ -117,15 +103,7 @@ fn who_reads_far_more_than_is_usual_for_the_api_is_reported_with_the_learned_thr
 
 #[test]
 fn an_operators_threshold_counts_before_a_learned_one() {
-    let mut settings = Settings::default();
-    let own = Limit {
-        tn: 260.0,
-        tx: None,
-    };
-    settings
-        .thresholds
-        .insert((Attack::Scraping, Variable::A), own);
-    let mut story = Story::with(settings);
+    let mut story = Story::with(limited(Settings::default(), 260.0));
     live(&mut story, 0, 30);
     // Distinct pages are estimated within some five percent.
     scrape(&mut story, 30, SCRAPER, 210);
@@ -203,24 +181,15 @@ fn clients_that_were_detected_teach_nothing() {
 
 #[test]
 fn an_order_of_calls_that_nobody_else_uses_is_reported_and_by_default_blocks_nobody() {
-    const STEPS: [&str; 8] = [
-        "list", "look", "compare", "basket", "address", "pay", "confirm", "thank",
-    ];
     let mut story = Story::new();
-    let shop = |story: &mut Story, at: f64, ip: &str, stride: usize| {
-        for call in 0..24 {
-            let target = format!("/api/{}", STEPS[call * stride % 8]);
-            story.play(&Request::get(at + call as f64 * 4.0, ip, &target, 200));
-        }
-    };
     for half_hour in 0..64_u32 {
         for client in 0..40_u32 {
             let at = f64::from(half_hour) * HOUR / 2.0 + f64::from(client) * 30.0;
-            shop(&mut story, at, &format!("10.0.{client}.1"), 1);
+            shop(&mut story, at, &format!("10.0.{client}.1"), (24, 1));
         }
     }
     assert_eq!(story.attacks(), []);
-    shop(&mut story, 32.0 * HOUR, SCRAPER, 5);
+    shop(&mut story, 32.0 * HOUR, SCRAPER, (24, 5));
     assert_eq!(story.attacks(), [Attack::Sequence]);
     assert_eq!(story.output.detections[0].catalogue_id, 36);
     assert!(matches!(
@@ -242,23 +211,14 @@ fn a_release_after_which_everybody_reads_ten_times_as_much_lists_hardly_anybody_
 
 #[test]
 fn a_detection_that_lists_nobody_is_no_way_to_go_on_unseen() {
-    const STEPS: [&str; 8] = [
-        "list", "look", "compare", "basket", "address", "pay", "confirm", "thank",
-    ];
     let mut story = Story::with(enforced());
-    let shop = |story: &mut Story, at: f64, ip: &str, stride: usize| {
-        for call in 0..24 {
-            let target = format!("/api/{}", STEPS[call * stride % 8]);
-            story.play(&Request::get(at + call as f64 * 4.0, ip, &target, 200));
-        }
-    };
     for hour in 0..32_u32 {
         for client in 0..30_u32 {
             let at = f64::from(hour) * HOUR + f64::from(client) * 118.0;
-            shop(&mut story, at, &format!("10.0.{client}.1"), 1);
+            shop(&mut story, at, &format!("10.0.{client}.1"), (24, 1));
         }
     }
-    shop(&mut story, 32.0 * HOUR, SCRAPER, 5);
+    shop(&mut story, 32.0 * HOUR, SCRAPER, (24, 5));
     assert_eq!(story.attacks(), [Attack::Sequence]);
     assert!(!story.lists_address(SCRAPER));
     let start = 32.0 * HOUR + 100.0;

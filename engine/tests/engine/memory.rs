@@ -8,7 +8,7 @@
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use crate::support::{Request, START, Story, identifier};
+use crate::support::{Request, START, Story, identifier, shop};
 use ase_core::credential::CredentialKind;
 use ase_core::identity::Provenance;
 use ase_core::time::UnixMillis;
@@ -18,16 +18,6 @@ use ase_engine::{
 use proptest::prelude::*;
 
 const HOUR: f64 = 3600.0;
-const STEPS: [&str; 8] = [
-    "list", "look", "compare", "basket", "address", "pay", "confirm", "thank",
-];
-
-fn shop(story: &mut Story, at: f64, ip: &str, stride: usize) {
-    for call in 0..16 {
-        let target = format!("/api/{}", STEPS[call * stride % 8]);
-        story.play(&Request::get(at + call as f64 * 4.0, ip, &target, 200));
-    }
-}
 
 fn read(story: &mut Story, at: f64, ip: &str, pages: std::ops::Range<u32>) {
     for (number, page) in (0..).zip(pages) {
@@ -57,7 +47,7 @@ fn live(story: &mut Story, half_hours: std::ops::Range<u32>) {
         for client in 0..40_u32 {
             let at = f64::from(half_hour) * HOUR / 2.0 + f64::from(client) * 20.0;
             let ip = format!("10.0.{client}.1");
-            shop(story, at, &ip, 1);
+            shop(story, at, &ip, (16, 1));
             let page = half_hour + client * 3;
             read(story, at + 100.0, &ip, page..page + 4);
         }
@@ -101,7 +91,7 @@ fn a_restored_engine_judges_what_comes_next_as_the_one_that_made_the_snapshot() 
         story.output.clear();
         let at = at + 60.0;
         read(story, at, "203.0.113.10", 1000..1400);
-        shop(story, at + 500.0, "203.0.113.11", 5);
+        shop(story, at + 500.0, "203.0.113.11", (16, 5));
         probe(story, at + 600.0, "203.0.113.12", 12);
         // The one who has offended is still listed, the other one may.
         probe(story, at + 620.0, "203.0.113.1", 12);

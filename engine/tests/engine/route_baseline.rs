@@ -7,10 +7,8 @@
 
 use std::sync::OnceLock;
 
-use crate::support::{Request, Story};
-use ase_engine::{
-    Attack, Basis, Lesson, Limit, Response, RouteReport, Settings, Training, Variable,
-};
+use crate::support::{Request, Story, enforced, limited};
+use ase_engine::{Attack, Basis, Lesson, RouteReport};
 
 const HOUR: f64 = 3600.0;
 const TAKER: &str = "203.0.113.66";
@@ -48,28 +46,16 @@ fn take(story: &mut Story, at_hour: u32, ip: &str, days: u32) {
     story.play_all((0..days).map(|day| export(start + f64::from(day) * 2.0, ip, 900_000 + day)));
 }
 
-/// A day is enough where few clients are.
-fn settings() -> Settings {
-    Settings {
-        training: Training {
-            response: Response::Enforce,
-            windows: 100,
-            ..Training::default()
-        },
-        ..Settings::default()
-    }
-}
-
 /// A story that goes on after a day of [`live`], which is lived through once.
 fn trained() -> Story {
     static DAY: OnceLock<Story> = OnceLock::new();
     let day = DAY.get_or_init(|| {
-        let mut story = Story::with(settings());
+        let mut story = Story::with(enforced());
         live(&mut story, 0, 30);
         assert_eq!(story.attacks(), []);
         story
     });
-    day.restarted(settings(), 30.0 * HOUR)
+    day.restarted(enforced(), 30.0 * HOUR)
 }
 
 fn routes(story: &Story) -> Vec<RouteReport> {
@@ -124,7 +110,7 @@ fn as_much_on_the_route_where_it_is_usual_is_no_attack() {
 
 #[test]
 fn a_route_has_a_training_of_its_own_and_reports_it() {
-    let mut story = Story::with(settings());
+    let mut story = Story::with(enforced());
     live(&mut story, 0, 20);
     let early = routes(&story);
     let mut paths: Vec<&str> = early.iter().map(|known| &*known.route).collect();
@@ -175,15 +161,7 @@ fn the_paths_of_a_definition_are_the_routes_where_it_declares_them() {
 
 #[test]
 fn an_operators_threshold_for_the_api_counts_in_place_of_those_of_its_routes() {
-    let mut settings = settings();
-    let own = Limit {
-        tn: 500.0,
-        tx: None,
-    };
-    settings
-        .thresholds
-        .insert((Attack::Scraping, Variable::A), own);
-    let mut story = Story::with(settings);
+    let mut story = Story::with(limited(enforced(), 500.0));
     live(&mut story, 0, 30);
     take(&mut story, 30, TAKER, 150);
     assert_eq!(story.attacks(), []);
@@ -208,9 +186,9 @@ fn a_detection_on_a_route_that_is_taken_back_can_teach_the_threshold_or_the_rout
 
 #[test]
 fn what_was_learned_of_a_route_outlives_a_restart() {
-    let mut story = Story::with(settings());
+    let mut story = Story::with(enforced());
     live(&mut story, 0, 30);
-    let mut again = story.restarted(settings(), 30.0 * HOUR);
+    let mut again = story.restarted(enforced(), 30.0 * HOUR);
     assert_eq!(routes(&again), routes(&story));
     let text = |story: &Story| story.engine.snapshot().into_text();
     assert_eq!(text(&again), text(&story));

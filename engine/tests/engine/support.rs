@@ -9,8 +9,8 @@ use ase_core::path::NormalPath;
 use ase_core::registry::{ApiDefinition, Routes};
 use ase_core::time::UnixMillis;
 use ase_engine::{
-    ApiFacts, Attack, Carried, Carrier, Covers, Engine, Fate, Identifier, Output, Settings,
-    Transaction,
+    ApiFacts, Attack, Carried, Carrier, Covers, Engine, Fate, Identifier, Limit, Output, Response,
+    Settings, Training, Transaction, Variable,
 };
 
 /// When every story begins.
@@ -46,6 +46,41 @@ pub(crate) struct Story {
     pub(crate) routes: Option<Routes>,
     /// Whose traffic the demo API covers.
     pub(crate) covers: Covers,
+}
+
+/// The settings of an engine whose learned thresholds list, after a training that few clients get through.
+pub(crate) fn enforced() -> Settings {
+    Settings {
+        training: Training {
+            response: Response::Enforce,
+            windows: 100,
+            ..Training::default()
+        },
+        ..Settings::default()
+    }
+}
+
+/// The same with an operator's threshold for the objects that one client may read.
+pub(crate) fn limited(settings: Settings, objects: f64) -> Settings {
+    let mut settings = settings;
+    let own = Limit {
+        tn: objects,
+        tx: None,
+    };
+    let scraping = (Attack::Scraping, Variable::A);
+    settings.thresholds.insert(scraping, own);
+    settings
+}
+
+/// Somebody who shops: so many calls, four seconds apart, that leave out all but every `stride`th step of the way.
+pub(crate) fn shop(story: &mut Story, at_s: f64, ip: &str, (calls, stride): (usize, usize)) {
+    const STEPS: [&str; 8] = [
+        "list", "look", "compare", "basket", "address", "pay", "confirm", "thank",
+    ];
+    for call in 0..calls {
+        let target = format!("/api/{}", STEPS[call * stride % 8]);
+        story.play(&Request::get(at_s + call as f64 * 4.0, ip, &target, 200));
+    }
 }
 
 impl Request {
