@@ -105,7 +105,7 @@ fn shown(attack: &Value) -> String {
         format!("client\t{}", text(attack, "identifier")),
         format!("api\t{}", text(attack, "api")),
         format!("why\t{}", text(evidence, "reason")),
-        format!("outcome\t{}", text(attack, "outcome")),
+        format!("outcome\t{}", outcome(attack)),
         format!(
             "seen\t{} requests from {} to {}",
             number(evidence, "requests"),
@@ -116,6 +116,24 @@ fn shown(attack: &Value) -> String {
     lines.extend(variables(attack, |_| true));
     lines.extend(samples(evidence));
     lines.join("\n")
+}
+
+/// What came of it; of one that lists nobody, for how long it would have.
+fn outcome(attack: &Value) -> String {
+    let came = text(attack, "outcome");
+    let would_last = attack
+        .get("evidence")
+        .and_then(|evidence| evidence.get("listing_ttl_s"))
+        .and_then(Value::as_u64);
+    match (came, would_last) {
+        ("reported", Some(seconds)) => {
+            format!(
+                "{came}; with listing on, the client would be listed for {} minutes",
+                seconds / 60
+            )
+        }
+        (came, _) => came.to_owned(),
+    }
 }
 
 /// What was measured, a line each, of the variables that are `wanted`.

@@ -223,8 +223,8 @@ impl Runner {
             response_bytes: happened.response_bytes,
             duration: happened.duration,
             fate: Fate::Passed,
-            broken_rule: None,
-            account: None,
+            broken_rule: happened.broken_rule,
+            account: happened.account(),
             carriers: &[],
         };
         self.output.clear();

@@ -187,3 +187,22 @@ fn with_the_definitions_the_engine_knows_declared_routes_as_a_daemon_would() {
     assert_eq!(code, Some(1));
     assert!(error.contains("shop.json"), "{error}");
 }
+
+#[test]
+fn who_tries_many_accounts_is_found_in_the_log_of_ase_by_the_user_names_that_were_known_then() {
+    let folder = tempfile::tempdir().unwrap();
+    let definition = r#"{"api_metadata": {"url": "/", "hostname": "*", "login_url": "/login"}}"#;
+    std::fs::write(folder.path().join("shop.json"), definition).unwrap();
+    let mut log = String::new();
+    for number in 0..10 {
+        let user = json!({"id": format!("k1:{number:032x}"), "kind": "username", "name": "user", "in": "header", "provenance": "claimed"});
+        let line = json!({"time": format!("2026-11-22T10:00:{:02}.000Z", number * 5), "method": "POST", "url": "/login", "api": "shop",
+            "decision": "verdict", "client_ip": "203.0.113.9", "response_code": 401, "credentials": [user]});
+        writeln!(log, "{line}").unwrap();
+    }
+    let apis = folder.path().to_str().unwrap();
+    let arguments = ["replay", "-", "--engine", "--api-dir", apis];
+    let (code, text, error) = ase(&arguments, &log);
+    assert_eq!(code, Some(0), "{error}");
+    assert!(text.contains("\tcredential_stuffing\t"), "{text}");
+}

@@ -43,6 +43,14 @@ impl Detection {
         }
     }
 
+    /// Reads a name. A decoy is taken as one in context: the name does not tell.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|detection| detection.as_str() == name)
+    }
+
     /// The rule under which it puts a client on the list.
     #[must_use]
     pub fn rule(self) -> Rule {

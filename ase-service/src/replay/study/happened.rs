@@ -7,6 +7,7 @@ use std::time::Duration;
 use ase_core::address::ClientAddress;
 use ase_core::api_id::ApiId;
 use ase_core::credential::{CredentialId, CredentialKind};
+use ase_core::decision::Detection;
 use ase_core::host::HostName;
 use ase_core::identity::Provenance;
 use ase_core::time::UnixMillis;
@@ -37,6 +38,19 @@ pub(super) struct Happened {
     pub(super) host: Option<HostName>,
     pub(super) api: Option<ApiId>,
     pub(super) credentials: Vec<Carried>,
+    /// The real-time rule that it broke.
+    pub(super) broken_rule: Option<Detection>,
+}
+
+impl Happened {
+    /// Whose account it was about.
+    pub(super) fn account(&self) -> Option<CredentialId> {
+        let named = |carried: &&Carried| carried.kind == CredentialKind::Username;
+        self.credentials
+            .iter()
+            .find(named)
+            .map(|carried| carried.id)
+    }
 }
 
 /// Why a line is left out.
@@ -100,6 +114,7 @@ fn combined(line: &[u8]) -> Option<Happened> {
         host: None,
         api: None,
         credentials: Vec::new(),
+        broken_rule: None,
     })
 }
 
@@ -216,6 +231,9 @@ fn happened(line: &Value) -> Option<Happened> {
             .flatten()
             .filter_map(carried)
             .collect(),
+        broken_rule: line
+            .get("detected")
+            .and_then(|detected| Detection::parse(text(detected, &["rule"])?)),
     })
 }
 
@@ -254,6 +272,8 @@ fn lossy(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use ase_core::registry::Pattern;
+
     use super::*;
 
     #[test]
@@ -312,14 +332,22 @@ mod tests {
     }
 
     #[test]
-    fn a_line_of_the_access_log_keeps_api_and_credentials_and_a_refused_one_is_left_out() {
+    fn a_line_of_the_access_log_keeps_what_the_engine_needs_and_a_refused_one_is_left_out() {
+        let account = "k1:ffeeddccbbaa99887766554433221100";
         let id = "k1:00112233445566778899aabbccddeeff";
         let line = serde_json::json!({"time": "2026-11-22T01:02:03.004Z", "client_ip": "192.0.2.7", "method": "GET", "url": "/shop",
             "api": "shop", "decision": "verdict", "response_code": 200, "response_content_length": 12, "duration_us": 1500,
-            "credentials": [{"id": id, "kind": "token", "name": "authorization", "in": "header", "provenance": "verified"}]});
+            "credentials": [{"id": id, "kind": "token", "name": "authorization", "in": "header", "provenance": "verified"},
+                {"id": account, "kind": "username", "name": "sub", "in": "header", "provenance": "verified"}],
+            "detected": {"rule": "invalid_method", "attack_id": 101}});
         let happened = read(Format::Json, line.to_string().as_bytes()).unwrap();
         assert_eq!(happened.api, ApiId::parse("shop").ok());
-        assert_eq!(happened.credentials.len(), 1);
+        assert_eq!(happened.credentials.len(), 2);
+        assert_eq!(happened.account(), CredentialId::parse(account).ok());
+        assert_eq!(
+            happened.broken_rule,
+            Some(Detection::Pattern(Pattern::Method))
+        );
         assert_eq!(happened.duration, Some(Duration::from_micros(1500)));
         let mut refused = line;
         refused["decision"] = "denied".into();

@@ -201,8 +201,10 @@ impl Score {
     pub(super) fn lines(&self) -> Vec<String> {
         let percent = |share: f64| (share * 1000.0).round() / 10.0;
         let line = |(name, (part, all)): (&str, (u64, u64))| {
+            let Some(share) = ratio(part, all).map(percent) else {
+                return format!("{name}: none to count");
+            };
             let (low, high) = wilson(part, all);
-            let share = ratio(part, all).map_or(f64::NAN, percent);
             let (low, high) = (percent(low), percent(high));
             format!("{name}: {part} of {all} ({share} %, 95 % interval {low} to {high} %)")
         };
@@ -274,6 +276,14 @@ mod tests {
         let (low, high) = wilson(81, 263);
         assert!((low - 0.2553).abs() < 0.0005 && (high - 0.3662).abs() < 0.0005);
         assert_eq!(wilson(0, 0), (0.0, 1.0));
+    }
+
+    #[test]
+    fn labels_of_clients_that_are_not_in_the_log_give_no_share() {
+        let truth = Truth::parse("ip,requests,label,kind\n192.0.2.1,9,attack,x\n").unwrap();
+        let lines = truth.score(&BTreeMap::new()).lines().join("\n");
+        assert!(lines.contains("precision: none to count"), "{lines}");
+        assert!(!lines.contains("NaN"), "{lines}");
     }
 
     #[test]
