@@ -16,7 +16,7 @@ use ase_engine::{Response, Settings};
 use tokio::sync::oneshot;
 
 use crate::access_log::backlog::Backlog;
-use crate::background::{self, Place};
+use crate::background::{self, Answering, Place};
 use crate::config::engine::EngineSettings;
 use crate::exchange::RequestFacts;
 
@@ -85,6 +85,8 @@ impl EngineHost {
 
     /// Starts the engine as the settings say, if it is on.
     ///
+    /// It has to be called in the runtime that answers gateways, which the engine gives way to.
+    ///
     /// # Errors
     /// When the system has no thread or no randomness to give.
     pub fn start(settings: &EngineSettings, keeper: Keeper) -> std::io::Result<Self> {
@@ -110,7 +112,13 @@ impl EngineHost {
         let (queue, messages) = channel();
         let shared = (Arc::clone(&tallies), Arc::clone(&backlog));
         let pace = Pace::every(settings.snapshot_every);
-        let desk = Desk::new(engine, shared, findings, (shelf, pace), messages);
+        let desk = Desk::new(
+            engine,
+            shared,
+            findings,
+            (shelf, pace),
+            (messages, Answering::here()),
+        );
         let named = |name: &str| std::thread::Builder::new().name(name.to_owned());
         let threads = vec![
             named("engine").spawn(move || {

@@ -14,6 +14,7 @@ use super::recorder::Finding;
 use super::tallies::{EngineState, Tallies};
 use super::{Message, Observed};
 use crate::access_log::backlog::Backlog;
+use crate::background::Answering;
 use crate::clock;
 use crate::state::SetThreshold;
 
@@ -23,6 +24,10 @@ const TICK: Duration = Duration::from_secs(1);
 const AT_ONCE: usize = 16;
 /// How long more exchanges are waited for: to wake the engine costs a caller more than the engine's whole look.
 const GATHER: Duration = Duration::from_millis(5);
+/// How old an exchange may get while answers to gateways take every core: a part of the time in which an attacker is to be listed.
+const GIVE_WAY: Duration = Duration::from_millis(50);
+/// Between two looks at whether a core is left.
+const NAP: Duration = Duration::from_micros(200);
 
 /// Exchanges on their way from the queue to the engine.
 #[derive(Debug, Default)]
@@ -47,6 +52,7 @@ pub struct Desk {
     shelf: Shelf,
     pace: Pace,
     messages: Receiver<Message>,
+    answering: Answering,
     gathered: Gathered,
     next_tick: Instant,
     is_closed: bool,
@@ -85,7 +91,7 @@ impl Desk {
         (tallies, backlog): (Arc<Tallies>, Arc<Backlog>),
         findings: SyncSender<Finding>,
         (shelf, pace): (Shelf, Pace),
-        messages: Receiver<Message>,
+        (messages, answering): (Receiver<Message>, Answering),
     ) -> Self {
         Self {
             engine,
@@ -98,6 +104,7 @@ impl Desk {
             shelf,
             pace,
             messages,
+            answering,
             gathered: Gathered::default(),
             next_tick: Instant::now() + TICK,
             is_closed: false,
@@ -108,19 +115,30 @@ impl Desk {
     pub(super) fn run(mut self) {
         loop {
             match self.turn() {
-                // An answer that has waited for the core is given while more exchanges wait.
-                Turn::Worked => std::thread::yield_now(),
+                Turn::Worked => self.give_way(),
                 Turn::Idle => std::thread::sleep(self.wait()),
                 Turn::Closed => return self.close(),
             }
         }
     }
 
+    /// Lets answers go first, those that wait for this core and, for a while, those that take all cores.
+    fn give_way(&mut self) {
+        std::thread::yield_now();
+        self.gather();
+        while self.answering.fill_the_cores()
+            && self
+                .gathered
+                .since
+                .is_some_and(|since| since.elapsed() < GIVE_WAY)
+        {
+            std::thread::sleep(NAP);
+        }
+    }
+
     /// Looks at some of what waits: exchanges together, and everything in its order.
     fn turn(&mut self) -> Turn {
-        if self.gathered.exchanges.len() < AT_ONCE && !self.is_closed {
-            self.gather();
-        }
+        self.gather();
         let turn = self.observe_some();
         self.look_at_the_clock();
         turn

@@ -26,7 +26,7 @@ pub(crate) enum Pace {
 }
 
 /// What came of a run.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Outcome {
     latencies: Vec<Duration>,
     wall: Duration,
@@ -41,6 +41,16 @@ struct Connection {
 }
 
 impl Outcome {
+    /// Several runs as one.
+    pub(crate) fn together(runs: Vec<Self>) -> Self {
+        runs.into_iter().fold(Self::default(), |mut all, run| {
+            all.latencies.extend(run.latencies);
+            all.wall += run.wall;
+            all.cpu += run.cpu;
+            all
+        })
+    }
+
     /// Calls per second.
     pub(crate) fn rate(&self) -> f64 {
         self.latencies.len() as f64 / self.wall.as_secs_f64()
