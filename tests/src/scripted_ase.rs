@@ -257,6 +257,9 @@ impl Shared {
 
     /// Answers one call; false when the connection is over.
     fn call(&self, stream: &TcpStream, head: Head, content: &[u8]) -> Result<bool> {
+        if head.word(0) == "GET" && head.word(1) == "/ase" {
+            return self.send(stream, &Answer::default(), None);
+        }
         ensure!(
             head.word(0) == "POST",
             "call with method {:?}",

@@ -4,7 +4,7 @@ use std::num::NonZeroU8;
 use std::time::Duration;
 
 use ase_core::fault::{FaultCollector, Fields, Item};
-use ase_core::identity::CredentialNames;
+use ase_core::identity::{CredentialNames, Provenance};
 use serde_json::Value;
 
 use super::failure_reply::FailureReplies;
@@ -26,7 +26,9 @@ pub(super) fn config(document: &Value, collector: &mut FaultCollector) -> Config
     let user_info = UserInfo::read(root.object("user_info"));
     let mut credentials = credentials(root.object("credentials"));
     // ASE takes `user_info` for verified unless the same name is reported with its provenance, and a header is only a claim.
-    credentials.username_headers = Vec::from_iter(user_info.username_header.clone());
+    if user_info.header_provenance == Provenance::Claimed {
+        credentials.username_headers = Vec::from_iter(user_info.username_header.clone());
+    }
     let (ase, rest, timeout) = ase(root.object("ase"));
     let policy = Policy {
         timeout,

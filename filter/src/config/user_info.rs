@@ -1,6 +1,7 @@
 //! Where the names of the user and of the client application are found.
 
 use ase_core::fault::Fields;
+use ase_core::identity::Provenance;
 use ase_core::registry::JwtLocation;
 
 use super::text::{self, TextFault};
@@ -9,7 +10,7 @@ use super::text::{self, TextFault};
 const JWT_AUTHN: &str = "envoy.filters.http.jwt_authn";
 
 /// Where the names are found, by what is more certain: a verified token, a token, a header.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct UserInfo {
     /// In the claims of a token that the host has verified.
     pub verified: VerifiedClaims,
@@ -19,6 +20,8 @@ pub struct UserInfo {
     pub username_header: Option<String>,
     /// The header with the client id, in lower case.
     pub client_id_header: Option<String>,
+    /// Whose word the user name in that header is: the client's, or the gateway's.
+    pub header_provenance: Provenance,
 }
 
 /// The host's properties that hold verified claims; their parts are separated by zero bytes.
@@ -48,7 +51,21 @@ impl UserInfo {
             claimed: ClaimedJwt::read(&mut fields),
             username_header: fields.custom("username_header", text::header_name),
             client_id_header: fields.custom("client_id_header", text::header_name),
+            header_provenance: fields.choice(
+                "header_provenance",
+                &[
+                    ("claimed", Provenance::Claimed),
+                    ("verified", Provenance::Verified),
+                ],
+                Provenance::Claimed,
+            ),
         };
+        if user_info.username_header.is_none() && fields.item("username_header").is_none() {
+            fields.refuse(
+                "header_provenance",
+                "means something only beside \"username_header\"",
+            );
+        }
         fields.finish();
         user_info
     }
@@ -122,6 +139,16 @@ mod tests {
         let property: &[u8] = b"metadata\0filter_metadata\0envoy.filters.http.jwt_authn\0payload\0https://x.example/user";
         assert_eq!(verified.username.as_deref(), Some(property));
         assert_eq!(verified.client_id, None);
+    }
+
+    #[test]
+    fn whose_word_a_header_is_means_nothing_without_one() {
+        assert_eq!(
+            faults(
+                r#"{"user_info": {"client_id_header": "x-client", "header_provenance": "verified"}}"#
+            ),
+            "user_info.header_provenance: means something only beside \"username_header\""
+        );
     }
 
     #[test]

@@ -3,12 +3,13 @@
 use std::borrow::Cow;
 
 use ase_core::credential::CredentialKind;
-use ase_core::identity::{Credential, Credentials, Place, Provenance};
+use ase_core::headers::Headers;
+use ase_core::identity::{Credential, Credentials, Place, Provenance, is_header};
 use ase_core::jwt::{Claims, of_request};
 use ase_core::text;
 
 use super::{SeenRequest, value_of};
-use crate::config::{ClaimedJwt, Config};
+use crate::config::{ClaimedJwt, Config, UserInfo};
 
 /// What the host has verified, as it shows it.
 #[derive(Clone, Copy, Debug, Default)]
@@ -72,6 +73,7 @@ pub(super) fn names<'n>(
     let told = |(_, text): (Place, &'n str)| Cow::Borrowed(text.as_bytes());
     Names {
         username: readable(seen.verified.username)
+            .or_else(|| verified_header(seen.headers, user_info))
             .map(Cow::Borrowed)
             .or_else(|| tokens.usernames().next().map(told))
             .or_else(|| header(&user_info.username_header)),
@@ -82,13 +84,14 @@ pub(super) fn names<'n>(
     }
 }
 
-/// Adds the user names of tokens, each with its provenance.
+/// Adds the user names of tokens and of a header that the gateway may vouch for, each with its provenance.
 pub(super) fn add_usernames<'u>(
     credentials: &mut Credentials<'u>,
     seen: &SeenRequest<'u>,
     tokens: &'u Tokens<'_>,
+    user_info: &'u UserInfo,
 ) {
-    let mut add = |place, name: &'static str, value, provenance| {
+    let mut add = |place, name: &'u str, value, provenance| {
         credentials.add(Credential {
             kind: CredentialKind::Username,
             name: Cow::Borrowed(name),
@@ -105,9 +108,37 @@ pub(super) fn add_usernames<'u>(
             Provenance::Verified,
         );
     }
+    if let (Provenance::Verified, Some(name)) =
+        (user_info.header_provenance, &user_info.username_header)
+    {
+        let provenance = match verified_header(seen.headers, user_info) {
+            Some(_) => Provenance::Verified,
+            None => Provenance::Claimed,
+        };
+        for (_, username) in named(seen.headers, name) {
+            add(Place::Header, name, text::of(username), provenance);
+        }
+    }
     for (place, username) in tokens.usernames() {
         add(place, "jwt", Cow::Borrowed(username), Provenance::Claimed);
     }
+}
+
+/// The user name in the header that the gateway vouches for. A second one in any spelling shows that the client's own was not taken off, and nobody can tell
+/// whose is whose: then it vouches for none.
+fn verified_header<'h>(headers: &'h Headers<'_>, user_info: &UserInfo) -> Option<&'h [u8]> {
+    let name = user_info.username_header.as_ref()?;
+    let mut all =
+        named(headers, name).filter(|_| user_info.header_provenance == Provenance::Verified);
+    let (spelled, value) = all.next().filter(|_| all.next().is_none())?;
+    readable(Some(value)).filter(|_| spelled.eq_ignore_ascii_case(name.as_bytes()))
+}
+
+fn named<'h>(headers: &'h Headers<'_>, name: &str) -> impl Iterator<Item = (&'h [u8], &'h [u8])> {
+    headers
+        .iter()
+        .filter(move |header| is_header(&header.name, name))
+        .map(|header| (&*header.name, &*header.value))
 }
 
 /// A number comes as eight bytes, which are no text that names anybody.

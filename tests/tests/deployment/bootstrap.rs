@@ -16,7 +16,9 @@ use tempfile::TempDir;
 use crate::envoy::{self, Envoy, get};
 use crate::files;
 
-const MANAGER: &str = "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config";
+/// The connection manager.
+pub(crate) const MANAGER: &str =
+    "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config";
 
 /// The filter's plugin configuration, as Envoy calls it.
 pub(crate) const PLUGIN: &str = "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config/http_filters/0/typed_config/config";
@@ -31,10 +33,10 @@ pub(crate) const CONFIGURATION: &str = "/static_resources/listeners/0/filter_cha
 const ADDRESS: &str = "address/socket_address/address";
 
 /// The port of an address.
-const PORT: &str = "address/socket_address/port_value";
+pub(crate) const PORT: &str = "address/socket_address/port_value";
 
 /// The one endpoint of a cluster.
-const ENDPOINT: &str = "load_assignment/endpoints/0/lb_endpoints/0/endpoint";
+pub(crate) const ENDPOINT: &str = "load_assignment/endpoints/0/lb_endpoints/0/endpoint";
 
 /// Longest wait for something that takes a few seconds at most.
 const SOON: Duration = Duration::from_secs(20);
@@ -189,7 +191,7 @@ fn placed(ase: SocketAddr, upstream: SocketAddr) -> Result<Value> {
     Ok(bootstrap)
 }
 
-fn place<'a>(value: &'a mut Value, pointer: &str) -> Result<&'a mut Value> {
+pub(crate) fn place<'a>(value: &'a mut Value, pointer: &str) -> Result<&'a mut Value> {
     value
         .pointer_mut(pointer)
         .with_context(|| format!("the bootstrap has nothing at {pointer}"))

@@ -12,8 +12,15 @@ use crate::head::{Client, write_request_half};
 const BERT: &str = "e30.eyJzdWIiOiJiZXJ0IiwiYXpwIjoiYXBwIn0.x";
 const ALL: &str = r#"{"user_info": {"verified_jwt": {"metadata": "p", "username_claim": "sub", "client_id_claim": "azp"}, "claimed_jwt": {"location": "h:x-jwt", "username_claim": "sub", "client_id_claim": "azp"}, "username_header": "x-user", "client_id_header": "x-client"}}"#;
 
+/// The gateway vouches for the header.
+const VOUCHED: &str = r#"{"user_info": {"claimed_jwt": {"location": "h:x-jwt", "username_claim": "sub"}, "username_header": "x-user", "header_provenance": "verified"}}"#;
+
 fn half(lines: &[(&[u8], &[u8])], verified: Verified<'_>) -> Vec<u8> {
-    let config = Config::parse(ALL.as_bytes()).unwrap();
+    half_by(ALL, lines, verified)
+}
+
+fn half_by(document: &str, lines: &[(&[u8], &[u8])], verified: Verified<'_>) -> Vec<u8> {
+    let config = Config::parse(document.as_bytes()).unwrap();
     let mut headers = Headers::default();
     for (name, value) in lines {
         headers.push(*name, *value);
@@ -81,6 +88,47 @@ fn a_verified_token_goes_before_a_token_and_a_token_before_a_header_and_every_na
         by(&lines[..2], Verified::default()),
         ("cleo".to_owned(), "other".to_owned(), vec![cleo])
     );
+}
+
+#[test]
+fn a_header_that_the_gateway_vouches_for_is_verified_while_it_is_the_only_one_of_its_name() {
+    let names = |lines: &[(&[u8], &[u8])]| {
+        let half = half_by(VOUCHED, lines, Verified::default());
+        let body = body_text(&half).into_owned();
+        let read = read_request(&body).unwrap();
+        let names = read.credentials.iter();
+        let names: Vec<_> = names
+            .map(|found| (found.value.to_string(), found.provenance))
+            .collect();
+        (read.usernames.concat(), names)
+    };
+    let anna: (&[u8], &[u8]) = (b"X-User", b"anna");
+    let victim: (&[u8], &[u8]) = (b"x-user", b"cleo");
+    let spelled: (&[u8], &[u8]) = (b"x_user", b"cleo");
+    let of = |name: &str, provenance| (name.to_owned(), provenance);
+    let bert = of("bert", Provenance::Claimed);
+    assert_eq!(
+        names(&[anna, (b"x-jwt", BERT.as_bytes())]),
+        (
+            "anna".to_owned(),
+            vec![of("anna", Provenance::Verified), bert.clone()]
+        )
+    );
+    for doubtful in [victim, spelled] {
+        let claimed = vec![
+            of("anna", Provenance::Claimed),
+            of("cleo", Provenance::Claimed),
+        ];
+        assert_eq!(names(&[anna, doubtful]).1, claimed);
+    }
+    assert_eq!(
+        names(&[spelled, (b"x-jwt", BERT.as_bytes())]),
+        (
+            "bert".to_owned(),
+            vec![of("cleo", Provenance::Claimed), bert]
+        )
+    );
+    assert_eq!(names(&[(b"x-user", b"")]).1, []);
 }
 
 #[test]
