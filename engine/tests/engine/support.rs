@@ -61,7 +61,7 @@ pub(crate) fn enforced() -> Settings {
 }
 
 /// The same with an operator's threshold for the objects that one client may read.
-pub(crate) fn limited(settings: Settings, objects: f64) -> Settings {
+pub(crate) fn limited(settings: Settings, objects: f32) -> Settings {
     let mut settings = settings;
     let own = Limit {
         tn: objects,
