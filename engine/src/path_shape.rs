@@ -12,6 +12,12 @@ use crate::transaction::Declared;
 const MAX_DIGITS: usize = 18;
 const HEX_ID: usize = 12;
 const RANDOM_ID: usize = 20;
+/// Most letters before the number of an id like `ORD-100001`.
+const MAX_PREFIX: usize = 8;
+/// What neighbours are told by; the letters come above it, so that ids are neighbours whatever stands before their numbers.
+const NUMBER_BITS: u32 = 48;
+/// Fewest digits after them: `page-12` is a word.
+const MIN_NUMBERED: usize = 4;
 /// Longest text of a route, in bytes.
 pub(crate) const MAX_TEMPLATE: usize = 128;
 const GOES_ON: &str = "...";
@@ -155,12 +161,35 @@ pub(crate) fn segment_kind(segment: &[u8]) -> Segment {
     if digits == length && digits > 0 {
         return number(segment);
     }
+    if let Some(number) = numbered(segment) {
+        return number;
+    }
     let only_hex = others == 0 && hex == digits + letters && digits > 0;
     let random = others == 0 && length >= RANDOM_ID && digits * 5 >= length;
     if only_hex && hex >= HEX_ID || random {
         return Segment::Opaque;
     }
     Segment::Word
+}
+
+/// An id like `ORD-100001`, `ORD100001` or `u_0042`: letters, which count as a part of the number, at most one sign, digits. Not a version such as `v20240101`.
+fn numbered(segment: &[u8]) -> Option<Segment> {
+    let letters = segment.iter().take_while(|byte| byte.is_ascii_alphabetic());
+    let (prefix, rest) = segment.split_at_checked(letters.count())?;
+    let digits = match rest {
+        [b'-' | b'_' | b'.', digits @ ..] | digits => digits,
+    };
+    let is_one = (1..=MAX_PREFIX).contains(&prefix.len())
+        && !prefix.eq_ignore_ascii_case(b"v")
+        && digits.len() >= MIN_NUMBERED
+        && digits.iter().all(u8::is_ascii_digit);
+    let letters = prefix.iter().fold(0_u16, |mixed, letter| {
+        mixed.rotate_left(5) ^ u16::from(*letter)
+    });
+    is_one.then(|| match number(digits) {
+        Segment::Number(number) => Segment::Number(number ^ u64::from(letters) << NUMBER_BITS),
+        other @ (Segment::Word | Segment::Opaque) => other,
+    })
 }
 
 fn number(digits: &[u8]) -> Segment {
@@ -235,6 +264,10 @@ mod tests {
             "d41d8cd98f00b204e9800998ecf8427e",
             "someone@example.com",
             "01HZX3V5J8K2M4N6P7Q8R9S0T1",
+            "ORD-100001",
+            "ORD100001",
+            "u_0042",
+            "inv.2024",
         ] {
             assert_eq!(route(&format!("/users/{id}/orders")), one, "{id}");
         }
@@ -245,9 +278,29 @@ mod tests {
             "deadbeef",
             "readme.md",
             "facade",
+            "v20240101",
+            "page-12",
+            "step-1-of-1000",
+            "ORD--100001",
+            "invoices-of-2024",
+            "2024-q1",
         ] {
             assert_ne!(route(&format!("/users/{word}/orders")), one, "{word}");
         }
+    }
+
+    #[test]
+    fn numbers_with_letters_before_them_are_neighbours_and_others_than_those_without() {
+        let number = |segment: &str| match segment_kind(segment.as_bytes()) {
+            Segment::Number(number) => number,
+            Segment::Word | Segment::Opaque => panic!("{segment} is no number"),
+        };
+        assert_eq!(number("ORD-100001") + 1, number("ORD-100002"));
+        let spellings = ["100001", "ORD-100001", "ord-100001", "INV-100001"];
+        let mut numbers = spellings.map(number).to_vec();
+        numbers.sort_unstable();
+        numbers.dedup();
+        assert_eq!(numbers.len(), spellings.len());
     }
 
     #[test]

@@ -43,6 +43,37 @@ fn who_has_read_a_little_of_two_routes_is_still_followed_on_a_third() {
     assert!(found.is_some_and(|at| at <= 100), "{found:?}");
 }
 
+#[test]
+fn who_walks_over_numbers_with_letters_before_them_is_found_as_soon() {
+    let found = |written: fn(u32) -> String| {
+        let requests = (100_001..100_101_u32).map(|id| {
+            let target = format!("/api/orders/{}", written(id));
+            Request::get(f64::from(id - 100_000), "203.0.113.7", &target, 200)
+        });
+        story().requests_until_listed(requests)
+    };
+    let bare = found(|id| id.to_string()).unwrap_or(0);
+    assert!((20..30).contains(&bare), "{bare}");
+    let written: [fn(u32) -> String; 6] = [
+        |id| format!("ORD-{id}"),
+        |id| format!("ord_{id}"),
+        |id| format!("ORD{id}"),
+        |id| format!("ORD-{id:012}"),
+        |id| format!("inv.{id}"),
+        // Two shops' orders in turn.
+        |id| format!("{}-{id}", ["N", "S"][id as usize % 2]),
+    ];
+    for written in written {
+        // Distinct ids are estimated.
+        let at = found(written);
+        assert!(
+            at.is_some_and(|at| at.abs_diff(bare) <= 3),
+            "{}: {at:?}",
+            written(7)
+        );
+    }
+}
+
 /// Numbers in no order, of so many digits.
 fn at_random(digits: u32) -> impl Iterator<Item = u64> {
     let lowest = 10_u64.pow(digits - 1);
