@@ -66,6 +66,7 @@ const URL_HEADERS: &[&str] = &[
     "referrer",
     "refresh",
     "xenvoyoriginalpath",
+    "xenvoyoriginalurl",
     "xforwardedpath",
     "xforwardeduri",
     "xoriginalpath",

@@ -55,6 +55,8 @@ pub enum Counter {
     RecordsDropped(DropReason),
     /// Exchanges that the host answered before the filter saw a request.
     Uninspected,
+    /// Exchanges that went on as another one by an internal redirect of the host.
+    Redirected,
 }
 
 impl Counter {
@@ -78,6 +80,7 @@ impl Counter {
             Self::RecordsQueued,
             Self::RecordsDelivered,
             Self::Uninspected,
+            Self::Redirected,
         ];
         single
             .into_iter()
@@ -136,6 +139,7 @@ impl Counter {
             Self::RecordsDelivered => "ase_records_delivered".to_owned(),
             Self::RecordsDropped(reason) => format!("ase_records_dropped_{}", reason.as_str()),
             Self::Uninspected => "ase_uninspected".to_owned(),
+            Self::Redirected => "ase_redirected".to_owned(),
         }
     }
 }

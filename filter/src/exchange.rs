@@ -306,6 +306,11 @@ impl Exchange {
         self.response = Response::Came { origin, half };
     }
 
+    /// The host has sent a request that passed on another way by itself (an internal redirect): that one's exchange has the record, and this one none.
+    pub fn redirected(&mut self) {
+        self.finished = true;
+    }
+
     /// The exchange is over. Gives its record, once, unless it is not reported.
     pub fn finish(&mut self, now: Moment) -> Option<Record<'_>> {
         let decision = self.decision?;

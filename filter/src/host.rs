@@ -36,6 +36,7 @@ use std::ptr::null_mut;
 use std::time::Duration;
 
 use crate::clock::Moment;
+use crate::dialect::{GrpcStatus, Refusal};
 
 #[link(wasm_import_module = "env")]
 unsafe extern "C" {
@@ -97,8 +98,6 @@ unsafe extern "C" {
 
 /// The request side of a stream, for the two stream calls.
 const REQUEST_STREAM: u32 = 0;
-/// No gRPC status: the host derives it from the HTTP status.
-const NO_GRPC_STATUS: i32 = -1;
 /// A kind of metric.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum MetricKind {
@@ -213,24 +212,28 @@ pub(crate) fn close_request() -> Result<(), Refused> {
     done(unsafe { proxy_close_stream(REQUEST_STREAM) })
 }
 
-/// Answers the client of the current stream. `headers` are a list of pairs (see [`crate::pairs`]).
+/// Answers the client of the current stream; the host itself finds out whether it speaks gRPC.
 pub(crate) fn send_local_response(
-    status: u16,
+    refusal: &Refusal<'_>,
     details: &str,
-    body: &str,
-    headers: &[u8],
+    grpc_status: GrpcStatus,
 ) -> Result<(), Refused> {
+    let Refusal {
+        status,
+        headers,
+        body,
+    } = refusal;
     // SAFETY: each pointer goes with the length of one live slice; the host copies them before it returns.
     done(unsafe {
         proxy_send_local_response(
-            u32::from(status),
+            u32::from(*status),
             details.as_ptr(),
             details.len(),
             body.as_ptr(),
             body.len(),
             headers.as_ptr(),
             headers.len(),
-            NO_GRPC_STATUS,
+            grpc_status as i32,
         )
     })
 }

@@ -8,6 +8,7 @@ pub mod breaker;
 pub mod clock;
 pub mod config;
 pub mod counters;
+pub mod dialect;
 pub mod exchange;
 pub mod head;
 pub mod notice;

@@ -17,6 +17,7 @@ use crate::host::{self, Buffer, Level};
 
 mod callout;
 mod complaint;
+mod refusal;
 mod shared;
 mod stream;
 

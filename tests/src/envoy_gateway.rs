@@ -132,7 +132,11 @@ impl EnvoyGateway {
         Ok(http1::latin1(&body.content))
     }
 
-    fn stat(&self, name: &str) -> Result<Option<u64>> {
+    /// A counter or gauge of Envoy's; none while Envoy has not made it.
+    ///
+    /// # Errors
+    /// When Envoy does not tell.
+    pub fn stat(&self, name: &str) -> Result<Option<u64>> {
         Ok(parse_stats(&self.admin_get(&format!("/stats?filter=^{name}$"))?).remove(name))
     }
 }

@@ -67,6 +67,10 @@ pub struct Listener {
     /// Clients come over TLS; what the host shows of their connections, by the names of its properties. With a certificate's subject among it
     /// they show one.
     pub tls: BTreeMap<String, String>,
+    /// Envoy's `failure_policy` for the filter; `FAIL_RELOAD`, which is shipped, when absent.
+    pub failure_policy: Option<String>,
+    /// Envoy's `grpc_web` stands in front of the filter.
+    pub grpc_web: bool,
     /// Routes with settings of their own, by the start of the path, before the one for everything.
     pub routes: Vec<RouteSettings>,
 }
@@ -81,6 +85,8 @@ pub struct RouteSettings {
     pub metadata: Option<BTreeMap<String, Value>>,
     /// `FilterConfig.disabled` for the filter.
     pub disabled: bool,
+    /// Envoy follows a redirect of upstream by itself.
+    pub internal_redirect: bool,
 }
 
 /// What became of a new configuration.

@@ -29,6 +29,8 @@ pub struct UpstreamReply {
     pub closes: bool,
     /// No reply until the scenario is over.
     pub hangs: bool,
+    /// This is the answer to requests for this target only; others get the default.
+    pub only_at: Option<String>,
 }
 
 /// One request as the upstream got it.
@@ -70,6 +72,17 @@ impl Default for UpstreamReply {
             body_bytes: 0,
             closes: false,
             hangs: false,
+            only_at: None,
+        }
+    }
+}
+
+impl UpstreamReply {
+    /// The answer to a request for `target`.
+    fn at(&self, target: &str) -> Self {
+        match &self.only_at {
+            Some(only) if only != target => Self::default(),
+            Some(_) | None => self.clone(),
         }
     }
 }
@@ -128,7 +141,7 @@ impl Shared {
                     head: head.clone(),
                     body: None,
                 });
-                (state.received.len() - 1, state.reply.clone())
+                (state.received.len() - 1, state.reply.at(head.word(1)))
             };
             if head.first("upgrade").is_some() {
                 stream.write_all(b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n")?;

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use ase_core::transaction::{FailureClass, GatewayDecision};
 
 use crate::config::{Config, Reply};
+use crate::dialect::GrpcStatus;
 
 /// Answers one client instead of upstream. Only [`crate::exchange`] makes one.
 #[derive(Debug, PartialEq, Eq)]
@@ -41,6 +42,15 @@ impl LocalReply {
         match self.reason {
             ReplyReason::Denied | ReplyReason::Unregistered => config.block(),
             ReplyReason::Failed(class) => config.failure_reply(class),
+        }
+    }
+
+    /// What a gRPC client is told, whatever the HTTP status is configured to be.
+    #[must_use]
+    pub fn grpc_status(&self) -> GrpcStatus {
+        match self.reason {
+            ReplyReason::Denied | ReplyReason::Unregistered => GrpcStatus::PermissionDenied,
+            ReplyReason::Failed(_) => GrpcStatus::Unavailable,
         }
     }
 

@@ -21,11 +21,12 @@ const SECRET: [&str; 4] = [
 ];
 
 /// Headers whose value is a URL, which may have a credential in its query.
-const URLS: [&str; 6] = [
+const URLS: [&str; 7] = [
     "content-location",
     "location",
     "referer",
     "x-envoy-original-path",
+    "x-envoy-original-url",
     "x-original-uri",
     "x-original-url",
 ];

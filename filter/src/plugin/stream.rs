@@ -11,10 +11,12 @@ use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 
 use super::callout;
+use super::refusal::{self, refuse};
 use super::shared::{About, Shared};
 use crate::clock::Moment;
 use crate::config::{ClientAddressSource, Config, Policy, Treatment};
 use crate::counters::Counter;
+use crate::dialect::{Dialect, GrpcStatus};
 use crate::exchange::{CalloutToken, Effect, Exchange, Head, LocalReply, Permit, ResponseOrigin};
 use crate::head::{self, Client, RequiredParts, SeenRequest, Verified};
 use crate::host::{self, Level, Map};
@@ -31,6 +33,7 @@ pub(super) struct Stream {
 struct Running {
     config: Rc<Config>,
     exchange: Exchange,
+    dialect: Dialect,
 }
 
 /// Whether the request is being held already when an effect comes.
@@ -51,11 +54,15 @@ impl Stream {
 
     fn start(&mut self, shared: &Rc<Shared>, config: Rc<Config>) -> Action {
         let now = shared.now();
-        let (head, policy) = read_request(shared, &config);
+        let (head, policy, dialect) = read_request(shared, &config);
         let (exchange, effect) = shared.with_breaker(|breaker| {
             Exchange::request(shared.mint(), head, policy, &config, breaker, now)
         });
-        let running = self.running.insert(Running { config, exchange });
+        let running = self.running.insert(Running {
+            config,
+            exchange,
+            dialect,
+        });
         running.carry_out(shared, effect, Request::InItsHook, now)
     }
 
@@ -79,7 +86,9 @@ impl Context for Stream {
         let (Some(shared), Some(running)) = (&self.shared, &mut self.running) else {
             return;
         };
-        let Running { config, exchange } = running;
+        let Running {
+            config, exchange, ..
+        } = running;
         let answer = callout::answer(headers, body_size, config);
         let now = shared.now();
         let effect = shared.with_breaker(|breaker| {
@@ -105,12 +114,7 @@ impl HttpContext for Stream {
             Some((shared, config)) => self.start(shared, config),
             None => {
                 // A host that runs streams without a configuration: nothing passes.
-                refuse(
-                    503,
-                    "ase_unconfigured",
-                    "Service Unavailable\n",
-                    &pairs::write(&[]),
-                );
+                refusal::unconfigured();
                 Action::Pause
             }
         }
@@ -128,7 +132,9 @@ impl HttpContext for Stream {
         let Some(running) = &mut self.running else {
             return Action::Continue;
         };
-        let Running { config, exchange } = running;
+        let Running {
+            config, exchange, ..
+        } = running;
         // The filter's own replies are not worth a host call.
         if exchange.wants_response(None) {
             let buffer = host::header_pairs(Map::Response).unwrap_or_default();
@@ -146,10 +152,17 @@ impl HttpContext for Stream {
         let Some(shared) = &self.shared else {
             return;
         };
-        let Some(Running { config, exchange }) = &mut self.running else {
+        let Some(Running {
+            config, exchange, ..
+        }) = &mut self.running
+        else {
             shared.count(Counter::Uninspected);
             return;
         };
+        if exchange.wants_response(None) && was_redirected() {
+            exchange.redirected();
+            shared.count(Counter::Redirected);
+        }
         let (context, site) = (self.context, exchange.site());
         if let Some(record) = exchange.finish(shared.now()) {
             if record.decision == ase_core::transaction::GatewayDecision::Undecided {
@@ -169,7 +182,7 @@ impl HttpContext for Stream {
 }
 
 /// Everything about a request that is ever used, taken while the host shows it, and how it is to be treated.
-fn read_request(shared: &Shared, config: &Config) -> (Head, Policy) {
+fn read_request(shared: &Shared, config: &Config) -> (Head, Policy, Dialect) {
     let buffer = host::header_pairs(Map::Request).unwrap_or_default();
     let headers = pairs::parse(&buffer).unwrap_or_default();
     let mut policy = policy_of(shared, config, &headers);
@@ -177,8 +190,9 @@ fn read_request(shared: &Shared, config: &Config) -> (Head, Policy) {
         shared.notice(About::RequestUnreadable, Level::Error, || {
             "the host refuses proxy_get_header_map_pairs: no request can be read, so ASE cannot be asked".to_owned()
         });
-        return (Head::Unreadable, policy);
+        return (Head::Unreadable, policy, Dialect::Http);
     }
+    let dialect = Dialect::of(&headers);
     strip_reserved(shared, &headers, config);
     let source_address = match config.client_address() {
         ClientAddressSource::Envoy => host::property(b"source\0address").ok(),
@@ -194,7 +208,7 @@ fn read_request(shared: &Shared, config: &Config) -> (Head, Policy) {
     let client = head::client(config.client_address(), &seen);
     policy.treatment = policy.treatment_of(client.address);
     if let Treatment::Off(_) = policy.treatment {
-        return (Head::Incomplete(Vec::new()), policy);
+        return (Head::Incomplete(Vec::new()), policy, dialect);
     }
     let protocol = host::property(b"request\0protocol").ok();
     seen.protocol = protocol.as_deref().filter(|protocol| !protocol.is_empty());
@@ -212,7 +226,7 @@ fn read_request(shared: &Shared, config: &Config) -> (Head, Policy) {
         RequiredParts::Present => Head::Read(half),
         RequiredParts::Missing => Head::Incomplete(half),
     };
-    (head, policy)
+    (head, policy, dialect)
 }
 
 /// The settings for this request: those of its route's metadata over those of the first rule that covers it.
@@ -258,6 +272,11 @@ fn strip_reserved(shared: &Shared, headers: &Headers<'_>, config: &Config) {
     }
 }
 
+/// Envoy logs the exchange whose answer it followed by itself, and plays the request that comes of it through the filters as another one.
+fn was_redirected() -> bool {
+    host::property(b"response\0code_details").is_ok_and(|details| *details == *b"internal_redirect")
+}
+
 /// Envoy adds the header to each response that came from upstream, and names every reply of its own in the details. Below 400 it is not worth a host call.
 fn response_origin(status: Option<u16>, headers: &Headers<'_>) -> ResponseOrigin {
     if status.is_none_or(|status| status < 400)
@@ -288,7 +307,9 @@ impl Running {
         request: Request,
         now: Moment,
     ) -> Action {
-        let Self { config, exchange } = self;
+        let Self {
+            config, exchange, ..
+        } = self;
         while matches!(effect, Effect::Ask) {
             shared.failed_over(exchange, config);
             let sent = callout::ask(config, exchange);
@@ -305,7 +326,11 @@ impl Running {
     }
 
     fn release(&self, shared: &Shared, permit: &Permit, request: Request) -> Action {
-        let Self { config, exchange } = self;
+        let Self {
+            config,
+            exchange,
+            dialect,
+        } = self;
         shared.count(Counter::of_permit(permit.reason()));
         tell(shared, config, || permit.reason().label());
         if let Some(class) = permit.reason().cause() {
@@ -317,11 +342,11 @@ impl Running {
                 "the host refuses proxy_continue_stream: a request that may pass cannot; its client gets the failure reply".to_owned()
             });
             let failure = config.failure_reply(FailureClass::NotDispatched);
+            let unavailable = GrpcStatus::Unavailable;
             refuse(
-                failure.status,
+                &dialect.put(failure, unavailable),
                 "ase_not_resumed",
-                &failure.body,
-                &failure.headers,
+                unavailable,
             );
             return Action::Pause;
         }
@@ -329,19 +354,19 @@ impl Running {
     }
 
     fn send_reply(&self, shared: &Shared, reply: &LocalReply) {
-        let Self { config, exchange } = self;
+        let Self {
+            config,
+            exchange,
+            dialect,
+        } = self;
         shared.count(Counter::of_reply(reply.reason()));
         tell(shared, config, || reply.reason().label());
         if let Some(class) = reply.reason().cause() {
             shared.no_verdict(class, exchange.site(), config);
         }
-        let content = reply.content(config);
-        if !refuse(
-            content.status,
-            &reply.details(config),
-            &content.body,
-            &content.headers,
-        ) {
+        let grpc_status = reply.grpc_status();
+        let content = dialect.put(reply.content(config), grpc_status);
+        if !refuse(&content, &reply.details(config), grpc_status) {
             shared.notice(About::RepliesRefused, Level::Error, || {
                 "the host refuses proxy_send_local_response: denied requests are reset".to_owned()
             });
@@ -368,16 +393,4 @@ fn mark(shared: &Shared, config: &Config, class: FailureClass) {
             "the host refuses proxy_replace_header_map_value: requests that pass without a verdict are not marked".to_owned()
         });
     }
-}
-
-/// Answers the client, or resets its stream where the host does not allow that. Whether it was answered.
-fn refuse(status: u16, details: &str, body: &str, headers: &[u8]) -> bool {
-    let answered = host::send_local_response(status, details, body, headers).is_ok();
-    if !answered && host::close_request().is_err() {
-        host::log(
-            Level::Error,
-            "ase: the host refuses proxy_send_local_response and proxy_close_stream: a denied request stays held",
-        );
-    }
-    answered
 }

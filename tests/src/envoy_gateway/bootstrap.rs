@@ -195,6 +195,11 @@ fn http_filters(plan: &GatewayPlan, configuration: &Value) -> Vec<Value> {
         set(&mut config, "@type", json!(kind));
         filters.push(json!({"name": "envoy.filters.http.jwt_authn", "typed_config": config}));
     }
+    if settings.grpc_web {
+        let kind = "type.googleapis.com/envoy.extensions.filters.http.grpc_web.v3.GrpcWeb";
+        filters
+            .push(json!({"name": "envoy.filters.http.grpc_web", "typed_config": {"@type": kind}}));
+    }
     filters.push(wasm_filter(plan, configuration));
     filters.push(json!({
         "name": "envoy.filters.http.router",
@@ -214,6 +219,10 @@ fn routes(settings: &[RouteSettings]) -> Vec<Value> {
                 json!({"filter_metadata": {"ase": metadata}}),
             );
         }
+        if settings.internal_redirect {
+            let action = json!({"cluster": "upstream", "internal_redirect_policy": {}});
+            set(&mut route, "route", action);
+        }
         if settings.disabled {
             let filter = json!({
                 "@type": "type.googleapis.com/envoy.config.route.v3.FilterConfig",
@@ -232,10 +241,12 @@ fn routes(settings: &[RouteSettings]) -> Vec<Value> {
 }
 
 fn wasm_filter(plan: &GatewayPlan, configuration: &Value) -> Value {
+    let settings = &plan.listener;
+    let failure_policy = settings.failure_policy.as_deref().unwrap_or("FAIL_RELOAD");
     let mut plugin = json!({
         "name": "ase",
         "root_id": "ase",
-        "failure_policy": "FAIL_RELOAD",
+        "failure_policy": failure_policy,
         "configuration": {
             "@type": "type.googleapis.com/google.protobuf.StringValue",
             "value": configuration.to_string(),
@@ -245,7 +256,6 @@ fn wasm_filter(plan: &GatewayPlan, configuration: &Value) -> Value {
             "code": {"local": {"filename": plan.module}},
         },
     });
-    let settings = &plan.listener;
     if settings.allow_on_headers_stop_iteration {
         set(&mut plugin, "allow_on_headers_stop_iteration", json!(true));
     }
