@@ -15,6 +15,7 @@ pub mod run;
 pub mod scenario;
 pub mod scripted_ase;
 pub mod server;
+pub mod trapping_module;
 pub mod upstream;
 pub mod wait;
 pub mod wasm_gateway;
