@@ -77,9 +77,10 @@ pub(crate) fn shop(story: &mut Story, at_s: f64, ip: &str, (calls, stride): (usi
     const STEPS: [&str; 8] = [
         "list", "look", "compare", "basket", "address", "pay", "confirm", "thank",
     ];
-    for call in 0..calls {
-        let target = format!("/api/{}", STEPS[call * stride % 8]);
-        story.play(&Request::get(at_s + call as f64 * 4.0, ip, &target, 200));
+    let steps = STEPS.iter().cycle().step_by(stride).take(calls);
+    for (call, step) in (0_u32..).zip(steps) {
+        let (at_s, target) = (at_s + f64::from(call) * 4.0, format!("/api/{step}"));
+        story.play(&Request::get(at_s, ip, &target, 200));
     }
 }
 
