@@ -29,6 +29,8 @@ PREFIX ?= /usr/local     ## install: where programs and manuals go
 SYSCONFDIR ?= /etc       ## install: where ase/ase.toml goes, unless there is one
 FUZZ_SECONDS ?= 60       ## fuzz: how long each target runs
 VERSION ?=               ## oci: the tag of the images; the version of the workspace when absent
+SOAK_REQUESTS ?= 1000000 ## soak: how many requests go through each gateway
+SOAK_RELOADS ?= 1000     ## soak: how many new configurations the filter takes meanwhile
 EVALUATE_ARGS ?=         ## evaluate: more arguments, such as --only ffuf (see docs/evaluation.md)
 
 # Comments after a value leave spaces at its end.
@@ -41,6 +43,8 @@ override DESTDIR := $(strip $(DESTDIR))
 override PREFIX := $(strip $(PREFIX))
 override SYSCONFDIR := $(strip $(SYSCONFDIR))
 override FUZZ_SECONDS := $(strip $(FUZZ_SECONDS))
+override SOAK_REQUESTS := $(strip $(SOAK_REQUESTS))
+override SOAK_RELOADS := $(strip $(SOAK_RELOADS))
 override VERSION := $(or $(strip $(VERSION)),$(shell sed -n '/^\[workspace.package\]/,/^$$/s/^version = "\(.*\)"/\1/p' Cargo.toml))
 
 FILTER_WASM := $(TARGET_DIR)/$(WASM_TARGET)/wasm/ase_filter.wasm
@@ -190,6 +194,12 @@ identity-provider: $(PROVIDER_STAMP) ## install the OpenID provider that the fil
 .PHONY: contract
 contract: ase ## the golden exchanges of known gateway policies (tests/fixtures/contract/); UPDATE=1 writes them anew
 	ASE_BINARY='$(ASE)' cargo test --locked -p system-tests --test contract $(TEST_ARGS)
+
+# Some minutes under Envoy, half an hour under wasmtime, whose host is built without optimisation. The short form is part of `make test`.
+.PHONY: soak
+soak: $(ENVOY_NEEDS) filter ## SOAK_REQUESTS requests and SOAK_RELOADS new configurations on both gateways; fails when memory grows
+	$(TEST_ENVIRONMENT) SOAK_REQUESTS=$(SOAK_REQUESTS) SOAK_RELOADS=$(SOAK_RELOADS) \
+		cargo test --locked -p system-tests --test soak $(TEST_ARGS) -- --nocapture --test-threads=1
 
 .PHONY: outage
 outage: $(ENVOY_NEEDS) filter ase ## a minute at 500 requests a second while ASE is killed, restarted, frozen and continued

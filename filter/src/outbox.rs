@@ -31,6 +31,8 @@ const FIRST_BACK_OFF: Duration = Duration::from_millis(250);
 const MAX_BACK_OFF: Duration = Duration::from_secs(10);
 /// Longest wait that ASE can ask for.
 const MAX_RETRY_AFTER_SECS: u32 = 60;
+/// Longest wait while the root context is ending: with the usual attempts an ASE that is away for a quarter of a minute loses nothing.
+const MAX_DRAINING_WAIT: Duration = Duration::from_secs(1);
 
 /// Bounds of the outbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,7 +60,7 @@ pub enum Halves<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Life {
     Running,
-    /// The root context is ending: no back-off, and what fails for good counts as lost by shutdown.
+    /// The root context is ending: waits are short, and what fails for good counts as lost by shutdown.
     Draining,
     /// Nobody would send any more.
     Closed,
@@ -152,10 +154,11 @@ impl Outbox {
         }
     }
 
-    /// The root context is ending: everything that waits is sent, without back-off.
+    /// The root context is ending: everything that waits is sent at once, and again after short waits only.
     pub fn drain(&mut self) {
         if self.life == Life::Running {
             self.life = Life::Draining;
+            self.hold_until = Duration::ZERO;
         }
         self.close_batch();
     }
@@ -294,8 +297,7 @@ impl Outbox {
 
     fn may_send(&self) -> bool {
         match self.life {
-            Life::Running => self.clock >= self.hold_until,
-            Life::Draining => true,
+            Life::Running | Life::Draining => self.clock >= self.hold_until,
             Life::Closed => false,
         }
     }
@@ -328,7 +330,11 @@ impl Outbox {
         let asked_for = Duration::from_secs(u64::from(
             retry_after_secs.unwrap_or(0).min(MAX_RETRY_AFTER_SECS),
         ));
-        let wait = back_off(parcel.attempts).max(asked_for);
+        let longest = match self.life {
+            Life::Running => Duration::MAX,
+            Life::Draining | Life::Closed => MAX_DRAINING_WAIT,
+        };
+        let wait = back_off(parcel.attempts).max(asked_for).min(longest);
         self.hold_until = self.hold_until.max(self.clock.saturating_add(wait));
         if parcel.attempts < self.limits.attempts {
             self.waiting.push_front(parcel);

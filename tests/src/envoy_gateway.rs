@@ -20,6 +20,7 @@ use serde_json::Value;
 use crate::gateway::{Gateway, GatewayPlan, Reconfigured, envoy_program};
 use crate::http1::{self, Framing};
 use crate::wait;
+use crate::wasm_gateway::LogLevel;
 
 /// Longest wait for Envoy to start or to take a listener: compiling the filter on a busy machine is slow.
 const START_DEADLINE: Duration = Duration::from_secs(60);
@@ -121,14 +122,19 @@ impl EnvoyGateway {
     }
 
     fn admin_get(&self, path: &str) -> Result<String> {
+        self.admin("GET", path)
+    }
+
+    fn admin(&self, method: &str, path: &str) -> Result<String> {
         let stream = TcpStream::connect(self.admin).context("Envoy's admin port")?;
         stream.set_read_timeout(Some(START_DEADLINE))?;
         (&stream).write_all(
-            format!("GET {path} HTTP/1.1\r\nhost: admin\r\nconnection: close\r\n\r\n").as_bytes(),
+            format!("{method} {path} HTTP/1.1\r\nhost: admin\r\nconnection: close\r\n\r\n")
+                .as_bytes(),
         )?;
         let mut reader = BufReader::new(&stream);
         let head = http1::read_head(&mut reader)?.context("no answer from Envoy's admin port")?;
-        let body = http1::read_body(&mut reader, &head, Framing::ReplyTo("GET"))?;
+        let body = http1::read_body(&mut reader, &head, Framing::ReplyTo(method))?;
         Ok(http1::latin1(&body.content))
     }
 
@@ -193,6 +199,27 @@ impl Gateway for EnvoyGateway {
     fn trapped(&self) -> bool {
         let log = self.log();
         TRAP_MARKS.iter().any(|mark| log.contains(mark))
+    }
+
+    fn memory_bytes(&self) -> Result<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.process.id()))?;
+        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = resident.context("Envoy has no memory")?;
+        Ok(kib.trim().trim_end_matches(" kB").parse::<u64>()? * 1024)
+    }
+
+    fn set_log_level(&self, level: LogLevel) -> Result<()> {
+        let name = match level {
+            LogLevel::Trace => "trace",
+            LogLevel::Debug => "debug",
+            LogLevel::Info => "info",
+            LogLevel::Warn => "warning",
+            LogLevel::Error => "error",
+            LogLevel::Critical => "critical",
+        };
+        let said = self.admin("POST", &format!("/logging?wasm={name}"))?;
+        ensure!(said.contains("active loggers"), "{said}");
+        Ok(())
     }
 }
 

@@ -14,6 +14,7 @@ use serde_json::Value;
 
 use self::wasmtime::WasmtimeGateway;
 use crate::envoy_gateway::EnvoyGateway;
+use crate::wasm_gateway::LogLevel;
 
 /// Which gateway.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -116,6 +117,16 @@ pub trait Gateway {
     fn reconfigure(&mut self, configuration: &Value) -> Result<Reconfigured>;
     /// Whether the filter ended by a trap.
     fn trapped(&self) -> bool;
+    /// How much memory the filter has: its linear memory where that is known, else what the whole process has resident.
+    ///
+    /// # Errors
+    /// When the gateway has ended.
+    fn memory_bytes(&self) -> Result<u64>;
+    /// Leaves what is less grave out of the log from now on.
+    ///
+    /// # Errors
+    /// When the gateway does not take it.
+    fn set_log_level(&self, level: LogLevel) -> Result<()>;
 }
 
 impl GatewayKind {

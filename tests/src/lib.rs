@@ -5,6 +5,7 @@
 
 pub mod envoy_gateway;
 pub mod expectation;
+pub mod forgetful;
 pub mod gateway;
 pub mod http1;
 pub mod load;

@@ -2,9 +2,10 @@
 //!
 //! Must never outlive its test: dropping it ends the accept thread and every connection.
 
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -19,6 +20,10 @@ const PAUSE: Duration = Duration::from_millis(5);
 /// What serves one connection, on its own thread.
 type Serve = dyn Fn(&TcpStream) + Send + Sync;
 
+/// Copies of the connections that are open, by number.
+#[derive(Default)]
+struct Connections(Mutex<BTreeMap<u64, TcpStream>>);
+
 /// A bound port on which nobody listens: connections are refused.
 #[derive(Debug)]
 pub struct HeldPort {
@@ -30,7 +35,7 @@ pub struct HeldPort {
 pub struct Server {
     address: SocketAddr,
     stopping: Arc<AtomicBool>,
-    connections: Arc<Mutex<Vec<TcpStream>>>,
+    connections: Arc<Connections>,
     accepting: Option<JoinHandle<()>>,
 }
 
@@ -70,7 +75,7 @@ impl HeldPort {
         self.socket.listen(1024)?;
         let listener = TcpListener::from(self.socket);
         let stopping = Arc::new(AtomicBool::new(false));
-        let connections = Arc::new(Mutex::new(Vec::new()));
+        let connections = Arc::<Connections>::default();
         let accepting = {
             let (stopping, connections) = (Arc::clone(&stopping), Arc::clone(&connections));
             std::thread::spawn(move || accept(&listener, &stopping, &connections, &serve))
@@ -87,26 +92,30 @@ impl HeldPort {
 fn accept(
     listener: &TcpListener,
     stopping: &AtomicBool,
-    connections: &Mutex<Vec<TcpStream>>,
+    connections: &Arc<Connections>,
     serve: &Arc<Serve>,
 ) {
-    for stream in listener.incoming() {
+    for (number, stream) in (0..).zip(listener.incoming()) {
         if stopping.load(Ordering::Acquire) {
             return;
         }
         let Ok(stream) = stream else { continue };
         if let Ok(copy) = stream.try_clone() {
-            connections
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .push(copy);
+            connections.open().insert(number, copy);
         }
-        let serve = Arc::clone(serve);
+        let (serve, connections) = (Arc::clone(serve), Arc::clone(connections));
         std::thread::spawn(move || {
             serve(&stream);
             // The copy kept for closing would hold the connection open.
             drop(stream.shutdown(Shutdown::Both));
+            connections.open().remove(&number);
         });
+    }
+}
+
+impl Connections {
+    fn open(&self) -> MutexGuard<'_, BTreeMap<u64, TcpStream>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -140,12 +149,7 @@ impl Server {
         if let Some(accepting) = self.accepting.take() {
             drop(accepting.join());
         }
-        for connection in self
-            .connections
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .drain(..)
-        {
+        for connection in std::mem::take(&mut *self.connections.open()).values() {
             drop(connection.shutdown(Shutdown::Both));
         }
     }

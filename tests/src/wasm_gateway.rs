@@ -29,7 +29,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
@@ -169,6 +169,7 @@ pub struct WasmGateway {
     address: SocketAddr,
     telemetry: Arc<Telemetry>,
     trapped: Arc<AtomicBool>,
+    memory_bytes: Arc<AtomicUsize>,
     events: mpsc::UnboundedSender<Event>,
     accepting: JoinHandle<()>,
     vm: JoinHandle<()>,
@@ -193,6 +194,7 @@ impl WasmGateway {
         let address = listener.local_addr()?;
         let telemetry = Arc::new(Telemetry::default());
         let trapped = Arc::new(AtomicBool::new(false));
+        let memory_bytes = Arc::new(AtomicUsize::new(0));
         let contexts = Arc::new(AtomicU32::new(1));
         let parts = Parts {
             module,
@@ -211,6 +213,7 @@ impl WasmGateway {
             },
             contexts: Arc::clone(&contexts),
             trapped: Arc::clone(&trapped),
+            memory_bytes: Arc::clone(&memory_bytes),
         };
         let vm = Vm::start(parts, &config.plugin_configuration)?;
         let (events, received) = mpsc::unbounded_channel();
@@ -229,6 +232,7 @@ impl WasmGateway {
             address,
             telemetry,
             trapped,
+            memory_bytes,
             events,
             accepting,
             vm,
@@ -269,6 +273,16 @@ impl WasmGateway {
     /// Whether the filter has trapped: from then on every request gets 503.
     pub fn trapped(&self) -> bool {
         self.trapped.load(Ordering::Relaxed)
+    }
+
+    /// The size of the filter's linear memory, which never shrinks.
+    pub fn memory_bytes(&self) -> usize {
+        self.memory_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Leaves lines that are less grave out of the log from now on, and tells the filter so.
+    pub fn set_log_level(&self, level: LogLevel) {
+        self.telemetry.set_level(level);
     }
 
     /// Ends the gateway in order: no new connections, every stream logged, and up to two seconds for a root context that is not done.

@@ -305,7 +305,7 @@ fn per_call_keeps_the_response_of_an_api_that_ase_does_not_know() {
 }
 
 #[test]
-fn draining_sends_without_waiting_and_loses_only_what_fails_for_good() {
+fn draining_sends_at_once_waits_little_and_loses_only_what_fails_for_good() {
     let mut outbox = Outbox::new(LIMITS);
     let tokens = Cell::new(0);
     put(&mut outbox, 100);
@@ -319,9 +319,16 @@ fn draining_sends_without_waiting_and_loses_only_what_fails_for_good() {
     put(&mut outbox, 100);
     assert_eq!(send(&mut outbox, &tokens).len(), 1);
     outbox.answered(CalloutToken(3), Site::Primary, &taken(), RECEIPT);
-    outbox.dispatch(|_| Err(DispatchRefusal::NotSent));
-    outbox.answered(CalloutToken(2), Site::Primary, &full(), RECEIPT);
-    outbox.dispatch(|_| Err(DispatchRefusal::NotSent));
+    let patient = answer("503", "overloaded", Some("60"));
+    outbox.answered(CalloutToken(2), Site::Primary, &patient, RECEIPT);
+    for attempts_left in [2, 1] {
+        assert!(
+            send_is_held(&mut outbox) && outbox.is_draining(),
+            "{attempts_left}"
+        );
+        outbox.tick(MAX_DRAINING_WAIT);
+        outbox.dispatch(|_| Err(DispatchRefusal::NotSent));
+    }
     assert!(outbox.is_draining() && outbox.is_empty());
     outbox.close();
     put(&mut outbox, 100);

@@ -9,8 +9,8 @@ use tokio::runtime::{Builder, Runtime};
 
 use super::{Gateway, GatewayPlan, Reconfigured};
 use crate::wasm_gateway::{
-    HeadLimits, HeadersStopIteration, RemoteAddress, RouteMetadata, StartError, WasmGateway,
-    WasmGatewayConfig,
+    HeadLimits, HeadersStopIteration, LogLevel, RemoteAddress, RouteMetadata, StartError,
+    WasmGateway, WasmGatewayConfig,
 };
 
 /// A wasmtime host that runs.
@@ -74,6 +74,15 @@ impl Gateway for WasmtimeGateway {
 
     fn trapped(&self) -> bool {
         self.host.trapped()
+    }
+
+    fn memory_bytes(&self) -> Result<u64> {
+        Ok(u64::try_from(self.host.memory_bytes())?)
+    }
+
+    fn set_log_level(&self, level: LogLevel) -> Result<()> {
+        self.host.set_log_level(level);
+        Ok(())
     }
 }
 

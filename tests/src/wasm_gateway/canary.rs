@@ -3,7 +3,7 @@
 //! A canary shares log, metrics and shared data with the working VM; what it started (callouts, ticks) vanishes with it. Must never serve.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 
 use wasmtime::Module;
 
@@ -22,6 +22,8 @@ pub(super) struct Parts {
     pub(super) headers_pause: HeadersPause,
     pub(super) contexts: Arc<AtomicU32>,
     pub(super) trapped: Arc<AtomicBool>,
+    /// The size of the working VM's memory.
+    pub(super) memory_bytes: Arc<AtomicUsize>,
 }
 
 impl Parts {

@@ -56,6 +56,12 @@ impl Guest {
         self.store.data_mut()
     }
 
+    /// The size of the guest's linear memory.
+    pub(super) fn memory_bytes(&mut self) -> usize {
+        let memory = self.instance.get_memory(&mut self.store, "memory");
+        memory.map_or(0, |memory| memory.data_size(&self.store))
+    }
+
     pub(super) fn on_context_create(
         &mut self,
         context: ContextId,

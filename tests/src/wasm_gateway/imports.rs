@@ -121,7 +121,8 @@ fn log(caller: &mut Caller<'_, Host>, level: u32, start: u32, size: u32) -> Resu
 }
 
 fn log_level(caller: &mut Caller<'_, Host>, return_level: u32) -> Result<(), Fault> {
-    abi::write(caller, return_level, &0_u32.to_le_bytes())
+    let level = u32::from(caller.data().telemetry.level());
+    abi::write(caller, return_level, &level.to_le_bytes())
 }
 
 fn current_time(caller: &mut Caller<'_, Host>, return_time: u32) -> Result<(), Fault> {

@@ -3,6 +3,7 @@
 //! Shared between the working VM and its canaries, as Envoy's process-wide stores are. Must never be shared between gateways.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::abi::Status;
@@ -11,7 +12,7 @@ use super::abi::Status;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum LogLevel {
     /// Finest.
-    Trace,
+    Trace = 0,
     /// For the developer.
     Debug,
     /// Ordinary.
@@ -64,14 +65,30 @@ struct Stores {
 
 /// The log, the metrics and the shared data of one gateway.
 #[derive(Debug, Default)]
-pub(super) struct Telemetry(Mutex<Stores>);
+pub(super) struct Telemetry {
+    stores: Mutex<Stores>,
+    /// The ABI's number of the lowest level that is written.
+    level: AtomicU8,
+}
 
 impl Telemetry {
     pub(super) fn log(&self, level: LogLevel, text: impl Into<String>) {
-        self.stores().log.push(LogLine {
-            level,
-            text: text.into(),
-        });
+        if level as u8 >= self.level() {
+            self.stores().log.push(LogLine {
+                level,
+                text: text.into(),
+            });
+        }
+    }
+
+    /// Leaves out what is less grave from now on, and tells the guest so.
+    pub(super) fn set_level(&self, level: LogLevel) {
+        self.level.store(level as u8, Ordering::Relaxed);
+    }
+
+    /// The ABI's number of the lowest level that is written.
+    pub(super) fn level(&self) -> u8 {
+        self.level.load(Ordering::Relaxed)
     }
 
     pub(super) fn lines(&self) -> Vec<LogLine> {
@@ -188,6 +205,6 @@ impl Telemetry {
     }
 
     fn stores(&self) -> MutexGuard<'_, Stores> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.stores.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

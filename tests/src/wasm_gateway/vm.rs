@@ -58,6 +58,8 @@ impl Vm {
         loop {
             self.start_callouts();
             self.plan_ticks();
+            let memory = self.chain.guest.memory_bytes();
+            self.parts.memory_bytes.store(memory, Ordering::Relaxed);
             let next_tick = self.ticks.values().map(|(_, at)| *at).min();
             tokio::select! {
                 event = events.recv() => match event {
