@@ -12,8 +12,10 @@ use crate::credential::{CredentialId, CredentialKind};
 use crate::headers::Headers;
 use crate::text;
 
+mod basic;
 mod withheld;
 
+pub use basic::basic_client_id;
 pub use withheld::without_credentials;
 
 /// Most values that are kept of one name in one place: the first half and the last half, since servers read either the first or the last of several.
@@ -41,6 +43,8 @@ pub enum Place {
     Query,
     /// A cookie of this name.
     Cookie,
+    /// A field of this name in a form-urlencoded body.
+    Body,
 }
 
 /// One credential of a request.

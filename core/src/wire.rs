@@ -11,8 +11,11 @@ use crate::metadata::{
 };
 use crate::text;
 
+mod late;
 mod quick;
 mod raw;
+
+pub use late::add_names;
 
 pub(crate) use raw::{Object, RawRequest, RawResponse};
 
@@ -89,10 +92,7 @@ pub fn write_request<'h>(
         if identifiers.peek().is_some() {
             o.array("client_identifiers", |a| {
                 for identifier in identifiers {
-                    a.object(|c| match identifier {
-                        Identifier::Value(credential) => write_credential(c, credential),
-                        Identifier::Id(hashed) => write_hashed(c, &hashed),
-                    });
+                    a.object(|c| write_identifier(c, &identifier));
                 }
             });
         }
@@ -164,6 +164,13 @@ fn write_user_info(o: &mut json::Object<'_>, head: &RequestHead<'_>) {
     }
 }
 
+fn write_identifier(o: &mut json::Object<'_>, identifier: &Identifier<'_>) {
+    match identifier {
+        Identifier::Value(credential) => write_credential(o, credential),
+        Identifier::Id(hashed) => write_hashed(o, hashed),
+    }
+}
+
 fn write_credential(o: &mut json::Object<'_>, credential: &Credential<'_>) {
     o.text("type", credential.kind.as_str().as_bytes());
     o.text("name", credential.name.as_bytes());
@@ -188,13 +195,14 @@ impl Place {
             Self::Header => "header",
             Self::Query => "query",
             Self::Cookie => "cookie",
+            Self::Body => "body",
         }
     }
 
     /// The place of this name on the wire.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
-        [Self::Header, Self::Query, Self::Cookie]
+        [Self::Header, Self::Query, Self::Cookie, Self::Body]
             .into_iter()
             .find(|place| place.as_str() == name)
     }

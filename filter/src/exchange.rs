@@ -311,6 +311,13 @@ impl Exchange {
         self.finished = true;
     }
 
+    /// Adds to what the record says of the request, behind what was asked about.
+    pub fn add_to_record(&mut self, add: impl FnOnce(&mut Vec<u8>)) {
+        if !self.finished {
+            add(&mut self.request_half);
+        }
+    }
+
     /// The exchange is over. Gives its record, once, unless it is not reported.
     pub fn finish(&mut self, now: Moment) -> Option<Record<'_>> {
         let decision = self.decision?;

@@ -12,6 +12,7 @@ use ase_core::metadata::TlsFacts;
 use ase_core::wire::{RequestHead, write_request, write_response};
 
 use crate::config::{ClientAddressSource, Config, CredentialForm};
+use crate::token_request::TokenRequest;
 
 pub mod tls;
 mod told;
@@ -127,6 +128,21 @@ pub fn write_request_half(
     } else {
         RequiredParts::Present
     }
+}
+
+/// Adds the names of a token request to the request half of a record.
+pub fn add_names(half: &mut Vec<u8>, request: &TokenRequest, config: &Config) {
+    let (username, client_id) = user::names_of(request);
+    let mut credentials = Credentials::default();
+    user::add_username_of_body(&mut credentials, username);
+    let in_words =
+        username.filter(|_| !matches!(config.report().credentials, CredentialForm::Ids(_)));
+    ase_core::wire::add_names(
+        half,
+        in_words,
+        client_id,
+        told::identifiers(&credentials, config.report()),
+    );
 }
 
 /// Appends the response half of a report.

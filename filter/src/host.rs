@@ -17,7 +17,7 @@
 //! | `proxy_continue_stream` | the configuration is refused in `sync`: no held request could ever go on. At run time the client gets the failure reply |
 //! | `proxy_send_local_response` | the stream is reset: a request that must not pass does not |
 //! | `proxy_close_stream` | used only after the one above was refused: the request stays held until the host's own timeout |
-//! | `proxy_get_buffer_bytes` | of the configuration: it is refused. Of the answer to a batch: `bad_reply`, and it comes again. Of a 503 without a label: `ase_5xx` |
+//! | `proxy_get_buffer_bytes` | of the configuration: it is refused. Of the answer to a batch: `bad_reply`, and it comes again. Of a 503 without a label: `ase_5xx`. Of a request's body: its names are not in the record, said once |
 //! | `proxy_get_header_map_pairs` | of a request: failure class `not_dispatched`. Of an answer: `bad_reply`. Of a response: the record has no response half |
 //! | `proxy_remove_header_map_value` | the client's `x-ase-*` headers reach upstream, said once; they are not reported all the same |
 //! | `proxy_replace_header_map_value` | a request that passes without a verdict does so unmarked, said once |
@@ -140,6 +140,7 @@ pub(crate) enum Map {
 /// A buffer of the host.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Buffer {
+    RequestBody = 0,
     AnswerBody = 4,
     PluginConfiguration = 7,
 }
@@ -240,9 +241,18 @@ pub(crate) fn send_local_response(
 
 /// The first `max_bytes` of a buffer.
 pub(crate) fn buffer(buffer: Buffer, max_bytes: usize) -> Result<Returned, Refused> {
+    buffer_part(buffer, 0, max_bytes)
+}
+
+/// The bytes of a buffer from `start` on, `max_bytes` at most.
+pub(crate) fn buffer_part(
+    buffer: Buffer,
+    start: usize,
+    max_bytes: usize,
+) -> Result<Returned, Refused> {
     // SAFETY: the host writes through the two pointers, which are live for the call.
     returned(|data, size| unsafe {
-        proxy_get_buffer_bytes(buffer as u32, 0, max_bytes, data, size)
+        proxy_get_buffer_bytes(buffer as u32, start, max_bytes, data, size)
     })
 }
 

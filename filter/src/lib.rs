@@ -10,11 +10,13 @@ pub mod config;
 pub mod counters;
 pub mod dialect;
 pub mod exchange;
+pub mod form;
 pub mod head;
 pub mod notice;
 pub mod outbox;
 pub mod pairs;
 pub mod site;
+pub mod token_request;
 
 #[cfg(target_arch = "wasm32")]
 mod host;

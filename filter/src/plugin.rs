@@ -15,6 +15,7 @@ use proxy_wasm::types::ContextType;
 use crate::config::Config;
 use crate::host::{self, Buffer, Level};
 
+mod body;
 mod callout;
 mod complaint;
 mod refusal;

@@ -1,4 +1,4 @@
-// A real OpenID provider of its own for one test: one client application, every user who says a name is signed in.
+// A real OpenID provider of its own for one test: two client applications, every user who says a name is signed in.
 //
 // Prints its issuer as one line and ends when its standard input does, so it never outlives the test that started it.
 // Arguments: the issuer that it claims to be (its own address when absent); another provider's issuer makes it a forger with a key of its own.
@@ -7,6 +7,7 @@ import {generateKeyPairSync} from 'node:crypto';
 import {Provider} from 'oidc-provider';
 
 const RESOURCE = 'https://api.example';
+const SECRET = 'a-secret-of-this-test-alone';
 
 const server = createServer();
 await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -19,11 +20,18 @@ const provider = new Provider(issuer, {
   jwks: {keys: [{...key, kid: 'key', use: 'sig', alg: 'RS256'}]},
   clients: [{
     client_id: 'web',
-    client_secret: 'a-secret-of-this-test-alone',
+    client_secret: SECRET,
     redirect_uris: ['https://web.example/signed-in'],
     grant_types: ['authorization_code', 'refresh_token', 'client_credentials'],
     response_types: ['code'],
-    token_endpoint_auth_method: process.env.CLIENT_AUTH ?? 'client_secret_basic',
+    token_endpoint_auth_method: 'client_secret_basic',
+  }, {
+    client_id: 'app',
+    client_secret: SECRET,
+    redirect_uris: [],
+    grant_types: ['client_credentials'],
+    response_types: [],
+    token_endpoint_auth_method: 'client_secret_post',
   }],
   scopes: ['openid', 'offline_access', 'shop'],
   routes: {token: '/as/token.oauth2'},

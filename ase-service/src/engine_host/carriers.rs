@@ -123,7 +123,7 @@ impl Found {
         }
         let name = match place {
             Place::Header => name.to_ascii_lowercase().into(),
-            Place::Query | Place::Cookie => name.into(),
+            Place::Query | Place::Cookie | Place::Body => name.into(),
         };
         let carrier = Carrier { kind, place, name };
         if !self.0.contains(&carrier) {

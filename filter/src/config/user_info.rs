@@ -22,6 +22,8 @@ pub struct UserInfo {
     pub client_id_header: Option<String>,
     /// Whose word the user name in that header is: the client's, or the gateway's.
     pub header_provenance: Provenance,
+    /// How many bytes of a form-urlencoded body are looked at; 0 for none.
+    pub token_request_bytes: usize,
 }
 
 /// The host's properties that hold verified claims; their parts are separated by zero bytes.
@@ -59,6 +61,11 @@ impl UserInfo {
                 ],
                 Provenance::Claimed,
             ),
+            token_request_bytes: usize::from(fields.integer(
+                "token_request_bytes",
+                0..=u16::MAX,
+                0,
+            )),
         };
         if user_info.username_header.is_none() && fields.item("username_header").is_none() {
             fields.refuse(

@@ -128,7 +128,7 @@ fn is_told_of(credential: &Credential<'_>, rules: &HeaderRules) -> bool {
         Place::Header if credential.kind == CredentialKind::Username => true,
         Place::Header => rules.tell(credential.name.as_bytes()),
         Place::Cookie => rules.tell(b"cookie"),
-        Place::Query => true,
+        Place::Query | Place::Body => true,
     }
 }
 

@@ -10,6 +10,7 @@ use ase_core::text;
 
 use super::{SeenRequest, value_of};
 use crate::config::{ClaimedJwt, Config, UserInfo};
+use crate::token_request::TokenRequest;
 
 /// What the host has verified, as it shows it.
 #[derive(Clone, Copy, Debug, Default)]
@@ -122,6 +123,25 @@ pub(super) fn add_usernames<'u>(
     for (place, username) in tokens.usernames() {
         add(place, "jwt", Cow::Borrowed(username), Provenance::Claimed);
     }
+}
+
+/// The user name and the client id that a token request says.
+pub(super) fn names_of(request: &TokenRequest) -> (Option<&[u8]>, Option<&[u8]>) {
+    (readable(request.username()), readable(request.client_id()))
+}
+
+/// Adds the user name of a body.
+pub(super) fn add_username_of_body<'u>(
+    credentials: &mut Credentials<'u>,
+    username: Option<&'u [u8]>,
+) {
+    credentials.add(Credential {
+        kind: CredentialKind::Username,
+        name: Cow::Borrowed("username"),
+        place: Place::Body,
+        value: text::of(username.unwrap_or_default()),
+        provenance: Provenance::Claimed,
+    });
 }
 
 /// The user name in the header that the gateway vouches for. A second one in any spelling shows that the client's own was not taken off, and nobody can tell

@@ -54,6 +54,7 @@ pub(super) enum About {
     RequestUnreadable,
     PortZero,
     HeadersNotRemoved,
+    BodyUnreadable,
     RepliesRefused,
     CellBusy,
 }

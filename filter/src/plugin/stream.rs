@@ -10,6 +10,7 @@ use ase_core::transaction::FailureClass;
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 
+use super::body::{self, Shown};
 use super::callout;
 use super::refusal::{self, refuse};
 use super::shared::{About, Shared};
@@ -21,6 +22,7 @@ use crate::exchange::{CalloutToken, Effect, Exchange, Head, LocalReply, Permit, 
 use crate::head::{self, Client, RequiredParts, SeenRequest, Verified};
 use crate::host::{self, Level, Map};
 use crate::pairs;
+use crate::token_request::TokenRequest;
 
 /// One HTTP stream.
 pub(super) struct Stream {
@@ -34,6 +36,7 @@ struct Running {
     config: Rc<Config>,
     exchange: Exchange,
     dialect: Dialect,
+    token_request: Option<TokenRequest>,
 }
 
 /// Whether the request is being held already when an effect comes.
@@ -54,7 +57,7 @@ impl Stream {
 
     fn start(&mut self, shared: &Rc<Shared>, config: Rc<Config>) -> Action {
         let now = shared.now();
-        let (head, policy, dialect) = read_request(shared, &config);
+        let (head, policy, dialect, token_request) = read_request(shared, &config);
         let (exchange, effect) = shared.with_breaker(|breaker| {
             Exchange::request(shared.mint(), head, policy, &config, breaker, now)
         });
@@ -62,8 +65,19 @@ impl Stream {
             config,
             exchange,
             dialect,
+            token_request,
         });
         running.carry_out(shared, effect, Request::InItsHook, now)
+    }
+
+    fn look_at_body(&mut self, size: usize, shown: Shown, action: Action) {
+        let request = self
+            .running
+            .as_mut()
+            .and_then(|running| running.token_request.as_mut());
+        if let (Some(shared), Some(request)) = (&self.shared, request) {
+            body::look_at(request, shared, size, shown, action);
+        }
     }
 
     fn request_hook(&self) -> Action {
@@ -120,12 +134,21 @@ impl HttpContext for Stream {
         }
     }
 
-    fn on_http_request_body(&mut self, _size: usize, _end_of_stream: bool) -> Action {
-        self.request_hook()
+    fn on_http_request_body(&mut self, size: usize, end_of_stream: bool) -> Action {
+        let action = self.request_hook();
+        let shown = if end_of_stream {
+            Shown::All
+        } else {
+            Shown::NotAll
+        };
+        self.look_at_body(size, shown, action);
+        action
     }
 
     fn on_http_request_trailers(&mut self, _trailers: usize) -> Action {
-        self.request_hook()
+        let action = self.request_hook();
+        self.look_at_body(0, Shown::All, action);
+        action
     }
 
     fn on_http_response_headers(&mut self, _headers: usize, _end_of_stream: bool) -> Action {
@@ -153,7 +176,10 @@ impl HttpContext for Stream {
             return;
         };
         let Some(Running {
-            config, exchange, ..
+            config,
+            exchange,
+            token_request,
+            ..
         }) = &mut self.running
         else {
             shared.count(Counter::Uninspected);
@@ -162,6 +188,9 @@ impl HttpContext for Stream {
         if exchange.wants_response(None) && was_redirected() {
             exchange.redirected();
             shared.count(Counter::Redirected);
+        }
+        if let Some(request) = token_request.take() {
+            exchange.add_to_record(|half| head::add_names(half, &request, config));
         }
         let (context, site) = (self.context, exchange.site());
         if let Some(record) = exchange.finish(shared.now()) {
@@ -182,7 +211,7 @@ impl HttpContext for Stream {
 }
 
 /// Everything about a request that is ever used, taken while the host shows it, and how it is to be treated.
-fn read_request(shared: &Shared, config: &Config) -> (Head, Policy, Dialect) {
+fn read_request(shared: &Shared, config: &Config) -> (Head, Policy, Dialect, Option<TokenRequest>) {
     let buffer = host::header_pairs(Map::Request).unwrap_or_default();
     let headers = pairs::parse(&buffer).unwrap_or_default();
     let mut policy = policy_of(shared, config, &headers);
@@ -190,7 +219,7 @@ fn read_request(shared: &Shared, config: &Config) -> (Head, Policy, Dialect) {
         shared.notice(About::RequestUnreadable, Level::Error, || {
             "the host refuses proxy_get_header_map_pairs: no request can be read, so ASE cannot be asked".to_owned()
         });
-        return (Head::Unreadable, policy, Dialect::Http);
+        return (Head::Unreadable, policy, Dialect::Http, None);
     }
     let dialect = Dialect::of(&headers);
     strip_reserved(shared, &headers, config);
@@ -208,7 +237,7 @@ fn read_request(shared: &Shared, config: &Config) -> (Head, Policy, Dialect) {
     let client = head::client(config.client_address(), &seen);
     policy.treatment = policy.treatment_of(client.address);
     if let Treatment::Off(_) = policy.treatment {
-        return (Head::Incomplete(Vec::new()), policy, dialect);
+        return (Head::Incomplete(Vec::new()), policy, dialect, None);
     }
     let protocol = host::property(b"request\0protocol").ok();
     seen.protocol = protocol.as_deref().filter(|protocol| !protocol.is_empty());
@@ -226,7 +255,7 @@ fn read_request(shared: &Shared, config: &Config) -> (Head, Policy, Dialect) {
         RequiredParts::Present => Head::Read(half),
         RequiredParts::Missing => Head::Incomplete(half),
     };
-    (head, policy, dialect)
+    (head, policy, dialect, TokenRequest::of(&headers, config))
 }
 
 /// The settings for this request: those of its route's metadata over those of the first rule that covers it.
@@ -330,6 +359,7 @@ impl Running {
             config,
             exchange,
             dialect,
+            ..
         } = self;
         shared.count(Counter::of_permit(permit.reason()));
         tell(shared, config, || permit.reason().label());
@@ -358,6 +388,7 @@ impl Running {
             config,
             exchange,
             dialect,
+            ..
         } = self;
         shared.count(Counter::of_reply(reply.reason()));
         tell(shared, config, || reply.reason().label());

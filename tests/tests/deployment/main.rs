@@ -9,3 +9,4 @@ mod files;
 mod oauth;
 mod oci;
 mod provider;
+mod token_endpoint;

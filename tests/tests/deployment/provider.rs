@@ -16,8 +16,11 @@ use system_tests::raw_client::{Bytes, Client, Reply};
 /// Where tokens are handed out.
 pub(crate) const TOKEN_PATH: &str = "/as/token.oauth2";
 
-/// The one client application, as it says who it is: `web` and its secret.
+/// The client application `web`, as it says who it is.
 pub(crate) const BASIC: &str = "Basic d2ViOmEtc2VjcmV0LW9mLXRoaXMtdGVzdC1hbG9uZQ==";
+
+/// The secret of `web`, and of `app`, which says who it is in the form.
+pub(crate) const SECRET: &str = "a-secret-of-this-test-alone";
 
 const SIGNED_IN: &str = "https%3A%2F%2Fweb.example%2Fsigned-in";
 
@@ -136,14 +139,7 @@ impl Provider {
     /// When the provider gives none.
     pub(crate) fn token_of(&self, user: &str) -> Result<String> {
         let form = self.sign_in(user)?;
-        let headers = [
-            ("authorization", BASIC.to_owned()),
-            (
-                "content-type",
-                "application/x-www-form-urlencoded".to_owned(),
-            ),
-        ];
-        let reply = ask(self.address, "POST", TOKEN_PATH, &headers, &form)?;
+        let reply = post(self.address, TOKEN_PATH, Some(BASIC), &form)?;
         member(&reply, "access_token")
     }
 }
@@ -181,6 +177,22 @@ pub(crate) fn ask(
         pieces: vec![http1::bytes_of(&head)?, http1::bytes_of(body)?],
     })?;
     client.reply(method, None)
+}
+
+/// A form, sent by whoever has these credentials.
+///
+/// # Errors
+/// When there is no reply.
+pub(crate) fn post(
+    server: SocketAddr,
+    path: &str,
+    authorization: Option<&str>,
+    form: &str,
+) -> Result<Reply> {
+    let kind = "application/x-www-form-urlencoded".to_owned();
+    let mut headers = vec![("content-type", kind)];
+    headers.extend(authorization.map(|line| ("authorization", line.to_owned())));
+    ask(server, "POST", path, &headers, form)
 }
 
 /// A text in a reply of JSON.
