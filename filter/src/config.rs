@@ -12,6 +12,7 @@ use ase_core::transaction::FailureClass;
 
 use crate::breaker::BreakerLimits;
 use crate::exchange::AnswerMark;
+use crate::host_profile::HostProfile;
 use crate::outbox::OutboxLimits;
 use crate::site::Site;
 
@@ -35,6 +36,7 @@ use routes::Routes;
 /// The whole configuration.
 #[derive(Clone, Debug)]
 pub struct Config {
+    host: HostProfile,
     policy: Policy,
     routes: Routes,
     /// The property of the route's metadata, its parts separated by zero bytes.
@@ -147,6 +149,12 @@ impl Config {
             .json(document)
             .map(|value| read::config(&value, &mut collector));
         collector.into_complete(config)
+    }
+
+    /// The host that the filter runs in.
+    #[must_use]
+    pub fn host(&self) -> HostProfile {
+        self.host
     }
 
     /// How a request is treated, before its route's metadata has its say. `url` is read only where there are rules.

@@ -19,6 +19,7 @@
 //! | `proxy_close_stream` | used only after the one above was refused: the request stays held until the host's own timeout |
 //! | `proxy_get_buffer_bytes` | of the configuration: it is refused. Of the answer to a batch: `bad_reply`, and it comes again. Of a 503 without a label: `ase_5xx`. Of a request's body: its names are not in the record, said once |
 //! | `proxy_get_header_map_pairs` | of a request: failure class `not_dispatched`. Of an answer: `bad_reply`. Of a response: the record has no response half |
+//! | `proxy_get_header_map_value` | called on nginx alone, for what a list of pairs does not hold. Of an answer: its status, or why there is none, is not known |
 //! | `proxy_remove_header_map_value` | the client's `x-ase-*` headers reach upstream, said once; they are not reported all the same |
 //! | `proxy_replace_header_map_value` | a request that passes without a verdict does so unmarked, said once |
 //! | `proxy_get_property` | address and protocol are left out; without an address nothing is asked: class `undecidable`. The gateway's own replies count as upstream's |
@@ -65,6 +66,13 @@ unsafe extern "C" {
         size: *mut usize,
     ) -> u32;
     fn proxy_get_header_map_pairs(map: u32, data: *mut *mut u8, size: *mut usize) -> u32;
+    fn proxy_get_header_map_value(
+        map: u32,
+        name: *const u8,
+        name_size: usize,
+        data: *mut *mut u8,
+        size: *mut usize,
+    ) -> u32;
     fn proxy_remove_header_map_value(map: u32, name: *const u8, name_size: usize) -> u32;
     fn proxy_replace_header_map_value(
         map: u32,
@@ -260,6 +268,14 @@ pub(crate) fn buffer_part(
 pub(crate) fn header_pairs(map: Map) -> Result<Returned, Refused> {
     // SAFETY: as in `buffer`.
     returned(|data, size| unsafe { proxy_get_header_map_pairs(map as u32, data, size) })
+}
+
+/// The first value of a header.
+pub(crate) fn header(map: Map, name: &str) -> Result<Returned, Refused> {
+    // SAFETY: the name is one live text that the host only reads; the rest as in `buffer`.
+    returned(|data, size| unsafe {
+        proxy_get_header_map_value(map as u32, name.as_ptr(), name.len(), data, size)
+    })
 }
 
 /// Takes every header of this name off.

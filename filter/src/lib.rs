@@ -12,6 +12,7 @@ pub mod dialect;
 pub mod exchange;
 pub mod form;
 pub mod head;
+pub mod host_profile;
 pub mod notice;
 pub mod outbox;
 pub mod pairs;

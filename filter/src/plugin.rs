@@ -14,6 +14,7 @@ use proxy_wasm::types::ContextType;
 
 use crate::config::Config;
 use crate::host::{self, Buffer, Level};
+use crate::host_profile::HostCall;
 
 mod body;
 mod callout;
@@ -76,7 +77,7 @@ impl Root {
                 "no record would ever be sent",
             )
         })?;
-        if config.may_ask() {
+        if config.may_ask() && config.host().offers(HostCall::ContinueNowhere) {
             // Outside a stream the call has no effect.
             match host::continue_request() {
                 Err(refused) if refused.is_denial() => {
@@ -117,8 +118,8 @@ impl Context for Root {
 
     fn on_done(&mut self) -> bool {
         match &self.shared {
-            Some(shared) => shared.drain(),
-            None => true,
+            Some(shared) if shared.offers(HostCall::Done) => shared.drain(),
+            Some(_) | None => true,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A gateway that runs the filter: a wasmtime host or a real Envoy. Scenarios see only this.
+//! A gateway that runs the filter: a wasmtime host, as Envoy or as nginx, or a real Envoy. Scenarios see only this.
 //!
 //! Outcomes are the same on both; what only one of them does is said in the scenario, with the reason.
 
@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use self::wasmtime::WasmtimeGateway;
 use crate::envoy_gateway::EnvoyGateway;
-use crate::wasm_gateway::LogLevel;
+use crate::wasm_gateway::{HostKind, LogLevel};
 
 /// Which gateway.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -22,6 +22,8 @@ use crate::wasm_gateway::LogLevel;
 pub enum GatewayKind {
     /// The wasmtime host of this package.
     Wasmtime,
+    /// The same host as nginx with `ngx_wasm_module`.
+    Nginx,
     /// A real Envoy.
     Envoy,
 }
@@ -44,7 +46,7 @@ pub struct GatewayPlan {
 }
 
 /// Settings of the listener and of the sandbox.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Listener {
     /// The client address is the peer's (true) or what `x-forwarded-for` says (false).
@@ -77,7 +79,7 @@ pub struct Listener {
 }
 
 /// What one route is told.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RouteSettings {
     /// The start of the paths.
@@ -130,14 +132,15 @@ pub trait Gateway {
 }
 
 impl GatewayKind {
-    /// Both, in the order in which tests are listed.
-    pub const ALL: [Self; 2] = [Self::Wasmtime, Self::Envoy];
+    /// All, in the order in which tests are listed.
+    pub const ALL: [Self; 3] = [Self::Wasmtime, Self::Nginx, Self::Envoy];
 
     /// As it is written in test names and scenarios.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::Wasmtime => "wasmtime",
+            Self::Nginx => "nginx",
             Self::Envoy => "envoy",
         }
     }
@@ -153,7 +156,8 @@ impl GatewayKind {
             plan.module.display()
         );
         match self {
-            Self::Wasmtime => Ok(Box::new(WasmtimeGateway::start(plan)?)),
+            Self::Wasmtime => Ok(Box::new(WasmtimeGateway::start(plan, HostKind::Envoy)?)),
+            Self::Nginx => Ok(Box::new(WasmtimeGateway::start(plan, HostKind::Nginx)?)),
             Self::Envoy => Ok(Box::new(EnvoyGateway::start(plan)?)),
         }
     }

@@ -96,6 +96,7 @@ impl Row {
         json!({
             "name": format!("{class} × {policy} × {mode}"),
             "ase_cluster": self.cluster,
+            "not_on_nginx": self.not_on_nginx(),
             "filter": {
                 "mode": mode,
                 // The other classes do the opposite, so the policy of this one is what is seen.
@@ -106,6 +107,17 @@ impl Row {
             },
             "step": self.steps(policy, mode),
         })
+    }
+
+    /// Classes that a host without clusters cannot tell.
+    fn not_on_nginx(&self) -> Option<&'static str> {
+        match self.class {
+            "reset_after_headers" => Some("bad_reply: the host tells no broken answer from none"),
+            "not_dispatched" | "misconfigured" => {
+                Some("unreachable: it takes every call, and has no clusters")
+            }
+            _ => None,
+        }
     }
 
     fn steps(&self, policy: &str, mode: &str) -> Vec<Value> {

@@ -16,7 +16,7 @@ use tempfile::TempDir;
 
 use crate::gateway::{Gateway, GatewayKind, GatewayPlan, filter_module};
 use crate::real_ase::RealAse;
-use crate::scenario::{AseCluster, Scenario, configuration};
+use crate::scenario::{AseCluster, Scenario, configuration_on};
 use crate::scripted_ase::ScriptedAse;
 use crate::upstream::Upstream;
 use crate::wait;
@@ -40,6 +40,7 @@ struct Stage {
 /// # Errors
 /// When anything is not as the scenario says; the error holds every difference and the gateway's log.
 pub fn run(scenario: &Scenario, kind: GatewayKind) -> Result<()> {
+    let scenario = &scenario.clone().as_seen_on(kind);
     let stage = Stage::set(scenario, kind);
     if !scenario.does_not_start.is_empty() {
         return check_refusal(stage, &scenario.does_not_start);
@@ -87,7 +88,7 @@ impl Stage {
         let ase_address = daemon.as_ref().map_or(ase.address(), RealAse::data_address);
         let plan = GatewayPlan {
             module: filter_module(),
-            plugin_configuration: configuration(&scenario.filter),
+            plugin_configuration: configuration_on(kind, &scenario.filter),
             upstream: upstream.address(),
             clusters: clusters(scenario.ase_cluster, ase_address, ase.second_address()),
             listener: scenario.listener.clone(),
@@ -108,6 +109,9 @@ impl Stage {
     fn check_the_end(&self) -> Result<()> {
         self.wait_until_delivered()?;
         ensure!(!self.gateway.trapped(), "the filter trapped");
+        let log = self.gateway.log();
+        let grumble = log.lines().find(|line| line.contains(" nginx: "));
+        ensure!(grumble.is_none(), "what nginx does not offer: {grumble:?}");
         let heard = self.ase.heard();
         ensure!(
             heard.faults.is_empty(),

@@ -1,6 +1,6 @@
 //! A small real HTTP gateway that runs the filter's `.wasm` on wasmtime as Envoy does: hyper in front, hyper behind, proxy-wasm 0.2.1 between.
 //!
-//! What it reproduces was measured on Envoy 1.40. It assumes HTTP/1.1 on every side and one worker; trailers, gRPC callouts and shared queues are
+//! What it reproduces was measured on Envoy 1.40; as `nginx` it does some things as that host is said to (`nginx.rs`). It assumes HTTP/1.1 on every side and one worker; trailers, gRPC callouts and shared queues are
 //! absent. Gateways share nothing but compiled modules, so any number of them run in one process. Must never be taken for
 //! the truth where it and Envoy differ.
 
@@ -18,6 +18,7 @@ mod heads;
 mod host;
 mod imports;
 mod local_reply;
+mod nginx;
 mod pairs;
 mod property;
 mod stream;
@@ -44,6 +45,16 @@ use telemetry::Telemetry;
 use vm::Vm;
 
 pub use telemetry::{LogLevel, LogLine};
+
+/// Which host is imitated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum HostKind {
+    /// Envoy.
+    #[default]
+    Envoy,
+    /// nginx with `ngx_wasm_module`: what it refuses ends the guest by a trap, as there.
+    Nginx,
+}
 
 /// What `Pause` from a headers hook means: Envoy's `allow_on_headers_stop_iteration`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -91,6 +102,8 @@ impl Default for HeadLimits {
 /// How a gateway is to be.
 #[derive(Debug, Clone)]
 pub struct WasmGatewayConfig {
+    /// Which host is imitated.
+    pub host: HostKind,
     /// The filter's `.wasm`.
     pub module: PathBuf,
     /// The plugin configuration, JSON.
@@ -199,6 +212,7 @@ impl WasmGateway {
         let parts = Parts {
             module,
             settings: Arc::new(Settings {
+                host: config.host,
                 denied_capabilities: config.denied_capabilities,
                 clusters: config.clusters,
                 max_requests: config.max_requests,

@@ -12,7 +12,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use system_tests::wasm_gateway::{
-    HeadLimits, HeadersStopIteration, RemoteAddress, StartError, WasmGateway, WasmGatewayConfig,
+    HeadLimits, HeadersStopIteration, HostKind, RemoteAddress, StartError, WasmGateway,
+    WasmGatewayConfig,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -397,6 +398,7 @@ impl Setup {
         std::fs::write(&module, wat::parse_str(self.guest).expect("valid text"))
             .expect("a writable folder");
         WasmGateway::start(WasmGatewayConfig {
+            host: HostKind::Envoy,
             module,
             plugin_configuration: self.configuration,
             upstream: serve(self.upstream).await,

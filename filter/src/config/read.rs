@@ -16,12 +16,15 @@ use super::{
 };
 use crate::breaker::BreakerLimits;
 use crate::exchange::AnswerMark;
+use crate::host_profile::HostProfile;
 use crate::outbox::OutboxLimits;
 use crate::pairs;
 
 /// After a fault the result is only a stand-in, which the collector never lets out.
 pub(super) fn config(document: &Value, collector: &mut FaultCollector) -> Config {
     let mut root = Fields::of(document, "", collector);
+    let host = root.choice("host_profile", HostProfile::CHOICES, HostProfile::default());
+    host.refuse_what_is_missing(&mut root);
     let (block, block_details) = block(root.object("block"));
     let user_info = UserInfo::read(root.object("user_info"));
     let mut credentials = credentials(root.object("credentials"));
@@ -29,13 +32,14 @@ pub(super) fn config(document: &Value, collector: &mut FaultCollector) -> Config
     if user_info.header_provenance == Provenance::Claimed {
         credentials.username_headers = Vec::from_iter(user_info.username_header.clone());
     }
-    let (ase, rest, timeout) = ase(root.object("ase"));
+    let (ase, rest, timeout) = ase(root.object("ase"), host);
     let policy = Policy {
         timeout,
         ..Policy::DEFAULT.read(&mut root)
     };
     let report = Report::read(root.object("report"));
     let config = Config {
+        host,
         policy,
         routes: Routes::read(&mut root, policy),
         route_metadata: root.custom("route_metadata", text::metadata_namespace),
@@ -57,7 +61,7 @@ pub(super) fn config(document: &Value, collector: &mut FaultCollector) -> Config
 }
 
 /// How ASE is called; how long the primary rests where there is a secondary; the longest wait for a verdict.
-fn ase(mut fields: Fields<'_, '_>) -> (Ase, Option<Duration>, Duration) {
+fn ase(mut fields: Fields<'_, '_>, host: HostProfile) -> (Ase, Option<Duration>, Duration) {
     let mut path = |key: &str, default: &str| {
         fields
             .custom(key, text::path)
@@ -90,7 +94,7 @@ fn ase(mut fields: Fields<'_, '_>) -> (Ase, Option<Duration>, Duration) {
         correlation_header: fields
             .custom("correlation_header", text::correlation_header)
             .unwrap_or_else(|| "x-correlationid".to_owned()),
-        answer_mark: answer_mark(fields.object("answer_mark")),
+        answer_mark: answer_mark(fields.object("answer_mark"), host),
         retry_headers: retry(fields.object("retry"), timeout_ms),
     };
     fields.finish();
@@ -111,16 +115,16 @@ fn secondary(fields: &mut Fields<'_, '_>, primary: &Peer) -> Option<(Peer, Durat
     Some((peer, rest))
 }
 
-fn answer_mark(mut fields: Fields<'_, '_>) -> AnswerMark {
+fn answer_mark(mut fields: Fields<'_, '_>, host: HostProfile) -> AnswerMark {
     let header = fields.custom("header", text::header_name);
     let value = fields.custom("value", text::header_value);
     if header.is_none() && value.is_some() {
         fields.fault("value", "means something only beside \"header\"");
     }
     fields.finish();
-    AnswerMark {
-        header: header.unwrap_or_else(|| "x-envoy-upstream-service-time".to_owned()),
-        value,
+    match header {
+        Some(header) => AnswerMark { header, value },
+        None => host.answer_mark(),
     }
 }
 

@@ -84,6 +84,12 @@ impl Answer {
         Self::failure(FailureClass::BadReply)
     }
 
+    /// There was none, for this reason.
+    #[must_use]
+    pub fn none(class: FailureClass) -> Self {
+        Self::failure(class)
+    }
+
     /// What follows from it.
     #[must_use]
     pub fn outcome(&self) -> Outcome {

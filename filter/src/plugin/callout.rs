@@ -1,5 +1,6 @@
 //! Callouts: sending one, and reading the answer of the current one.
 
+use ase_core::headers::Headers;
 use proxy_wasm::types::Status;
 
 use crate::config::{Ase, Config, Peer};
@@ -14,7 +15,9 @@ pub(super) fn answer(headers: usize, body_size: usize, config: &Config) -> Answe
     let mark = &config.ase().answer_mark;
     let body_start = || body(BODY_START_BYTES.min(body_size));
     if headers == 0 {
-        return Answer::of(&ase_core::headers::Headers::default(), mark, body_start);
+        let word = config.host().failure_header();
+        let word = word.and_then(|name| host::header(Map::Answer, name).ok());
+        return Answer::none(config.host().failure(word.as_deref()));
     }
     let Ok(buffer) = host::header_pairs(Map::Answer) else {
         return Answer::unreadable();
@@ -22,9 +25,18 @@ pub(super) fn answer(headers: usize, body_size: usize, config: &Config) -> Answe
     match pairs::parse(&buffer) {
         // The host announced headers and shows none: nothing can be concluded from that.
         Ok(headers) if headers.is_empty() => Answer::unreadable(),
-        Ok(headers) => Answer::of(&headers, mark, body_start),
+        Ok(headers) => Answer::of(&with_status(headers, Map::Answer), mark, body_start),
         Err(_) => Answer::unreadable(),
     }
+}
+
+/// Response headers whose list may lack the status.
+pub(super) fn with_status(mut headers: Headers<'_>, map: Map) -> Headers<'_> {
+    let listed = headers.first(b":status").is_some() || headers.is_empty();
+    if !listed && let Ok(status) = host::header(map, ":status") {
+        headers.push(b":status", status.to_vec());
+    }
+    headers
 }
 
 /// The first `max_bytes` of the body of the answer that the host is delivering right now; empty when the host does not show it.

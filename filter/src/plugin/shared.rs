@@ -17,6 +17,7 @@ use crate::config::{Config, DeliveryKind};
 use crate::counters::{ASK_US, Counter, RECORDS_WAITING};
 use crate::exchange::{Answer, CalloutToken, DispatchRefusal, Exchange, Outcome};
 use crate::host::{self, Level, MetricId, MetricKind};
+use crate::host_profile::HostCall;
 use crate::notice::{Line, Notice};
 use crate::outbox::{Call, Halves, Outbox, Receipt};
 use crate::site::Site;
@@ -73,7 +74,9 @@ impl Shared {
         Self {
             counters,
             ask_us: host::define_metric(MetricKind::Histogram, ASK_US).ok(),
-            records_waiting: host::define_metric(MetricKind::Gauge, RECORDS_WAITING).ok(),
+            records_waiting: (config.host().offers(HostCall::GaugeSteps))
+                .then(|| host::define_metric(MetricKind::Gauge, RECORDS_WAITING).ok())
+                .flatten(),
             told_waiting: Cell::new(0),
             breaker: RefCell::new(Breaker::default()),
             outbox: RefCell::new(Outbox::new(config.delivery().limits)),
@@ -82,7 +85,7 @@ impl Shared {
             random: host::random_bits(context),
             minted: Cell::new(0),
             last_moment: Cell::new(Moment::default()),
-            level: Cell::new(host::log_level()),
+            level: Cell::new(log_level(&config)),
             config: RefCell::new(Rc::new(config)),
         }
     }
@@ -101,6 +104,12 @@ impl Shared {
             .try_borrow()
             .ok()
             .map(|config| Rc::clone(&config))
+    }
+
+    /// Whether the host takes this call.
+    pub(super) fn offers(&self, call: HostCall) -> bool {
+        self.config()
+            .is_some_and(|config| config.host().offers(call))
     }
 
     /// The host's clock. Without one the last known time stands, and the breaker is kept shut, since a cool-down would never end.
@@ -208,10 +217,10 @@ impl Shared {
 
     /// Time went on by one tick.
     pub(super) fn tick(&self) {
-        self.level.set(host::log_level());
         let Some(config) = self.config() else {
             return;
         };
+        self.level.set(log_level(&config));
         self.now();
         self.with(&self.outbox, |outbox| outbox.tick(config.delivery().tick));
         self.send(&config);
@@ -245,7 +254,11 @@ impl Shared {
         self.with(&self.outbox, |outbox| {
             outbox.answered(token, site, answer, Receipt::parse(body))
         });
-        self.send(&config);
+        if config.host().offers(HostCall::CallFromAnswer) {
+            self.send(&config);
+        } else {
+            self.count_outbox();
+        }
     }
 
     /// The root context is to end. Whether it may do so at once.
@@ -356,6 +369,15 @@ impl Shared {
         self.notice(About::CellBusy, Level::Error, || {
             "the host called a hook within a hook: a record or a breaker step is lost".to_owned()
         });
+    }
+}
+
+/// Hosts that do not tell it get no debug lines.
+fn log_level(config: &Config) -> Level {
+    if config.host().offers(HostCall::LogLevel) {
+        host::log_level()
+    } else {
+        Level::Info
     }
 }
 

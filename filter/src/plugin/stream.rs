@@ -18,7 +18,7 @@ use crate::clock::Moment;
 use crate::config::{ClientAddressSource, Config, Policy, Treatment};
 use crate::counters::Counter;
 use crate::dialect::{Dialect, GrpcStatus};
-use crate::exchange::{CalloutToken, Effect, Exchange, Head, LocalReply, Permit, ResponseOrigin};
+use crate::exchange::{CalloutToken, Effect, Exchange, Head, LocalReply, Permit};
 use crate::head::{self, Client, RequiredParts, SeenRequest, Verified};
 use crate::host::{self, Level, Map};
 use crate::pairs;
@@ -162,10 +162,12 @@ impl HttpContext for Stream {
         if exchange.wants_response(None) {
             let buffer = host::header_pairs(Map::Response).unwrap_or_default();
             let headers = pairs::parse(&buffer).unwrap_or_default();
+            let headers = callout::with_status(headers, Map::Response);
             let status = head::status(&headers);
             if exchange.wants_response(status) {
                 let half = status.map(|status| response_half(status, &headers, config));
-                exchange.response(response_origin(status, &headers), half);
+                let property = |path: &'static [u8]| host::property(path).ok();
+                exchange.response(config.host().origin(status, &headers, property), half);
             }
         }
         Action::Continue
@@ -185,7 +187,7 @@ impl HttpContext for Stream {
             shared.count(Counter::Uninspected);
             return;
         };
-        if exchange.wants_response(None) && was_redirected() {
+        if exchange.wants_response(None) && was_redirected(config) {
             exchange.redirected();
             shared.count(Counter::Redirected);
         }
@@ -213,7 +215,11 @@ impl HttpContext for Stream {
 /// Everything about a request that is ever used, taken while the host shows it, and how it is to be treated.
 fn read_request(shared: &Shared, config: &Config) -> (Head, Policy, Dialect, Option<TokenRequest>) {
     let buffer = host::header_pairs(Map::Request).unwrap_or_default();
+    let at_host = config.host();
+    let asked = |path: Option<&'static [u8]>| host::property(path?).ok();
+    let target = asked(at_host.target_property()).map(|target| target.to_vec());
     let headers = pairs::parse(&buffer).unwrap_or_default();
+    let headers = at_host.request_headers(headers, target);
     let mut policy = policy_of(shared, config, &headers);
     if headers.is_empty() {
         shared.notice(About::RequestUnreadable, Level::Error, || {
@@ -224,12 +230,14 @@ fn read_request(shared: &Shared, config: &Config) -> (Head, Policy, Dialect, Opt
     let dialect = Dialect::of(&headers);
     strip_reserved(shared, &headers, config);
     let source_address = match config.client_address() {
-        ClientAddressSource::Envoy => host::property(b"source\0address").ok(),
+        ClientAddressSource::Envoy => asked(Some(b"source\0address")),
         ClientAddressSource::Xff(_) => None,
     };
+    let port = (source_address.as_ref()).and_then(|_address| asked(at_host.source_port_property()));
+    let peer = (source_address.as_deref()).map(|address| at_host.peer(address, port.as_deref()));
     let mut seen = SeenRequest {
         headers: &headers,
-        source_address: source_address.as_deref(),
+        source_address: peer.as_deref(),
         protocol: None,
         verified: Verified::default(),
         tls: TlsFacts::default(),
@@ -281,7 +289,9 @@ fn policy_of(shared: &Shared, config: &Config, headers: &Headers<'_>) -> Policy 
 }
 
 fn warn_of_port_zero(shared: &Shared, config: &Config, client: Client) {
+    // Only where the address would bring its port along.
     if config.client_address() == ClientAddressSource::Envoy
+        && config.host().source_port_property().is_none()
         && client.address.is_some()
         && client.port.is_none()
     {
@@ -302,23 +312,10 @@ fn strip_reserved(shared: &Shared, headers: &Headers<'_>, config: &Config) {
 }
 
 /// Envoy logs the exchange whose answer it followed by itself, and plays the request that comes of it through the filters as another one.
-fn was_redirected() -> bool {
-    host::property(b"response\0code_details").is_ok_and(|details| *details == *b"internal_redirect")
-}
-
-/// Envoy adds the header to each response that came from upstream, and names every reply of its own in the details. Below 400 it is not worth a host call.
-fn response_origin(status: Option<u16>, headers: &Headers<'_>) -> ResponseOrigin {
-    if status.is_none_or(|status| status < 400)
-        || headers.first(b"x-envoy-upstream-service-time").is_some()
-    {
-        return ResponseOrigin::Upstream;
-    }
-    match host::property(b"response\0code_details") {
-        Ok(details) if !details.is_empty() && *details != *b"via_upstream" => {
-            ResponseOrigin::Gateway
-        }
-        Ok(_) | Err(_) => ResponseOrigin::Upstream,
-    }
+fn was_redirected(config: &Config) -> bool {
+    let told = config.host().redirect_property();
+    let details = told.and_then(|path| host::property(path).ok());
+    details.is_some_and(|details| *details == *b"internal_redirect")
 }
 
 fn response_half(status: u16, headers: &Headers<'_>, config: &Config) -> Vec<u8> {
@@ -374,6 +371,7 @@ impl Running {
             let failure = config.failure_reply(FailureClass::NotDispatched);
             let unavailable = GrpcStatus::Unavailable;
             refuse(
+                config.host(),
                 &dialect.put(failure, unavailable),
                 "ase_not_resumed",
                 unavailable,
@@ -397,7 +395,8 @@ impl Running {
         }
         let grpc_status = reply.grpc_status();
         let content = dialect.put(reply.content(config), grpc_status);
-        if !refuse(&content, &reply.details(config), grpc_status) {
+        let details = reply.details(config);
+        if !refuse(config.host(), &content, &details, grpc_status) {
             shared.notice(About::RepliesRefused, Level::Error, || {
                 "the host refuses proxy_send_local_response: denied requests are reset".to_owned()
             });
@@ -407,7 +406,8 @@ impl Running {
 
 /// Tells the host's access log what was decided, where that is configured.
 fn tell(shared: &Shared, config: &Config, decision: impl FnOnce() -> String) {
-    if config.decision_property() && host::set_property("ase_decision", &decision()).is_err() {
+    let told = config.host().decision_property();
+    if config.decision_property() && host::set_property(told, &decision()).is_err() {
         shared.notice(About::DecisionUntold, Level::Warn, || {
             "the host refuses proxy_set_property: decisions are not in its access log".to_owned()
         });

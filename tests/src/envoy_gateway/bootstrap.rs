@@ -43,6 +43,7 @@ const CAPABILITIES: &[&str] = &[
     "proxy_set_header_map_pairs",
     "proxy_get_header_map_value",
     "proxy_replace_header_map_value",
+    "proxy_get_header_map_value",
     "proxy_remove_header_map_value",
     "proxy_add_header_map_value",
     "proxy_get_header_map_size",

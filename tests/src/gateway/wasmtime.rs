@@ -9,7 +9,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use super::{Gateway, GatewayPlan, Reconfigured};
 use crate::wasm_gateway::{
-    HeadLimits, HeadersStopIteration, LogLevel, RemoteAddress, RouteMetadata, StartError,
+    HeadLimits, HeadersStopIteration, HostKind, LogLevel, RemoteAddress, RouteMetadata, StartError,
     WasmGateway, WasmGatewayConfig,
 };
 
@@ -21,12 +21,12 @@ pub(super) struct WasmtimeGateway {
 }
 
 impl WasmtimeGateway {
-    pub(super) fn start(plan: &GatewayPlan) -> Result<Self> {
+    pub(super) fn start(plan: &GatewayPlan, host: HostKind) -> Result<Self> {
         let runtime = Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
             .build()?;
-        let host = runtime.block_on(WasmGateway::start(config(plan)?))?;
+        let host = runtime.block_on(WasmGateway::start(config(plan, host)?))?;
         Ok(Self { host, runtime })
     }
 }
@@ -86,10 +86,11 @@ impl Gateway for WasmtimeGateway {
     }
 }
 
-fn config(plan: &GatewayPlan) -> Result<WasmGatewayConfig> {
+fn config(plan: &GatewayPlan, host: HostKind) -> Result<WasmGatewayConfig> {
     let listener = &plan.listener;
     let limits = HeadLimits::default();
     Ok(WasmGatewayConfig {
+        host,
         module: plan.module.clone(),
         plugin_configuration: plan.plugin_configuration.to_string(),
         upstream: plan.upstream,

@@ -15,9 +15,10 @@ use super::exchange::{self, Failure};
 use super::heads;
 use super::host::{Callout, CalloutReply};
 use super::pairs::Pairs;
+use super::{HostKind, nginx};
 
 /// What became of one try.
-enum Tried {
+pub(super) enum Tried {
     /// It ended with this reply.
     Reply(CalloutReply),
     /// There was no reply.
@@ -27,7 +28,11 @@ enum Tried {
 }
 
 /// Waits for the reply to a callout.
-pub(super) async fn carry_out(callout: Callout, address: SocketAddr) -> CalloutReply {
+pub(super) async fn carry_out(
+    callout: Callout,
+    address: SocketAddr,
+    host: HostKind,
+) -> CalloutReply {
     let started = Instant::now();
     let deadline = (callout.timeout_ms > 0)
         .then(|| started + Duration::from_millis(callout.timeout_ms.into()));
@@ -48,6 +53,9 @@ pub(super) async fn carry_out(callout: Callout, address: SocketAddr) -> CalloutR
         if retries > 0 && time_left && is_retriable(&callout.headers, &tried) {
             retries -= 1;
             continue;
+        }
+        if host == HostKind::Nginx {
+            return nginx::reply(tried);
         }
         return match tried {
             Tried::Reply(reply) => reply,

@@ -7,6 +7,7 @@ use wasmtime::Caller;
 use super::abi::{self, BufferType, Fault, Status};
 use super::host::Host;
 use super::property;
+use super::{HostKind, nginx};
 
 /// `proxy_get_buffer_bytes`.
 pub(super) fn buffer_bytes(
@@ -96,8 +97,11 @@ pub(super) fn set_property(
     data: u32,
     data_size: u32,
 ) -> Result<(), Fault> {
-    let path = abi::read(caller, path, path_size)?;
+    let mut path = abi::read(caller, path, path_size)?;
     let value = abi::read(caller, data, data_size)?;
+    if caller.data().settings.host == HostKind::Nginx {
+        path = nginx::variable(caller.data(), &path).ok_or(Status::NotFound)?;
+    }
     caller
         .data_mut()
         .acting_stream()

@@ -12,6 +12,7 @@ use super::local_reply;
 use super::pairs::Pairs;
 use super::stream::{Ack, ContextId, Direction, End, Flow, Half, Phase, Piece, Stream};
 use super::telemetry::LogLevel;
+use super::{HostKind, nginx};
 
 /// What `Pause` from a headers hook means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -140,9 +141,14 @@ impl Chain {
         let action = self.guest.on_headers(id, direction, count, end)?;
         self.settle()?;
         let pause = self.headers_pause;
+        let cannot_pause =
+            direction == Direction::Response && self.guest.host().settings.host == HostKind::Nginx;
         match (self.open_half(id, direction), action) {
             (None, Action::Continue | Action::Pause) => Ok(()),
             (Some(_), Action::Continue) => self.release(id, direction),
+            (Some(_), Action::Pause) if cannot_pause => Err(wasmtime::Error::msg(
+                "proxy_wasm cannot pause in the header filter phase",
+            )),
             (Some(half), Action::Pause) => {
                 half.flow = match pause {
                     HeadersPause::StopAll => Flow::HeldAll,
@@ -251,10 +257,16 @@ impl Chain {
         stream.response.close();
         let line = stream.access_line();
         self.guest.host().telemetry.log(LogLevel::Info, line);
+        let done_first = self.guest.host().settings.host == HostKind::Nginx;
+        if done_first {
+            self.guest.on_done(id)?;
+        }
         self.guest.on_log(id)?;
         self.settle()?;
         // The answer counts for root contexts only: Envoy deletes a stream's context in any case.
-        self.guest.on_done(id)?;
+        if !done_first {
+            self.guest.on_done(id)?;
+        }
         self.settle()?;
         self.guest.on_delete(id)?;
         self.guest.host().streams.remove(&id);
@@ -270,11 +282,12 @@ impl Chain {
     ) -> wasmtime::Result<()> {
         let host = self.guest.host();
         host.under_way.remove(&token);
-        if !host.roots.contains_key(&root) {
+        // As nginx the context may be a stream; with one that has ended its call was cancelled.
+        if !host.roots.contains_key(&root) && !host.streams.contains_key(&root) {
             return Ok(());
         }
-        let (headers, body) = (reply.headers.len(), reply.body.len());
-        if headers == 0 {
+        let (headers, body) = (nginx::announced(&reply.headers), reply.body.len());
+        if reply.headers.len() == 0 {
             host.status = (11, "reset");
         } else {
             host.callout_reply = Some(reply);

@@ -157,7 +157,7 @@ impl Guest {
     fn call<P: WasmParams, R: WasmResults>(
         &mut self,
         context: ContextId,
-        hook: &str,
+        hook: &'static str,
         arguments: P,
         absent: R,
     ) -> wasmtime::Result<R> {
@@ -166,6 +166,7 @@ impl Guest {
         };
         let function = function.typed::<P, R>(&self.store)?;
         let (current, effective) = (self.store.data().current, self.store.data().effective);
+        self.store.data_mut().hook = hook;
         self.store.data_mut().current = context;
         self.store.data_mut().effective = None;
         let result = function.call(&mut self.store, arguments);

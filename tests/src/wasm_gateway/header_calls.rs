@@ -9,6 +9,7 @@ use super::abi::{self, Fault, MapType, Status};
 use super::host::Host;
 use super::pairs::Pairs;
 use super::stream::{Half, Phase, Stream};
+use super::{HostKind, nginx};
 
 /// `proxy_get_header_map_pairs`.
 pub(super) fn pairs(
@@ -18,9 +19,15 @@ pub(super) fn pairs(
     data_size: u32,
 ) -> Result<(), Fault> {
     let map = MapType::try_from(map)?;
-    let bytes = readable(caller.data_mut(), map)
-        .map(|(pairs, _)| pairs.encode())
-        .unwrap_or_default();
+    let bytes = readable(caller.data_mut(), map).map(|(pairs, _)| pairs.clone());
+    let as_nginx = caller.data().settings.host == HostKind::Nginx;
+    let bytes = match bytes {
+        Some(pairs) if as_nginx && map == MapType::RequestHeaders => {
+            nginx::request_pairs(&pairs).encode()
+        }
+        Some(pairs) => pairs.encode(),
+        None => Vec::new(),
+    };
     abi::hand_over(caller, &bytes, data, data_size)
 }
 

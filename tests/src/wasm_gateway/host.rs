@@ -6,11 +6,11 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use super::RouteMetadata;
 use super::abi::Status;
 use super::pairs::Pairs;
 use super::stream::{ContextId, Direction, Stream};
 use super::telemetry::{LogLevel, Telemetry};
+use super::{HostKind, RouteMetadata};
 
 /// What a reply of the guest's or the host's making consists of.
 #[derive(Debug, Clone)]
@@ -40,7 +40,8 @@ pub(super) enum Deferred {
 /// A callout that a guest started.
 #[derive(Debug)]
 pub(super) struct Callout {
-    pub(super) root: ContextId,
+    /// Who is told of the answer: as Envoy the root context, as nginx the context that made the call.
+    pub(super) told: ContextId,
     pub(super) token: u32,
     pub(super) cluster: String,
     pub(super) headers: Pairs,
@@ -78,6 +79,7 @@ pub(super) struct Root {
 /// What is fixed for a gateway's life and read by host calls.
 #[derive(Debug)]
 pub(super) struct Settings {
+    pub(super) host: HostKind,
     pub(super) denied_capabilities: BTreeSet<String>,
     /// Targets of callouts.
     pub(super) clusters: BTreeMap<String, Vec<SocketAddr>>,
@@ -100,6 +102,8 @@ pub(super) struct Host {
     pub(super) current: ContextId,
     /// Whom the hook acts for, if not for `current`.
     pub(super) effective: Option<ContextId>,
+    /// The name of the running hook.
+    pub(super) hook: &'static str,
     pub(super) roots: BTreeMap<ContextId, Root>,
     pub(super) streams: BTreeMap<ContextId, Stream>,
     pub(super) deferred: VecDeque<Deferred>,
@@ -120,6 +124,7 @@ impl Host {
             telemetry,
             current: ContextId(0),
             effective: None,
+            hook: "",
             roots: BTreeMap::new(),
             streams: BTreeMap::new(),
             deferred: VecDeque::new(),
@@ -152,6 +157,9 @@ impl Host {
 
     /// Lets the running hook act for another context.
     pub(super) fn act_for(&mut self, context: ContextId) -> Result<(), Status> {
+        if self.settings.host == HostKind::Nginx {
+            return Ok(());
+        }
         let known = self.roots.contains_key(&context)
             || self
                 .streams
@@ -198,11 +206,11 @@ impl Host {
         body: Vec<u8>,
         timeout_ms: u32,
     ) -> Result<u32, Status> {
-        let addresses = self
-            .settings
-            .clusters
-            .get(cluster)
-            .ok_or(Status::BadArgument)?;
+        let addresses = self.settings.clusters.get(cluster).map(Vec::len);
+        let as_envoy = self.settings.host == HostKind::Envoy;
+        if as_envoy && addresses.is_none() {
+            return Err(Status::BadArgument);
+        }
         let complete = [":path", ":method", ":authority"]
             .into_iter()
             .all(|name| headers.get(name.as_bytes()).is_some());
@@ -219,15 +227,19 @@ impl Host {
             .max_requests
             .get(cluster)
             .is_some_and(|limit| under_way >= *limit);
-        if addresses.is_empty() || full {
+        if as_envoy && (addresses == Some(0) || full) {
             return Err(Status::InternalFailure);
         }
         let token = self.next_token;
         self.next_token += 1;
-        let root = self.acting_root();
+        let told = if as_envoy {
+            self.acting_root()
+        } else {
+            self.current
+        };
         self.under_way.insert(token, cluster.to_owned());
         self.callouts.push(Callout {
-            root,
+            told,
             token,
             cluster: cluster.to_owned(),
             headers,

@@ -12,7 +12,7 @@ use super::host::{Deferred, Host, LocalReply};
 use super::pairs::Pairs;
 use super::stream::{ContextId, Direction};
 use super::telemetry::LogLevel;
-use super::{data_calls, header_calls};
+use super::{HostKind, data_calls, header_calls, nginx};
 
 /// Links one call: denied capabilities and faults become statuses, a trap inside the call stays one.
 macro_rules! link {
@@ -20,6 +20,9 @@ macro_rules! link {
         $linker.func_wrap("env", $name, |mut caller: Caller<'_, Host>, $($argument: $type),*| -> wasmtime::Result<u32> {
             if caller.data().denies($name) {
                 return Ok(Status::InternalFailure as u32);
+            }
+            if let Some(trap) = nginx::trap(caller.data(), $name) {
+                return Err(trap);
             }
             match $function(&mut caller, $($argument),*) {
                 Ok(()) => Ok(Status::Ok as u32),
@@ -188,6 +191,10 @@ fn send_local_response(
         .replace(|letter: char| letter.is_ascii_whitespace(), "_");
     let body = abi::read(caller, body, body_size)?;
     let headers = Pairs::decode(&abi::read(caller, headers, headers_size)?);
+    let body = match caller.data().settings.host {
+        HostKind::Envoy => body,
+        HostKind::Nginx => nginx::local_body(caller.data(), &details, body),
+    };
     let reply = LocalReply {
         code: u16::try_from(code).map_err(|_| Status::BadArgument)?,
         details,

@@ -7,10 +7,14 @@ use std::time::UNIX_EPOCH;
 use super::host::Host;
 use super::pairs::Pairs;
 use super::stream::{Phase, Stream};
+use super::{HostKind, nginx};
 
 /// Reads a property by its NUL-separated path.
 pub(super) fn read(host: &Host, path: &[u8]) -> Option<Vec<u8>> {
     let path = path.strip_suffix(b"\0").unwrap_or(path);
+    if host.settings.host == HostKind::Nginx {
+        return nginx::property(host, path);
+    }
     let parts: Vec<&str> = path
         .split(|byte| *byte == 0)
         .map(std::str::from_utf8)

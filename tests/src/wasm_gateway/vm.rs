@@ -17,6 +17,7 @@ use super::event::Event;
 use super::filter_chain::{Chain, Configured};
 use super::host::{Callout, CalloutReply, LocalReply};
 use super::local_reply;
+use super::nginx;
 use super::pairs::Pairs;
 use super::stream::{ContextId, Direction, End, Half, Peer, Phase, Piece, Stream};
 use super::telemetry::LogLevel;
@@ -222,7 +223,8 @@ impl Vm {
 
     fn start_callouts(&mut self) {
         for callout in std::mem::take(&mut self.chain.guest.host().callouts) {
-            let Callout { root, token, .. } = callout;
+            let Callout { told, token, .. } = callout;
+            let host = self.parts.settings.host;
             let addresses = self
                 .parts
                 .settings
@@ -236,11 +238,14 @@ impl Vm {
                 .nth(self.dispatched % addresses.len().max(1))
                 .copied();
             self.dispatched = self.dispatched.wrapping_add(1);
-            if let Some(address) = address {
-                self.callouts.spawn(async move {
-                    (root, token, callout::carry_out(callout, address).await)
-                });
-            }
+            self.callouts.spawn(async move {
+                let reply = match address {
+                    Some(address) => callout::carry_out(callout, address, host).await,
+                    // Only as nginx: Envoy takes no call to nowhere.
+                    None => nginx::failed("resolver failure"),
+                };
+                (told, token, reply)
+            });
         }
     }
 
