@@ -2,6 +2,7 @@
 
 use ase_core::transaction::FailureClass;
 
+use crate::capability::Capability;
 use crate::config::OffReason;
 use crate::exchange::{PermitReason, ReplyReason};
 use crate::outbox::DropReason;
@@ -57,6 +58,8 @@ pub enum Counter {
     Uninspected,
     /// Exchanges that went on as another one by an internal redirect of the host.
     Redirected,
+    /// Calls that the host refused.
+    HostRefused(Capability),
 }
 
 impl Counter {
@@ -87,6 +90,7 @@ impl Counter {
             .chain(FailureClass::ALL.into_iter().map(Self::Failure))
             .chain(FailureClass::ALL.into_iter().map(Self::DeliveryFailure))
             .chain(DropReason::ALL.into_iter().map(Self::RecordsDropped))
+            .chain(Capability::ALL.into_iter().map(Self::HostRefused))
     }
 
     /// The counter of permits for this reason.
@@ -140,6 +144,7 @@ impl Counter {
             Self::RecordsDropped(reason) => format!("ase_records_dropped_{}", reason.as_str()),
             Self::Uninspected => "ase_uninspected".to_owned(),
             Self::Redirected => "ase_redirected".to_owned(),
+            Self::HostRefused(call) => ["ase_host_refused_", call.name()].concat(),
         }
     }
 }
@@ -154,9 +159,14 @@ mod tests {
         let mut names: Vec<String> = Counter::all().map(Counter::name).collect();
         names.extend([ASK_US, RECORDS_WAITING].map(str::to_owned));
         for name in &names {
-            let classes = ["ase_failure_", "ase_delivery_failure_"];
-            let documented = match classes.iter().find(|prefix| name.starts_with(**prefix)) {
-                Some(prefix) => format!("`{prefix}<class>`"),
+            let groups = [
+                ("ase_failure_", "class"),
+                ("ase_delivery_failure_", "class"),
+                ("ase_host_refused_", "call"),
+            ];
+            let group = groups.iter().find(|(prefix, _)| name.starts_with(prefix));
+            let documented = match group {
+                Some((prefix, part)) => format!("`{prefix}<{part}>`"),
                 None => format!("`{name}`"),
             };
             assert!(

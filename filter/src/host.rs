@@ -5,7 +5,7 @@
 //! that this ABI does not know is an error like any other. Memory that a host returns was allocated by the SDK's `proxy_on_memory_allocate`, a boxed slice of
 //! exactly the returned size; [`Returned`] takes it over.
 //!
-//! What a refusal of each import means:
+//! What a refusal of each import means. Each is counted here and told by the next tick ([`take_refusals`]):
 //!
 //! | import | when refused |
 //! |---|---|
@@ -34,8 +34,10 @@
 )]
 
 use std::ptr::null_mut;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use crate::capability::Capability;
 use crate::clock::Moment;
 use crate::dialect::{GrpcStatus, Refusal};
 
@@ -192,7 +194,9 @@ pub(crate) fn log_level() -> Level {
 pub(crate) fn now() -> Result<Moment, Refused> {
     let mut nanos = 0_u64;
     // SAFETY: the host writes one u64 through a pointer to a live one.
-    done(unsafe { proxy_get_current_time_nanoseconds(&raw mut nanos) })?;
+    done(Capability::Time, unsafe {
+        proxy_get_current_time_nanoseconds(&raw mut nanos)
+    })?;
     Ok(Moment::from_nanos(nanos))
 }
 
@@ -200,25 +204,35 @@ pub(crate) fn now() -> Result<Moment, Refused> {
 pub(crate) fn set_tick_period(period: Duration) -> Result<(), Refused> {
     let millis = u32::try_from(period.as_millis()).unwrap_or(u32::MAX);
     // SAFETY: no memory is involved.
-    done(unsafe { proxy_set_tick_period_milliseconds(millis) })
+    status(unsafe { proxy_set_tick_period_milliseconds(millis) })
 }
 
 /// Makes `context` the one that later calls are about.
 pub(crate) fn set_effective_context(context: u32) -> Result<(), Refused> {
     // SAFETY: no memory is involved.
-    done(unsafe { proxy_set_effective_context(context) })
+    status(unsafe { proxy_set_effective_context(context) })
 }
 
 /// Lets the held request of the current stream go on.
 pub(crate) fn continue_request() -> Result<(), Refused> {
     // SAFETY: no memory is involved.
-    done(unsafe { proxy_continue_stream(REQUEST_STREAM) })
+    done(Capability::ContinueStream, unsafe {
+        proxy_continue_stream(REQUEST_STREAM)
+    })
+}
+
+/// Whether requests may be let go at all: outside a stream the call has no effect.
+pub(crate) fn may_continue_requests() -> Result<(), Refused> {
+    // SAFETY: no memory is involved.
+    status(unsafe { proxy_continue_stream(REQUEST_STREAM) })
 }
 
 /// Resets the current stream.
-pub(crate) fn close_request() -> Result<(), Refused> {
+pub(crate) fn close_request() {
     // SAFETY: no memory is involved.
-    done(unsafe { proxy_close_stream(REQUEST_STREAM) })
+    let _counted = done(Capability::CloseStream, unsafe {
+        proxy_close_stream(REQUEST_STREAM)
+    });
 }
 
 /// Answers the client of the current stream; the host itself finds out whether it speaks gRPC.
@@ -233,7 +247,7 @@ pub(crate) fn send_local_response(
         body,
     } = refusal;
     // SAFETY: each pointer goes with the length of one live slice; the host copies them before it returns.
-    done(unsafe {
+    done(Capability::LocalResponse, unsafe {
         proxy_send_local_response(
             u32::from(*status),
             details.as_ptr(),
@@ -259,7 +273,7 @@ pub(crate) fn buffer_part(
     max_bytes: usize,
 ) -> Result<Returned, Refused> {
     // SAFETY: the host writes through the two pointers, which are live for the call.
-    returned(|data, size| unsafe {
+    returned(Capability::Buffer, |data, size| unsafe {
         proxy_get_buffer_bytes(buffer as u32, start, max_bytes, data, size)
     })
 }
@@ -267,27 +281,31 @@ pub(crate) fn buffer_part(
 /// A whole header map, as a list of pairs (see [`crate::pairs`]).
 pub(crate) fn header_pairs(map: Map) -> Result<Returned, Refused> {
     // SAFETY: as in `buffer`.
-    returned(|data, size| unsafe { proxy_get_header_map_pairs(map as u32, data, size) })
+    returned(Capability::HeaderPairs, |data, size| unsafe {
+        proxy_get_header_map_pairs(map as u32, data, size)
+    })
 }
 
 /// The first value of a header.
 pub(crate) fn header(map: Map, name: &str) -> Result<Returned, Refused> {
     // SAFETY: the name is one live text that the host only reads; the rest as in `buffer`.
-    returned(|data, size| unsafe {
+    returned(Capability::HeaderValue, |data, size| unsafe {
         proxy_get_header_map_value(map as u32, name.as_ptr(), name.len(), data, size)
     })
 }
 
 /// Takes every header of this name off.
-pub(crate) fn remove_header(map: Map, name: &[u8]) -> Result<(), Refused> {
+pub(crate) fn remove_header(map: Map, name: &[u8]) {
     // SAFETY: the pointer and the length are of one live slice; the host only reads it.
-    done(unsafe { proxy_remove_header_map_value(map as u32, name.as_ptr(), name.len()) })
+    let _counted = done(Capability::RemoveHeader, unsafe {
+        proxy_remove_header_map_value(map as u32, name.as_ptr(), name.len())
+    });
 }
 
 /// Gives a header this one value.
-pub(crate) fn set_header(map: Map, name: &str, value: &str) -> Result<(), Refused> {
+pub(crate) fn set_header(map: Map, name: &str, value: &str) {
     // SAFETY: each pointer goes with the length of one live text; the host only reads them.
-    done(unsafe {
+    let _counted = done(Capability::ReplaceHeader, unsafe {
         proxy_replace_header_map_value(
             map as u32,
             name.as_ptr(),
@@ -295,45 +313,55 @@ pub(crate) fn set_header(map: Map, name: &str, value: &str) -> Result<(), Refuse
             value.as_ptr(),
             value.len(),
         )
-    })
+    });
 }
 
 /// A property; the parts of `path` are separated by zero bytes.
 pub(crate) fn property(path: &[u8]) -> Result<Returned, Refused> {
     // SAFETY: the path is one live slice that the host only reads; the rest as in `buffer`.
-    returned(|data, size| unsafe { proxy_get_property(path.as_ptr(), path.len(), data, size) })
+    returned(Capability::Property, |data, size| unsafe {
+        proxy_get_property(path.as_ptr(), path.len(), data, size)
+    })
 }
 
 /// Makes a metric known to the host.
 pub(crate) fn define_metric(kind: MetricKind, name: &str) -> Result<MetricId, Refused> {
     let mut id = 0_u32;
     // SAFETY: the name is one live text that the host only reads; it writes one u32 through a pointer to a live one.
-    done(unsafe { proxy_define_metric(kind as u32, name.as_ptr(), name.len(), &raw mut id) })?;
+    done(Capability::DefineMetric, unsafe {
+        proxy_define_metric(kind as u32, name.as_ptr(), name.len(), &raw mut id)
+    })?;
     Ok(MetricId(id))
 }
 
 /// Adds to a counter or, with any sign, to a gauge, which is the sum over all VMs.
 pub(crate) fn increment(metric: MetricId, by: i64) {
     // SAFETY: no memory is involved.
-    let _a_metric_that_stands_still = unsafe { proxy_increment_metric(metric.0, by) };
+    let _counted = done(Capability::IncrementMetric, unsafe {
+        proxy_increment_metric(metric.0, by)
+    });
 }
 
 /// Adds a value to a histogram.
 pub(crate) fn record(histogram: MetricId, value: u64) {
     // SAFETY: no memory is involved.
-    let _a_metric_that_stands_still = unsafe { proxy_record_metric(histogram.0, value) };
+    let _counted = done(Capability::RecordMetric, unsafe {
+        proxy_record_metric(histogram.0, value)
+    });
 }
 
 /// Sets a property of the current stream, which Envoy keeps in its filter state as `wasm.<name>`.
-pub(crate) fn set_property(name: &str, value: &str) -> Result<(), Refused> {
+pub(crate) fn set_property(name: &str, value: &str) {
     // SAFETY: each pointer goes with the length of one live text; the host copies them.
-    done(unsafe { proxy_set_property(name.as_ptr(), name.len(), value.as_ptr(), value.len()) })
+    let _counted = done(Capability::SetProperty, unsafe {
+        proxy_set_property(name.as_ptr(), name.len(), value.as_ptr(), value.len())
+    });
 }
 
 /// Ends the current root context, which had asked for time to finish.
 pub(crate) fn root_is_done() -> Result<(), Refused> {
     // SAFETY: no memory is involved.
-    done(unsafe { proxy_done() })
+    done(Capability::Done, unsafe { proxy_done() })
 }
 
 /// 64 random bits; without the host's generator they are mixed from the time and addresses, different per root context but not secret.
@@ -343,6 +371,7 @@ pub(crate) fn random_bits(context: u32) -> u64 {
     if unsafe { random_get(bytes.as_mut_ptr(), bytes.len()) } == 0 {
         return u64::from_le_bytes(bytes);
     }
+    refused(Capability::Random);
     let stack = &raw const bytes as usize as u64;
     let heap = Box::into_raw(Box::new(0_u8));
     let heap_address = heap as usize as u64;
@@ -358,7 +387,26 @@ pub(crate) fn random_bits(context: u32) -> u64 {
         })
 }
 
-fn done(status: u32) -> Result<(), Refused> {
+/// How often each call was refused since [`take_refusals`], for all contexts of the VM.
+static REFUSALS: [AtomicU32; Capability::ALL.len()] =
+    [const { AtomicU32::new(0) }; Capability::ALL.len()];
+
+/// Counts a refusal.
+pub(crate) fn refused(call: Capability) {
+    if let Some(count) = REFUSALS.get(call as usize) {
+        count.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// What was refused since the last time, and how often.
+pub(crate) fn take_refusals() -> impl Iterator<Item = (Capability, u32)> {
+    let counts = Capability::ALL.into_iter().zip(&REFUSALS);
+    counts
+        .map(|(call, count)| (call, count.swap(0, Ordering::Relaxed)))
+        .filter(|(_, times)| *times > 0)
+}
+
+fn status(status: u32) -> Result<(), Refused> {
     if status == 0 {
         Ok(())
     } else {
@@ -366,11 +414,24 @@ fn done(status: u32) -> Result<(), Refused> {
     }
 }
 
+/// The status of a call; a failure is counted.
+fn done(call: Capability, code: u32) -> Result<(), Refused> {
+    status(code).inspect_err(|_| refused(call))
+}
+
 /// Runs a call that returns data. No data at all is empty data.
-fn returned(call: impl FnOnce(*mut *mut u8, *mut usize) -> u32) -> Result<Returned, Refused> {
+fn returned(
+    name: Capability,
+    call: impl FnOnce(*mut *mut u8, *mut usize) -> u32,
+) -> Result<Returned, Refused> {
     let mut data: *mut u8 = null_mut();
     let mut size = 0_usize;
-    done(call(&raw mut data, &raw mut size))?;
+    status(call(&raw mut data, &raw mut size)).inspect_err(|fault| {
+        // What is not there is no refusal.
+        if fault.is_denial() {
+            refused(name);
+        }
+    })?;
     if data.is_null() || size == 0 {
         return Ok(Returned::default());
     }

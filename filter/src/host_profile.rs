@@ -51,6 +51,8 @@ pub enum HostCall {
     CloseStream,
     /// `proxy_continue_stream` outside a stream, to learn whether it is allowed.
     ContinueNowhere,
+    /// A call that names no cluster, to learn whether calls are allowed.
+    CallNobody,
     /// A call from the hook that brings the answer to one of the root context's own.
     CallFromAnswer,
     /// Gauges that each instance adds its part to.
@@ -72,6 +74,7 @@ impl HostProfile {
                 | HostCall::Done
                 | HostCall::CloseStream
                 | HostCall::ContinueNowhere
+                | HostCall::CallNobody
                 | HostCall::CallFromAnswer
                 | HostCall::GaugeSteps,
             ) => false,

@@ -5,6 +5,7 @@
 //! gateway worker down, and every request that waits on it.
 
 pub mod breaker;
+pub mod capability;
 pub mod clock;
 pub mod config;
 pub mod counters;

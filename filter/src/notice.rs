@@ -26,9 +26,9 @@ pub enum Line {
 }
 
 impl Notice {
-    /// Counts one event.
-    pub fn event(&mut self, now: Moment) -> Line {
-        self.held_back = self.held_back.saturating_add(1);
+    /// Counts so many events.
+    pub fn events(&mut self, times: u64, now: Moment) -> Line {
+        self.held_back = self.held_back.saturating_add(times);
         match self.last_line {
             Some(last) if now.since(last) < INTERVAL => return Line::HeldBack,
             Some(_) | None => {}
@@ -51,10 +51,10 @@ mod tests {
     fn repeats_are_counted_and_told_once_a_minute() {
         let mut notice = Notice::default();
         let at = |seconds: u64| Moment::from_nanos(seconds * 1_000_000_000);
-        assert_eq!(notice.event(at(100)), Line::First);
-        assert_eq!(notice.event(at(101)), Line::HeldBack);
-        assert_eq!(notice.event(at(159)), Line::HeldBack);
-        assert_eq!(notice.event(at(160)), Line::Again(3));
-        assert_eq!(notice.event(at(161)), Line::HeldBack);
+        assert_eq!(notice.events(1, at(100)), Line::First);
+        assert_eq!(notice.events(1, at(101)), Line::HeldBack);
+        assert_eq!(notice.events(1, at(159)), Line::HeldBack);
+        assert_eq!(notice.events(5, at(160)), Line::Again(7));
+        assert_eq!(notice.events(1, at(161)), Line::HeldBack);
     }
 }

@@ -12,6 +12,7 @@ use std::rc::Rc;
 use proxy_wasm::traits::{Context, RootContext};
 use proxy_wasm::types::ContextType;
 
+use crate::capability::Capability;
 use crate::config::Config;
 use crate::host::{self, Buffer, Level};
 use crate::host_profile::HostCall;
@@ -19,6 +20,7 @@ use crate::host_profile::HostCall;
 mod body;
 mod callout;
 mod complaint;
+mod halves;
 mod refusal;
 mod shared;
 mod stream;
@@ -78,8 +80,7 @@ impl Root {
             )
         })?;
         if config.may_ask() && config.host().offers(HostCall::ContinueNowhere) {
-            // Outside a stream the call has no effect.
-            match host::continue_request() {
+            match host::may_continue_requests() {
                 Err(refused) if refused.is_denial() => {
                     return Err(denied(
                         "proxy_continue_stream",
@@ -162,13 +163,10 @@ impl RootContext for Root {
 }
 
 fn end_root() {
-    if let Err(refused) = host::root_is_done() {
+    if host::root_is_done().is_err() {
         host::log(
             Level::Warn,
-            &format!(
-                "ase: the host refuses proxy_done (status {}): the old configuration stays in memory",
-                refused.0
-            ),
+            &format!("ase: {}", complaint::refusal(Capability::Done)),
         );
     }
 }

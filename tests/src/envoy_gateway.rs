@@ -208,6 +208,10 @@ impl Gateway for EnvoyGateway {
         Ok(kib.trim().trim_end_matches(" kB").parse::<u64>()? * 1024)
     }
 
+    fn lines_in_vain(&self) -> Option<u64> {
+        None
+    }
+
     fn set_log_level(&self, level: LogLevel) -> Result<()> {
         let name = match level {
             LogLevel::Trace => "trace",

@@ -129,6 +129,8 @@ pub trait Gateway {
     /// # Errors
     /// When the gateway does not take it.
     fn set_log_level(&self, level: LogLevel) -> Result<()>;
+    /// How many lines the filter has written that are too fine for the log; none where the gateway does not tell.
+    fn lines_in_vain(&self) -> Option<u64>;
 }
 
 impl GatewayKind {

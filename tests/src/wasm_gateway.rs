@@ -299,6 +299,11 @@ impl WasmGateway {
         self.telemetry.set_level(level);
     }
 
+    /// How many lines the filter has written in vain, below the level that the log has.
+    pub fn lines_in_vain(&self) -> u64 {
+        self.telemetry.left_out()
+    }
+
     /// Ends the gateway in order: no new connections, every stream logged, and up to two seconds for a root context that is not done.
     pub async fn stop(self) {
         self.accepting.abort();

@@ -1,11 +1,15 @@
 //! Callouts: sending one, and reading the answer of the current one.
 
+use std::time::Duration;
+
 use ase_core::headers::Headers;
 use proxy_wasm::types::Status;
 
+use crate::capability::Capability;
 use crate::config::{Ase, Config, Peer};
 use crate::exchange::{Answer, BODY_START_BYTES, CalloutToken, DispatchRefusal, Exchange};
 use crate::host::{self, Buffer, Map, Returned};
+use crate::host_profile::{HostCall, HostProfile};
 use crate::outbox::{Call, Endpoint};
 use crate::pairs;
 use crate::site::Site;
@@ -56,7 +60,8 @@ pub(super) fn ask(config: &Config, exchange: &Exchange) -> Result<CalloutToken, 
     let mut headers = headers(ase, peer, &path, "application/json", correlation);
     let retry = ase.retry_headers.iter();
     headers.extend(retry.map(|(name, value)| (*name, value.as_str())));
-    dispatch(peer, headers, exchange.question(), exchange.wait())
+    let (body, wait) = (exchange.question(), exchange.wait());
+    dispatch(config.host(), peer, headers, body, wait)
 }
 
 /// Sends records; the answer comes to the root context, which must be the active one.
@@ -76,7 +81,8 @@ pub(super) fn deliver(
         .correlation
         .map(|id| (ase.correlation_header.as_str(), id.as_str()));
     let headers = headers(ase, peer, path, content_type, correlation);
-    dispatch(peer, headers, call.body, config.delivery().timeout)
+    let wait = config.delivery().timeout;
+    dispatch(config.host(), peer, headers, call.body, wait)
 }
 
 fn headers<'c>(
@@ -103,10 +109,11 @@ fn headers<'c>(
 
 /// The call is always well formed, its parts being checked with the configuration; so a bad argument is the cluster's name.
 fn dispatch(
+    at_host: HostProfile,
     peer: &Peer,
     headers: Vec<(&str, &str)>,
     body: &[u8],
-    timeout: std::time::Duration,
+    timeout: Duration,
 ) -> Result<CalloutToken, DispatchRefusal> {
     let sent = proxy_wasm::hostcalls::dispatch_http_call(
         &peer.cluster,
@@ -118,6 +125,19 @@ fn dispatch(
     match sent {
         Ok(token) => Ok(CalloutToken(token)),
         Err(Status::BadArgument) => Err(DispatchRefusal::UnknownCluster),
-        Err(_) => Err(DispatchRefusal::NotSent),
+        Err(_) => {
+            if at_host.offers(HostCall::CallNobody) && is_denied() {
+                host::refused(Capability::HttpCall);
+            }
+            Err(DispatchRefusal::NotSent)
+        }
     }
+}
+
+/// Whether the host refuses every call: one that names no cluster is wrong for a host that would look at it.
+fn is_denied() -> bool {
+    let headers = vec![(":method", "POST"), (":path", "/"), (":authority", "ase")];
+    let wait = Duration::from_secs(1);
+    let sent = proxy_wasm::hostcalls::dispatch_http_call("", headers, None, Vec::new(), wait);
+    sent == Err(Status::InternalFailure)
 }

@@ -2,6 +2,7 @@
 
 use ase_core::transaction::FailureClass;
 
+use crate::capability::Capability;
 use crate::config::Config;
 use crate::host::Level;
 use crate::site::Site;
@@ -55,4 +56,21 @@ pub(super) fn cause(class: FailureClass, site: Site, config: &Config) -> String 
             "ASE failed several times in a row and is left alone for a while".to_owned()
         }
     }
+}
+
+/// How grave the refusal of a host call is.
+pub(super) fn refusal_level(call: Capability) -> Level {
+    if call.is_vital() {
+        Level::Error
+    } else {
+        Level::Warn
+    }
+}
+
+/// What follows from the refusal of a host call, and what to do about it.
+pub(super) fn refusal(call: Capability) -> String {
+    let (name, consequence) = (call.name(), call.consequence());
+    format!(
+        "the host refuses {name}: {consequence}. Allow it (Envoy: capability_restriction_config.allowed_capabilities)"
+    )
 }

@@ -4,32 +4,28 @@ use std::borrow::Cow;
 
 use crate::config::Reply;
 use crate::dialect::{Dialect, GrpcStatus, Refusal};
-use crate::host::{self, Level};
+use crate::host;
 use crate::host_profile::{HostCall, HostProfile};
 use crate::pairs;
 
-/// Answers the client, or resets its stream where the host does not allow that. Whether it was answered.
+/// Answers the client, or resets its stream where the host does not allow that.
 pub(super) fn refuse(
     at_host: HostProfile,
     refusal: &Refusal<'_>,
     details: &str,
     grpc_status: GrpcStatus,
-) -> bool {
+) {
     let (details, body) = at_host.local_reply(details, &refusal.body);
     let refusal = Refusal {
         status: refusal.status,
         headers: Cow::Borrowed(&refusal.headers),
         body: Cow::Borrowed(body),
     };
-    let answered = host::send_local_response(&refusal, details, grpc_status).is_ok();
-    let is_reset = || at_host.offers(HostCall::CloseStream) && host::close_request().is_ok();
-    if !answered && !is_reset() {
-        host::log(
-            Level::Error,
-            "ase: the host refuses proxy_send_local_response and proxy_close_stream: a denied request stays held",
-        );
+    if host::send_local_response(&refusal, details, grpc_status).is_err()
+        && at_host.offers(HostCall::CloseStream)
+    {
+        host::close_request();
     }
-    answered
 }
 
 /// Refuses a request for which there is no configuration.

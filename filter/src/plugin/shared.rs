@@ -7,11 +7,13 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use ase_core::transaction::wire::Record;
-use ase_core::transaction::{FailureClass, GatewayDecision, RecordId};
+use ase_core::transaction::{FailureClass, RecordId};
 
 use super::callout;
-use super::complaint::{cause, level_of};
+use super::complaint::{cause, level_of, refusal, refusal_level};
+use super::halves::halves_to_send;
 use crate::breaker::Breaker;
+use crate::capability::Capability;
 use crate::clock::Moment;
 use crate::config::{Config, DeliveryKind};
 use crate::counters::{ASK_US, Counter, RECORDS_WAITING};
@@ -19,7 +21,7 @@ use crate::exchange::{Answer, CalloutToken, DispatchRefusal, Exchange, Outcome};
 use crate::host::{self, Level, MetricId, MetricKind};
 use crate::host_profile::HostCall;
 use crate::notice::{Line, Notice};
-use crate::outbox::{Call, Halves, Outbox, Receipt};
+use crate::outbox::{Call, Outbox, Receipt};
 use crate::site::Site;
 
 /// What a root context and its streams share.
@@ -49,14 +51,10 @@ pub(super) enum About {
     NoVerdict(FailureClass),
     FailedOver(Site, FailureClass),
     NoDelivery(FailureClass),
-    FailOpenUnmarked,
-    DecisionUntold,
     RouteMetadata,
-    RequestUnreadable,
+    HostRefused(Capability),
     PortZero,
-    HeadersNotRemoved,
     BodyUnreadable,
-    RepliesRefused,
     CellBusy,
 }
 
@@ -168,9 +166,13 @@ impl Shared {
 
     /// Says `line` once, and once a minute after that how often it came again.
     pub(super) fn notice(&self, about: About, level: Level, line: impl FnOnce() -> String) {
+        self.notice_many(about, level, 1, line);
+    }
+
+    fn notice_many(&self, about: About, level: Level, times: u64, line: impl FnOnce() -> String) {
         let now = self.last_moment.get();
         let due = match self.notices.try_borrow_mut() {
-            Ok(mut notices) => event(&mut notices, about, now),
+            Ok(mut notices) => events(&mut notices, about, times, now),
             Err(_) => Line::HeldBack,
         };
         match due {
@@ -225,6 +227,18 @@ impl Shared {
         self.with(&self.outbox, |outbox| outbox.tick(config.delivery().tick));
         self.send(&config);
         self.tell_waiting();
+        self.tell_refusals();
+    }
+
+    /// What the host has refused since the last tick.
+    fn tell_refusals(&self) {
+        for (call, times) in host::take_refusals() {
+            let times = u64::from(times);
+            self.count_many(Counter::HostRefused(call), times);
+            self.notice_many(About::HostRefused(call), refusal_level(call), times, || {
+                refusal(call)
+            });
+        }
     }
 
     /// Once a tick, not once a record: a call to the host costs more than the figure is worth in between.
@@ -381,45 +395,13 @@ fn log_level(config: &Config) -> Level {
     }
 }
 
-/// Counts an event of that kind.
-fn event(notices: &mut Vec<(About, Notice)>, about: About, now: Moment) -> Line {
+/// Counts events of that kind.
+fn events(notices: &mut Vec<(About, Notice)>, about: About, times: u64, now: Moment) -> Line {
     if let Some((_, notice)) = notices.iter_mut().find(|(known, _)| *known == about) {
-        return notice.event(now);
+        return notice.events(times, now);
     }
     let mut notice = Notice::default();
-    let line = notice.event(now);
+    let line = notice.events(times, now);
     notices.push((about, notice));
     line
-}
-
-/// What `per_call` delivery has to send of an exchange: nothing of one that ASE has refused, denied or does not know, and nothing of a missing response.
-fn halves_to_send<'r>(record: &Record<'r>, site: Site) -> Option<Halves<'r>> {
-    use FailureClass as Class;
-    let response = record.response_json;
-    match record.decision {
-        GatewayDecision::Async
-        | GatewayDecision::FailOpen(
-            Class::Unreachable | Class::NotDispatched | Class::Misconfigured | Class::CoolingDown,
-        )
-        | GatewayDecision::ShadowFailedClosed(
-            Class::Unreachable | Class::NotDispatched | Class::Misconfigured | Class::CoolingDown,
-        ) => Some(Halves::RequestThenResponse(record.request_json, response)),
-        // The question may have arrived; an ASE that has not seen it refuses the response, which is counted.
-        GatewayDecision::Verdict
-        | GatewayDecision::FailOpen(
-            Class::Timeout | Class::BadReply | Class::ResetAfterHeaders | Class::Ase5xx,
-        )
-        | GatewayDecision::ShadowFailedClosed(
-            Class::Timeout | Class::BadReply | Class::ResetAfterHeaders | Class::Ase5xx,
-        ) => response.map(|half| Halves::Response(half, site)),
-        GatewayDecision::FailOpen(Class::Undecidable | Class::AseRejected)
-        | GatewayDecision::ShadowFailedClosed(Class::Undecidable | Class::AseRejected)
-        | GatewayDecision::ShadowDenied
-        | GatewayDecision::ShadowUnregisteredBlocked
-        | GatewayDecision::Unregistered
-        | GatewayDecision::Denied
-        | GatewayDecision::UnregisteredBlocked
-        | GatewayDecision::FailedClosed(_)
-        | GatewayDecision::Undecided => None,
-    }
 }

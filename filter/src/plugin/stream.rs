@@ -222,13 +222,10 @@ fn read_request(shared: &Shared, config: &Config) -> (Head, Policy, Dialect, Opt
     let headers = at_host.request_headers(headers, target);
     let mut policy = policy_of(shared, config, &headers);
     if headers.is_empty() {
-        shared.notice(About::RequestUnreadable, Level::Error, || {
-            "the host refuses proxy_get_header_map_pairs: no request can be read, so ASE cannot be asked".to_owned()
-        });
         return (Head::Unreadable, policy, Dialect::Http, None);
     }
     let dialect = Dialect::of(&headers);
-    strip_reserved(shared, &headers, config);
+    strip_reserved(&headers, config);
     let source_address = match config.client_address() {
         ClientAddressSource::Envoy => asked(Some(b"source\0address")),
         ClientAddressSource::Xff(_) => None,
@@ -301,13 +298,9 @@ fn warn_of_port_zero(shared: &Shared, config: &Config, client: Client) {
     }
 }
 
-fn strip_reserved(shared: &Shared, headers: &Headers<'_>, config: &Config) {
+fn strip_reserved(headers: &Headers<'_>, config: &Config) {
     for name in head::reserved_names(headers, config) {
-        if host::remove_header(Map::Request, &name).is_err() {
-            shared.notice(About::HeadersNotRemoved, Level::Warn, || {
-                "the host refuses proxy_remove_header_map_value: x-ase-* headers that clients send reach upstream".to_owned()
-            });
-        }
+        host::remove_header(Map::Request, &name);
     }
 }
 
@@ -359,15 +352,12 @@ impl Running {
             ..
         } = self;
         shared.count(Counter::of_permit(permit.reason()));
-        tell(shared, config, || permit.reason().label());
+        tell(config, || permit.reason().label());
         if let Some(class) = permit.reason().cause() {
             shared.no_verdict(class, exchange.site(), config);
-            mark(shared, config, class);
+            mark(config, class);
         }
         if request == Request::Held && host::continue_request().is_err() {
-            shared.notice(About::RepliesRefused, Level::Error, || {
-                "the host refuses proxy_continue_stream: a request that may pass cannot; its client gets the failure reply".to_owned()
-            });
             let failure = config.failure_reply(FailureClass::NotDispatched);
             let unavailable = GrpcStatus::Unavailable;
             refuse(
@@ -389,39 +379,26 @@ impl Running {
             ..
         } = self;
         shared.count(Counter::of_reply(reply.reason()));
-        tell(shared, config, || reply.reason().label());
+        tell(config, || reply.reason().label());
         if let Some(class) = reply.reason().cause() {
             shared.no_verdict(class, exchange.site(), config);
         }
         let grpc_status = reply.grpc_status();
         let content = dialect.put(reply.content(config), grpc_status);
-        let details = reply.details(config);
-        if !refuse(config.host(), &content, &details, grpc_status) {
-            shared.notice(About::RepliesRefused, Level::Error, || {
-                "the host refuses proxy_send_local_response: denied requests are reset".to_owned()
-            });
-        }
+        refuse(config.host(), &content, &reply.details(config), grpc_status);
     }
 }
 
 /// Tells the host's access log what was decided, where that is configured.
-fn tell(shared: &Shared, config: &Config, decision: impl FnOnce() -> String) {
-    let told = config.host().decision_property();
-    if config.decision_property() && host::set_property(told, &decision()).is_err() {
-        shared.notice(About::DecisionUntold, Level::Warn, || {
-            "the host refuses proxy_set_property: decisions are not in its access log".to_owned()
-        });
+fn tell(config: &Config, decision: impl FnOnce() -> String) {
+    if config.decision_property() {
+        host::set_property(config.host().decision_property(), &decision());
     }
 }
 
 /// Tells upstream that the request passes without a verdict, where that is configured.
-fn mark(shared: &Shared, config: &Config, class: FailureClass) {
-    let Some(name) = config.fail_open_header() else {
-        return;
-    };
-    if host::set_header(Map::Request, name, class.as_str()).is_err() {
-        shared.notice(About::FailOpenUnmarked, Level::Warn, || {
-            "the host refuses proxy_replace_header_map_value: requests that pass without a verdict are not marked".to_owned()
-        });
+fn mark(config: &Config, class: FailureClass) {
+    if let Some(name) = config.fail_open_header() {
+        host::set_header(Map::Request, name, class.as_str());
     }
 }

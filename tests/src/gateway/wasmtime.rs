@@ -80,6 +80,10 @@ impl Gateway for WasmtimeGateway {
         Ok(u64::try_from(self.host.memory_bytes())?)
     }
 
+    fn lines_in_vain(&self) -> Option<u64> {
+        Some(self.host.lines_in_vain())
+    }
+
     fn set_log_level(&self, level: LogLevel) -> Result<()> {
         self.host.set_log_level(level);
         Ok(())

@@ -119,7 +119,8 @@ fn link_header_calls(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
 
 fn log(caller: &mut Caller<'_, Host>, level: u32, start: u32, size: u32) -> Result<(), Fault> {
     let line = abi::text(caller, start, size)?;
-    caller.data().telemetry.log(LogLevel::from_abi(level), line);
+    let level = LogLevel::from_abi(level);
+    caller.data().telemetry.guest_log(level, line);
     Ok(())
 }
 

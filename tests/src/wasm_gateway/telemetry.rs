@@ -3,7 +3,7 @@
 //! Shared between the working VM and its canaries, as Envoy's process-wide stores are. Must never be shared between gateways.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::abi::Status;
@@ -69,6 +69,8 @@ pub(super) struct Telemetry {
     stores: Mutex<Stores>,
     /// The ABI's number of the lowest level that is written.
     level: AtomicU8,
+    /// Lines of the guest's that were left out.
+    left_out: AtomicU64,
 }
 
 impl Telemetry {
@@ -81,9 +83,22 @@ impl Telemetry {
         }
     }
 
+    /// A line of the guest's; one that is left out was made in vain.
+    pub(super) fn guest_log(&self, level: LogLevel, text: String) {
+        if (level as u8) < self.level() {
+            self.left_out.fetch_add(1, Ordering::Relaxed);
+        }
+        self.log(level, text);
+    }
+
     /// Leaves out what is less grave from now on, and tells the guest so.
     pub(super) fn set_level(&self, level: LogLevel) {
         self.level.store(level as u8, Ordering::Relaxed);
+    }
+
+    /// How many lines of the guest's were left out so far.
+    pub(super) fn left_out(&self) -> u64 {
+        self.left_out.load(Ordering::Relaxed)
     }
 
     /// The ABI's number of the lowest level that is written.

@@ -56,6 +56,9 @@ pub(super) fn link(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
         MODULE,
         "random_get",
         |mut caller: Caller<'_, Host>, start: u32, size: u32| {
+            if caller.data().denies("random_get") {
+                return NOSYS;
+            }
             let bytes = random(size);
             errno(abi::write(&mut caller, start, &bytes))
         },
