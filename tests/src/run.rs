@@ -16,7 +16,8 @@ use tempfile::TempDir;
 
 use crate::gateway::{Gateway, GatewayKind, GatewayPlan, filter_module};
 use crate::real_ase::RealAse;
-use crate::scenario::{AseCluster, Scenario, configuration_on};
+use crate::scenario::on_nginx::configuration_on;
+use crate::scenario::{AseCluster, Scenario};
 use crate::scripted_ase::ScriptedAse;
 use crate::upstream::Upstream;
 use crate::wait;
