@@ -195,7 +195,7 @@ identity-provider: $(PROVIDER_STAMP) ## install the OpenID provider that the fil
 contract: ase ## the golden exchanges of known gateway policies (tests/fixtures/contract/); UPDATE=1 writes them anew
 	ASE_BINARY='$(ASE)' cargo test --locked -p system-tests --test contract $(TEST_ARGS)
 
-# Some minutes under Envoy, half an hour under wasmtime, whose host is built without optimisation. The short form is part of `make test`.
+# Ten minutes under Envoy, three quarters of an hour under wasmtime, whose host is built without optimisation. The short form is part of `make test`.
 .PHONY: soak
 soak: $(ENVOY_NEEDS) filter ## SOAK_REQUESTS requests and SOAK_RELOADS new configurations on both gateways; fails when memory grows
 	$(TEST_ENVIRONMENT) SOAK_REQUESTS=$(SOAK_REQUESTS) SOAK_RELOADS=$(SOAK_RELOADS) \
