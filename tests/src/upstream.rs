@@ -5,7 +5,7 @@
 use std::io::{BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
@@ -29,6 +29,8 @@ pub struct UpstreamReply {
     pub closes: bool,
     /// No reply until the scenario is over.
     pub hangs: bool,
+    /// Time before the reply, in milliseconds.
+    pub delay_ms: u64,
     /// This is the answer to requests for this target only; others get the default.
     pub only_at: Option<String>,
 }
@@ -72,6 +74,7 @@ impl Default for UpstreamReply {
             body_bytes: 0,
             closes: false,
             hangs: false,
+            delay_ms: 0,
             only_at: None,
         }
     }
@@ -157,6 +160,7 @@ impl Shared {
             if reply.closes || reply.hangs {
                 return Ok(());
             }
+            std::thread::sleep(Duration::from_millis(reply.delay_ms));
             stream.write_all(&bytes_of_reply(&reply, head.word(0))?)?;
         }
         Ok(())
