@@ -118,22 +118,18 @@ fn shown(attack: &Value) -> String {
     lines.join("\n")
 }
 
-/// What came of it; of one that lists nobody, for how long it would have.
+/// What came of it; of one that has listed nobody, why, and for how long it would have.
 fn outcome(attack: &Value) -> String {
-    let came = text(attack, "outcome");
-    let would_last = attack
-        .get("evidence")
-        .and_then(|evidence| evidence.get("listing_ttl_s"))
-        .and_then(Value::as_u64);
-    match (came, would_last) {
-        ("reported", Some(seconds)) => {
-            format!(
-                "{came}; with listing on, the client would be listed for {} minutes",
-                seconds / 60
-            )
-        }
-        (came, _) => came.to_owned(),
-    }
+    let none = Value::Null;
+    let evidence = attack.get("evidence").unwrap_or(&none);
+    let why = match (text(attack, "outcome"), text(evidence, "listing")) {
+        ("reported", "simulated") => "simulated",
+        ("reported", "proposed") => "listing is off, or the allow list has the client",
+        (came, _) => return came.to_owned(),
+    };
+    let seconds = evidence.get("listing_ttl_s").and_then(Value::as_u64);
+    let minutes = seconds.unwrap_or(0) / 60;
+    format!("reported ({why}); it would have been listed for {minutes} minutes")
 }
 
 /// What was measured, a line each, of the variables that are `wanted`.
@@ -186,4 +182,28 @@ fn undone(answer: &Value) -> String {
         "the engine does not remember the detection: it has learned nothing"
     };
     format!("{listed}; {learned}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_detection_that_listed_nobody_says_why_and_for_how_long_it_would_have() {
+        let of = |came: &str, listing: &str| {
+            outcome(
+                &json!({"outcome": came, "evidence": {"listing": listing, "listing_ttl_s": 3600}}),
+            )
+        };
+        assert_eq!(
+            of("reported", "simulated"),
+            "reported (simulated); it would have been listed for 60 minutes"
+        );
+        assert_eq!(
+            of("reported", "proposed"),
+            "reported (listing is off, or the allow list has the client); it would have been listed for 60 minutes"
+        );
+        assert_eq!(of("reported", "of_members"), "reported");
+        assert_eq!(of("listed", "proposed"), "listed");
+    }
 }

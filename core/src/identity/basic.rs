@@ -1,13 +1,20 @@
 //! The client that a request names by HTTP's Basic scheme. Its secret is looked past and never returned.
 
 use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::alphabet::STANDARD;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
 use super::{Plus, percent_decoded};
 use crate::headers::Headers;
 
 /// Longest credentials that are decoded, in base64 characters; longer ones name nobody.
 const MAX_CHARS: usize = 4096;
+
+/// Clients leave the padding out, too.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
 
 /// The client id in Basic credentials of `authorization`, as clients of a token endpoint write it (RFC 6749, 2.3.1: form-urlencoded); never empty.
 #[must_use]
@@ -17,21 +24,11 @@ pub fn basic_client_id(headers: &Headers<'_>) -> Option<String> {
         .trim_ascii()
         .split_at_checked(6)?;
     let is_basic = scheme.eq_ignore_ascii_case(b"basic ");
-    let coded = coded.trim_ascii().trim_ascii_end();
+    let coded = coded.trim_ascii();
     if !is_basic || coded.len() > MAX_CHARS {
         return None;
     }
-    // By the alphabet that tokens are written in: another decoder would be more code in the filter.
-    let coded: Vec<u8> = coded
-        .iter()
-        .filter(|byte| **byte != b'=')
-        .map(|byte| match byte {
-            b'+' => b'-',
-            b'/' => b'_',
-            other => *other,
-        })
-        .collect();
-    let decoded = URL_SAFE_NO_PAD.decode(coded).ok()?;
+    let decoded = BASE64.decode(coded).ok()?;
     // Without a colon nobody knows what of it is secret.
     let colon = decoded.iter().position(|byte| *byte == b':')?;
     let client_id = percent_decoded(decoded.get(..colon)?, Plus::IsBlank);

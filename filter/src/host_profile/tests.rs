@@ -1,3 +1,5 @@
+//! Each host's differences, and that there are none but these.
+
 use super::*;
 use crate::config::Config;
 

@@ -202,18 +202,23 @@ fn nowhere() -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], 9))
 }
 
-/// A daemon with one API and one listed client, and the API.
-fn neighbours() -> Result<(RealAse, Upstream, TempDir)> {
-    let folder = TempDir::new()?;
-    let plan = RealAsePlan {
+/// A daemon with one API and one client on its deny list.
+pub(crate) fn shop_without(client: &str) -> RealAsePlan {
+    RealAsePlan {
         apis: [(
             "shop".to_owned(),
             json!({"api_metadata": {"protocol": "http", "url": "/shop", "hostname": "*", "enable_blocking": true}}),
         )]
         .into(),
-        deny: vec!["ip 203.0.113.7".to_owned()],
+        deny: vec![client.to_owned()],
         ..RealAsePlan::default()
-    };
+    }
+}
+
+/// Such a daemon, and the API.
+fn neighbours() -> Result<(RealAse, Upstream, TempDir)> {
+    let folder = TempDir::new()?;
+    let plan = shop_without("ip 203.0.113.7");
     Ok((
         RealAse::start(&plan, folder.path())?,
         Upstream::start()?,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use system_tests::gateway::{filter_module, repository};
-use system_tests::real_ase::{RealAse, RealAsePlan};
+use system_tests::real_ase::RealAse;
 use system_tests::scripted_ase::ScriptedAse;
 use system_tests::upstream::Upstream;
 use system_tests::wait;
@@ -108,15 +108,7 @@ fn a_good_token_passes_in_a_header_or_the_query_under_the_names_that_the_gateway
 #[test]
 fn the_listed_user_is_refused_whatever_token_she_holds_and_nobody_else_is() -> Result<()> {
     let folder = TempDir::new()?;
-    let plan = RealAsePlan {
-        apis: [(
-            "shop".to_owned(),
-            json!({"api_metadata": {"protocol": "http", "url": "/shop", "hostname": "*", "enable_blocking": true}}),
-        )]
-        .into(),
-        deny: vec!["username anna".to_owned()],
-        ..RealAsePlan::default()
-    };
+    let plan = bootstrap::shop_without("username anna");
     let ase = RealAse::start(&plan, folder.path())?;
     let (upstream, provider) = (Upstream::start()?, Provider::start()?);
     let envoy = Envoy::start(&placed(ase.data_address(), upstream.address(), &provider)?)?;

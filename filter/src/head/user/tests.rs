@@ -15,6 +15,14 @@ const ALL: &str = r#"{"user_info": {"verified_jwt": {"metadata": "p", "username_
 /// The gateway vouches for the header.
 const VOUCHED: &str = r#"{"user_info": {"claimed_jwt": {"location": "h:x-jwt", "username_claim": "sub"}, "username_header": "x-user", "header_provenance": "verified"}}"#;
 
+/// Who is named, and by whose word.
+fn named(credentials: &[Credential<'_>]) -> Vec<(String, Provenance)> {
+    let names = credentials.iter();
+    names
+        .map(|found| (found.value.to_string(), found.provenance))
+        .collect()
+}
+
 fn half(lines: &[(&[u8], &[u8])], verified: Verified<'_>) -> Vec<u8> {
     half_by(ALL, lines, verified)
 }
@@ -57,10 +65,7 @@ fn a_verified_token_goes_before_a_token_and_a_token_before_a_header_and_every_na
         let half = half(lines, verified);
         let body = body_text(&half).into_owned();
         let read = read_request(&body).unwrap();
-        let names = read.credentials.iter();
-        let names: Vec<_> = names
-            .map(|found| (found.value.to_string(), found.provenance))
-            .collect();
+        let names = named(&read.credentials);
         (read.usernames.concat(), read.client_ids.concat(), names)
     };
     let of = |name: &str, provenance| (name.to_owned(), provenance);
@@ -96,11 +101,7 @@ fn a_header_that_the_gateway_vouches_for_is_verified_while_it_is_the_only_one_of
         let half = half_by(VOUCHED, lines, Verified::default());
         let body = body_text(&half).into_owned();
         let read = read_request(&body).unwrap();
-        let names = read.credentials.iter();
-        let names: Vec<_> = names
-            .map(|found| (found.value.to_string(), found.provenance))
-            .collect();
-        (read.usernames.concat(), names)
+        (read.usernames.concat(), named(&read.credentials))
     };
     let anna: (&[u8], &[u8]) = (b"X-User", b"anna");
     let victim: (&[u8], &[u8]) = (b"x-user", b"cleo");
