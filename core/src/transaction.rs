@@ -56,6 +56,8 @@ pub enum Mode {
     Async,
     /// The request waits for ASE and is never blocked: what would have been is reported.
     Shadow,
+    /// The request waits for ASE only where the gateway's own image of ASE's lists and APIs cannot rule out a block.
+    Local,
 }
 
 /// Why no verdict could be had.
@@ -90,6 +92,8 @@ pub enum GatewayDecision {
     Verdict,
     /// Passed unasked: the mode is async.
     Async,
+    /// Passed unasked: the gateway's image says that ASE would not block it.
+    Local,
     /// Passed: ASE does not know the API.
     Unregistered,
     /// Passed: no verdict, and the failure class is open.
@@ -176,7 +180,7 @@ impl fmt::Display for RecordId {
 
 impl Mode {
     /// Every mode.
-    pub const ALL: [Self; 3] = [Self::Sync, Self::Async, Self::Shadow];
+    pub const ALL: [Self; 4] = [Self::Sync, Self::Async, Self::Shadow, Self::Local];
 
     /// Its name in records and configuration.
     #[must_use]
@@ -185,6 +189,7 @@ impl Mode {
             Self::Sync => "sync",
             Self::Async => "async",
             Self::Shadow => "shadow",
+            Self::Local => "local",
         }
     }
 }
@@ -229,6 +234,7 @@ impl GatewayDecision {
         match self {
             Self::Verdict => "verdict",
             Self::Async => "async",
+            Self::Local => "local",
             Self::Unregistered => "unregistered",
             Self::FailOpen(_) => "fail_open",
             Self::Denied => "denied",
@@ -250,6 +256,7 @@ impl GatewayDecision {
             }
             Self::Verdict
             | Self::Async
+            | Self::Local
             | Self::Unregistered
             | Self::Denied
             | Self::UnregisteredBlocked
@@ -263,6 +270,7 @@ impl GatewayDecision {
         match (name, cause) {
             ("verdict", _) => Some(Self::Verdict),
             ("async", _) => Some(Self::Async),
+            ("local", _) => Some(Self::Local),
             ("unregistered", _) => Some(Self::Unregistered),
             ("fail_open", Some(class)) => Some(Self::FailOpen(class)),
             ("denied", _) => Some(Self::Denied),

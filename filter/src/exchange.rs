@@ -348,6 +348,7 @@ impl Exchange {
             GatewayDecision::Undecided => End::Aborted,
             GatewayDecision::Verdict
             | GatewayDecision::Async
+            | GatewayDecision::Local
             | GatewayDecision::Unregistered
             | GatewayDecision::FailOpen(_)
             | GatewayDecision::ShadowDenied

@@ -335,11 +335,13 @@ enum Question {
 /// A question that may have reached ASE counts as asked: what it missed comes with the client's next one.
 fn question_of(transaction: &Transaction<'_>) -> Question {
     match (transaction.mode, transaction.decision) {
-        (Mode::Async, _) | (Mode::Sync | Mode::Shadow, GatewayDecision::Async) => {
-            Question::NotAsked
-        }
+        (Mode::Async, _)
+        | (
+            Mode::Sync | Mode::Shadow | Mode::Local,
+            GatewayDecision::Async | GatewayDecision::Local,
+        ) => Question::NotAsked,
         (
-            Mode::Sync | Mode::Shadow,
+            Mode::Sync | Mode::Shadow | Mode::Local,
             GatewayDecision::FailOpen(class)
             | GatewayDecision::FailedClosed(class)
             | GatewayDecision::ShadowFailedClosed(class),
@@ -356,7 +358,7 @@ fn question_of(transaction: &Transaction<'_>) -> Question {
             }
         },
         (
-            Mode::Sync | Mode::Shadow,
+            Mode::Sync | Mode::Shadow | Mode::Local,
             GatewayDecision::Verdict
             | GatewayDecision::Unregistered
             | GatewayDecision::Denied

@@ -233,6 +233,7 @@ fn fate(facts: &RequestFacts<'_>) -> Option<Fate> {
         GatewayDecision::ShadowDenied => Some(Fate::WouldBlock),
         GatewayDecision::Verdict
         | GatewayDecision::Async
+        | GatewayDecision::Local
         | GatewayDecision::Unregistered
         | GatewayDecision::FailOpen(_)
         | GatewayDecision::ShadowUnregisteredBlocked

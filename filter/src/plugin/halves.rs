@@ -12,6 +12,7 @@ pub(super) fn halves_to_send<'r>(record: &Record<'r>, site: Site) -> Option<Halv
     let response = record.response_json;
     match record.decision {
         GatewayDecision::Async
+        | GatewayDecision::Local
         | GatewayDecision::FailOpen(
             Class::Unreachable | Class::NotDispatched | Class::Misconfigured | Class::CoolingDown,
         )

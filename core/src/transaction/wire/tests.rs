@@ -56,6 +56,7 @@ fn every_decision_class_and_mode_survives_the_wire() {
         .chain([
             GatewayDecision::Verdict,
             GatewayDecision::Async,
+            GatewayDecision::Local,
             GatewayDecision::Unregistered,
             GatewayDecision::Denied,
             GatewayDecision::UnregisteredBlocked,
