@@ -35,6 +35,7 @@ pub struct KeyId(pub u8);
 /// A secret that makes credential ids. Not `Clone` and never printed.
 pub struct CredentialKey {
     id: KeyId,
+    check: u64,
     /// BLAKE2s with the secret and the kind already taken in, so that the id of a short value costs one block.
     keyed: KeyedKinds,
 }
@@ -128,8 +129,15 @@ impl CredentialKey {
             mac.update(&[0]);
             mac
         };
+        let mut check: Blake2sMac<U16> = Blake2sMac::new(&secret.into());
+        // No kind has such a name, so it is the hash of no credential.
+        check.update(b"key check\0");
+        let check: [u8; DIGEST_BYTES] = Mac::finalize(check).into_bytes().into();
         Self {
             id,
+            check: check
+                .first_chunk()
+                .map_or(0, |word| u64::from_le_bytes(*word)),
             keyed: KeyedKinds {
                 cookie: keyed(CredentialKind::Cookie),
                 token: keyed(CredentialKind::Token),
@@ -137,6 +145,12 @@ impl CredentialKey {
                 username: keyed(CredentialKind::Username),
             },
         }
+    }
+
+    /// Tells keys of one id apart without their secrets: a keyed hash of a fixed text.
+    #[must_use]
+    pub fn check(&self) -> u64 {
+        self.check
     }
 
     /// Which key this is.
@@ -278,6 +292,11 @@ impl CredentialId {
             length += 1;
         }
         IdText { bytes, length }
+    }
+
+    /// The bytes of the hash.
+    pub(crate) fn digest(&self) -> [u8; DIGEST_BYTES] {
+        self.digest
     }
 
     /// The key that made it.

@@ -18,6 +18,7 @@ pub mod json;
 pub mod jwt;
 pub mod metadata;
 pub mod path;
+pub mod policy_image;
 pub mod redaction;
 pub mod registry;
 pub mod text;

@@ -87,6 +87,11 @@ impl NormalPath {
         self.bytes.split(|&byte| byte == b'/').skip(1)
     }
 
+    /// Each segment behind one `/`; nothing for the root.
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
     /// Whether it is the root path.
     #[must_use]
     pub fn is_root(&self) -> bool {

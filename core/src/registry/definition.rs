@@ -148,6 +148,15 @@ impl ApiDefinition {
 }
 
 impl JwtClaims {
+    /// Claims of which only the one of the user is known.
+    pub(crate) fn of_username(location: JwtLocation, username: String) -> Self {
+        Self {
+            location,
+            username: Some(username),
+            client_id: None,
+        }
+    }
+
     /// Where the token is.
     #[must_use]
     pub fn location(&self) -> &JwtLocation {
