@@ -131,6 +131,8 @@ impl Folder {
                 None => self.files.entry(path.clone()).or_default(),
             };
             moved |= file.look(Path::new(path), sight, &mut change);
+            // Hundreds of looks on end would keep an answer from this core for milliseconds.
+            std::thread::yield_now();
         }
         if moved {
             self.settle(&mut change.faults);

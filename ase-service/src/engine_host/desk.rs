@@ -27,7 +27,7 @@ const GATHER: Duration = Duration::from_millis(5);
 /// How old an exchange may get while answers to gateways take every core: a part of the time in which an attacker is to be listed.
 const GIVE_WAY: Duration = Duration::from_millis(50);
 /// Between two looks at whether a core is left.
-const NAP: Duration = Duration::from_micros(200);
+const NAP: Duration = Duration::from_millis(1);
 
 /// Exchanges on their way from the queue to the engine.
 #[derive(Debug, Default)]

@@ -21,7 +21,9 @@ pub(crate) fn fill(program: &Path, home: &Path, entries: u32) -> Result<()> {
         fs::write(apis.join(format!("api{n}.json")), definition(n))?;
     }
     let config = "data_listen = \"127.0.0.1:0\"\nadmin_listen = \"127.0.0.1:0\"\napi_dir = \"apis\"\nstate_dir = \"state\"\naccess_log = \"access.jsonl\"\n";
-    fs::write(home.join("ase.toml"), config)?;
+    // To see what a part of the daemon costs.
+    let more = std::env::var("ASE_BENCH_SETTINGS").unwrap_or_default();
+    fs::write(home.join("ase.toml"), [config, &more].concat())?;
     drop(Server::ase(program, home)?);
     let mut database = Connection::open(home.join("state/ase.db"))?;
     let change = database.transaction()?;
