@@ -31,6 +31,7 @@ FUZZ_SECONDS ?= 60       ## fuzz: how long each target runs
 VERSION ?=               ## oci: the tag of the images; the version of the workspace when absent
 SOAK_REQUESTS ?= 1000000 ## soak: how many requests go through each gateway
 SOAK_RELOADS ?= 1000     ## soak: how many new configurations the filter takes meanwhile
+BENCH_ARGS ?=            ## bench: more arguments, such as --only do-nothing,async --rounds 3
 EVALUATE_ARGS ?=         ## evaluate: more arguments, such as --only ffuf (see docs/evaluation.md)
 
 # Comments after a value leave spaces at its end.
@@ -243,6 +244,15 @@ deny: $(DENY_STAMP)
 .PHONY: bench-micro
 bench-micro: toolchain ## micro benchmarks of the decision and of look-ups
 	cargo bench --locked -p ase-bench
+
+# Two cores that do nothing else, or the figures are noise. Shorter, or a part: make bench BENCH_ARGS='--only do-nothing,async --rounds 3 --seconds 0.5'.
+.PHONY: bench
+bench: $(ENVOY_NEEDS) filter ## what each way to ask about a request costs Envoy, in one run (docs/benchmarks/gateway.md)
+	cargo build --locked -p ase-do-nothing --profile wasm --target $(WASM_TARGET)
+	cargo build --locked --release -p ase-bench --bin bench-gateway
+	@mkdir -p '$(TARGET_DIR)/bench'
+	'$(TARGET_DIR)/release/bench-gateway' --envoy '$(ENVOY_BINARY)' --filter '$(FILTER_WASM)' \
+		--do-nothing '$(TARGET_DIR)/$(WASM_TARGET)/wasm/ase_do_nothing.wasm' --out '$(TARGET_DIR)/bench/gateway.md' $(BENCH_ARGS)
 
 # ASE_BENCH_ROUNDS and ASE_BENCH_ENTRIES make it shorter or smaller.
 .PHONY: bench-ase

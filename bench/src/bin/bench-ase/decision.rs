@@ -16,8 +16,8 @@ use ase_core::time::UnixMillis;
 use ase_core::wire;
 
 use crate::population;
-use crate::statistics::{median, spread};
 use crate::workload;
+use ase_bench::statistics::{median, spread};
 
 const NOW: UnixMillis = UnixMillis(1_763_771_712_345);
 /// Questions; as many as the load has.

@@ -11,24 +11,21 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 
 mod decision;
-mod generator;
 mod population;
 mod server;
-mod statistics;
 mod workload;
 mod yardstick;
 
-use generator::{Outcome, Pace};
+use ase_bench::load::{Outcome, Pace};
+use ase_bench::process;
+use ase_bench::statistics::{median, paired, spread};
 use server::Server;
-use statistics::{median, spread};
 use workload::Workload;
 
 /// As in the daemon, so that a difference is not the allocator's.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Connections of the generator.
-const CONNECTIONS: usize = 32;
 /// Length of one round.
 const ROUND: Duration = Duration::from_secs(1);
 /// Length of a round at half of the peak.
@@ -48,7 +45,7 @@ fn main() -> Result<()> {
     }
     let rounds = environment("ASE_BENCH_ROUNDS", ROUNDS)?;
     let entries = environment("ASE_BENCH_ENTRIES", ENTRIES)?;
-    server::keep_off_the_servers_core();
+    process::keep_off_the_measured_core();
     let program = PathBuf::from(program);
     decision::report(entries)?;
     let home = tempfile::tempdir()?;
@@ -98,12 +95,6 @@ fn environment<T: std::str::FromStr>(name: &str, default: T) -> Result<T> {
     }
 }
 
-/// The median of the ratios of neighbouring rounds: what else the machine does for seconds on end is in both of a pair.
-fn paired(over: &[f64], under: &[f64]) -> f64 {
-    let ratios = over.iter().zip(under).map(|(over, under)| over / under);
-    median(&ratios.collect::<Vec<f64>>())
-}
-
 /// A daemon with the same APIs and no entry.
 fn resident_when_empty(program: &std::path::Path) -> Result<u64> {
     let home = tempfile::tempdir()?;
@@ -123,7 +114,7 @@ fn compare(
     let mut peaks: [Vec<Outcome>; 2] = [Vec::new(), Vec::new()];
     for round in 0..=rounds {
         for (server, peaks) in servers.iter().zip(&mut peaks) {
-            let outcome = generator::run(server, workload, Pace::Closed, ROUND, CONNECTIONS)?;
+            let outcome = server.run(workload, Pace::Closed, ROUND)?;
             // The first round warms caches and connections.
             if round > 0 {
                 peaks.push(outcome);
@@ -166,13 +157,12 @@ fn tails(name: &str, workload: &Workload, rounds: usize, servers: [&Server; 2]) 
     for _ in 0..rounds {
         // What half of the peak is changes with what else the machine does: a rate of minutes ago may be more than it has now.
         let [yardstick, _] = servers;
-        let peak =
-            generator::run(yardstick, workload, Pace::Closed, TAIL_ROUND, CONNECTIONS)?.rate();
+        let peak = yardstick.run(workload, Pace::Closed, TAIL_ROUND)?.rate();
         let pace = Pace::Open {
             per_second: peak / 2.0,
         };
         for ((server, by_round), together) in servers.iter().zip(&mut by_round).zip(&mut together) {
-            let outcome = generator::run(server, workload, pace, TAIL_ROUND, CONNECTIONS)?;
+            let outcome = server.run(workload, pace, TAIL_ROUND)?;
             by_round.push(outcome.percentile_us(0.99));
             together.push(outcome);
         }

@@ -1,8 +1,7 @@
 //! A server under load: its process, its address, and what the system says that it uses.
 //!
-//! Assumes Linux (`/proc`, and `taskset` where servers and generator shall have cores of their own). A process never outlives its value.
+//! A process never outlives its value.
 
-use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
@@ -10,10 +9,14 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use ase_bench::load::{Connections, Outcome, Pace};
+use ase_bench::process;
 use serde_json::Value;
 
-/// The core of servers; the generator takes the others.
-const SERVER_CORE: &str = "0";
+use crate::workload::Workload;
+
+/// Connections of the generator.
+const CONNECTIONS: usize = 32;
 
 /// A running server.
 #[derive(Debug)]
@@ -28,7 +31,7 @@ pub(crate) struct Server {
 impl Server {
     /// The daemon with the configuration that `population` wrote into `home`.
     pub(crate) fn ase(program: &Path, home: &Path) -> Result<Self> {
-        let mut command = on_its_core(program);
+        let mut command = process::on_the_measured_core(program);
         command
             .arg("serve")
             .arg("--config")
@@ -40,7 +43,7 @@ impl Server {
 
     /// The bare server.
     pub(crate) fn yardstick() -> Result<Self> {
-        let mut command = on_its_core(&std::env::current_exe()?);
+        let mut command = process::on_the_measured_core(&std::env::current_exe()?);
         command.arg("yardstick");
         Self::start(command)
     }
@@ -76,30 +79,26 @@ impl Server {
         Ok(count.trim().parse()?)
     }
 
-    /// CPU time so far. `taskset` replaces itself by the server, so the process is the server's.
+    /// CPU time so far.
     pub(crate) fn cpu(&self) -> Result<Duration> {
-        let tasks = fs::read_dir(format!("/proc/{}/task", self.process.id()))?;
-        let mut nanoseconds = 0_u64;
-        for task in tasks {
-            // A thread may end between the two looks.
-            let text = fs::read_to_string(task?.path().join("schedstat")).unwrap_or_default();
-            nanoseconds += text
-                .split(' ')
-                .next()
-                .and_then(|first| first.parse::<u64>().ok())
-                .unwrap_or(0);
-        }
-        Ok(Duration::from_nanos(nanoseconds))
+        process::cpu(self.process.id())
     }
 
     /// Resident memory.
     pub(crate) fn resident_bytes(&self) -> Result<u64> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.process.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let kilobytes = line
-            .and_then(|line| line.split_whitespace().next())
-            .context("VmRSS")?;
-        Ok(kilobytes.parse::<u64>()? * 1024)
+        process::resident_bytes(self.process.id())
+    }
+
+    /// Calls for `length` over connections of its own and waits for the last answers.
+    pub(crate) fn run(&self, workload: &Workload, pace: Pace, length: Duration) -> Result<Outcome> {
+        let mut connections = Connections::open(self.address, CONNECTIONS)?;
+        let before = self.cpu()?;
+        let run = connections.start(workload, &[200], pace, length);
+        let outcome = run.finish()?;
+        Ok(Outcome {
+            cpu: self.cpu()?.saturating_sub(before),
+            ..outcome
+        })
     }
 }
 
@@ -109,43 +108,4 @@ impl Drop for Server {
         drop(self.process.kill());
         drop(self.process.wait());
     }
-}
-
-/// Moves this process off the servers' core, where there is another and `taskset` is there.
-pub(crate) fn keep_off_the_servers_core() {
-    if two_cores() {
-        let cores = format!("1-{}", cores() - 1);
-        let moved = Command::new("taskset")
-            .args(["-pc", &cores, &std::process::id().to_string()])
-            .stdout(Stdio::null())
-            .status();
-        drop(moved);
-    }
-}
-
-fn on_its_core(program: &Path) -> Command {
-    if two_cores()
-        && Command::new("taskset")
-            .arg("--version")
-            .stdout(Stdio::null())
-            .status()
-            .is_ok_and(|status| status.success())
-    {
-        let mut command = Command::new("taskset");
-        command.args(["-c", SERVER_CORE]).arg(program);
-        return command;
-    }
-    Command::new(program)
-}
-
-fn two_cores() -> bool {
-    cores() > 1
-}
-
-/// Counted from the system, not from this process, which is bound to some of them.
-fn cores() -> usize {
-    let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    text.lines()
-        .filter(|line| line.starts_with("processor"))
-        .count()
 }

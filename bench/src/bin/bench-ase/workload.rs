@@ -2,6 +2,7 @@
 //!
 //! Clients, paths and credentials differ from call to call and none is listed, so that both servers always answer 200.
 
+use ase_bench::load::Calls;
 use serde_json::json;
 
 /// Different questions; enough that look-ups do not all hit one cache line.
@@ -49,9 +50,10 @@ impl Workload {
             calls: calls.collect(),
         }
     }
+}
 
-    /// Writes the call number `turn` of a connection into `out`.
-    pub(crate) fn write(&self, connection: usize, turn: usize, out: &mut Vec<u8>) {
+impl Calls for Workload {
+    fn write(&self, connection: usize, turn: usize, out: &mut Vec<u8>) {
         out.clear();
         let length = self.calls.len();
         // Connections start at different places, always at a question.
