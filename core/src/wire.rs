@@ -12,7 +12,7 @@ use crate::metadata::{
 use crate::text;
 
 mod late;
-mod quick;
+pub(crate) mod quick;
 mod raw;
 
 pub use late::add_names;

@@ -1,5 +1,6 @@
 //! The JSON of a batch record (`docs/wire.md`): one line a transaction, written by the gateway, read by ASE.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -7,7 +8,9 @@ use thiserror::Error;
 
 use super::{End, FailureClass, GatewayDecision, Mode, RecordId, Transaction, VerdictLabel};
 use crate::json;
+use crate::metadata::{RequestMetadata, ResponseMetadata};
 use crate::time::UnixMillis;
+use crate::wire::quick::{self, Cursor, fill};
 use crate::wire::{Object, RawRequest, RawResponse};
 
 /// A record about to be written; its two halves are JSON already.
@@ -88,19 +91,15 @@ pub fn write_record(out: &mut Vec<u8>, record: &Record<'_>) {
 /// # Errors
 /// When the line is not a record; a record whose request half lacks something required is still read.
 pub fn read_record(line: &str) -> Result<Transaction<'_>, RecordFault> {
+    match quick::whole(line, Members::read) {
+        Some(members) => members.into_transaction(),
+        None => read_any_record(line),
+    }
+}
+
+fn read_any_record(line: &str) -> Result<Transaction<'_>, RecordFault> {
     let Object(raw): Object<RawRecord<'_>> =
         serde_json::from_str(line).map_err(|error| RecordFault::Malformed(error.to_string()))?;
-    let cause = match raw.cause.as_deref() {
-        None => None,
-        Some(name) => Some(known(
-            "cause",
-            name,
-            &FailureClass::ALL,
-            FailureClass::as_str,
-        )?),
-    };
-    let decision = GatewayDecision::from_parts(&raw.decision, cause)
-        .ok_or_else(|| unknown("decision", &raw.decision))?;
     let response = match raw.response {
         None => None,
         Some(response) => Some(
@@ -110,32 +109,118 @@ pub fn read_record(line: &str) -> Result<Transaction<'_>, RecordFault> {
                 .ok_or(RecordFault::ResponseCode)?,
         ),
     };
-    Ok(Transaction {
-        id: RecordId::parse(&raw.id)?,
-        started: UnixMillis(raw.started_ms),
-        duration: Duration::from_micros(raw.duration_us),
-        mode: known("mode", &raw.mode, &Mode::ALL, Mode::as_str)?,
-        decision,
-        // A label of a newer ASE is no fault of the record.
-        verdict: raw.verdict.as_deref().and_then(VerdictLabel::parse),
-        asked_for: raw.ask_us.map(Duration::from_micros),
-        end: known("end", &raw.end, &End::ALL, End::as_str)?,
+    let members = Members {
+        id: raw.id,
+        started_ms: raw.started_ms,
+        duration_us: raw.duration_us,
+        mode: raw.mode,
+        decision: raw.decision,
+        cause: raw.cause,
+        verdict: raw.verdict,
+        ask_us: raw.ask_us,
+        end: raw.end,
         request: raw.request.0.into_metadata(),
         response,
-    })
+    };
+    members.into_transaction()
+}
+
+/// The members of a record.
+struct Members<'a> {
+    id: Cow<'a, str>,
+    started_ms: u64,
+    duration_us: u64,
+    mode: Cow<'a, str>,
+    decision: Cow<'a, str>,
+    cause: Option<Cow<'a, str>>,
+    verdict: Option<Cow<'a, str>>,
+    ask_us: Option<u64>,
+    end: Cow<'a, str>,
+    request: RequestMetadata<'a>,
+    response: Option<ResponseMetadata<'a>>,
+}
+
+impl<'a> Members<'a> {
+    /// Those of a record as our filter writes it; `None` for any other, and for one that lacks something.
+    fn read(cursor: &mut Cursor<'a>) -> Option<Self> {
+        let (mut id, mut mode, mut decision, mut cause, mut verdict, mut end) =
+            (None, None, None, None, None, None);
+        let (mut started, mut duration, mut ask, mut request, mut response) =
+            (None, None, None, None, None);
+        cursor.object(|key, cursor| match key {
+            "id" => fill(&mut id, cursor.string()?),
+            "started_ms" => fill(&mut started, cursor.number()?),
+            "duration_us" => fill(&mut duration, cursor.number()?),
+            "mode" => fill(&mut mode, cursor.string()?),
+            "decision" => fill(&mut decision, cursor.string()?),
+            "cause" => fill(&mut cause, cursor.string()?),
+            "verdict" => fill(&mut verdict, cursor.string()?),
+            "ask_us" => fill(&mut ask, cursor.number()?),
+            "end" => fill(&mut end, cursor.string()?),
+            "request" => fill(&mut request, cursor.request()?),
+            "response" => fill(&mut response, cursor.response()?),
+            _ => None,
+        })?;
+        Some(Self {
+            id: id?.into(),
+            started_ms: started?,
+            duration_us: duration?,
+            mode: mode?.into(),
+            decision: decision?.into(),
+            cause: cause.map(Cow::Borrowed),
+            verdict: verdict.map(Cow::Borrowed),
+            ask_us: ask,
+            end: end?.into(),
+            request: request?,
+            response,
+        })
+    }
+
+    fn into_transaction(self) -> Result<Transaction<'a>, RecordFault> {
+        let cause = match self.cause.as_deref() {
+            None => None,
+            Some(name) => Some(known(
+                "cause",
+                name,
+                &FailureClass::ALL,
+                FailureClass::as_str,
+            )?),
+        };
+        let decision = GatewayDecision::from_parts(&self.decision, cause)
+            .ok_or_else(|| unknown("decision", &self.decision))?;
+        Ok(Transaction {
+            id: RecordId::parse(&self.id)?,
+            started: UnixMillis(self.started_ms),
+            duration: Duration::from_micros(self.duration_us),
+            mode: known("mode", &self.mode, &Mode::ALL, Mode::as_str)?,
+            decision,
+            // A label of a newer ASE is no fault of the record.
+            verdict: self.verdict.as_deref().and_then(VerdictLabel::parse),
+            asked_for: self.ask_us.map(Duration::from_micros),
+            end: known("end", &self.end, &End::ALL, End::as_str)?,
+            request: self.request,
+            response: self.response,
+        })
+    }
 }
 
 #[derive(Deserialize)]
 struct RawRecord<'a> {
-    id: String,
+    #[serde(borrow)]
+    id: Cow<'a, str>,
     started_ms: u64,
     duration_us: u64,
-    mode: String,
-    decision: String,
-    cause: Option<String>,
-    verdict: Option<String>,
+    #[serde(borrow)]
+    mode: Cow<'a, str>,
+    #[serde(borrow)]
+    decision: Cow<'a, str>,
+    #[serde(borrow)]
+    cause: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    verdict: Option<Cow<'a, str>>,
     ask_us: Option<u64>,
-    end: String,
+    #[serde(borrow)]
+    end: Cow<'a, str>,
     #[serde(borrow)]
     request: Object<RawRequest<'a>>,
     #[serde(borrow)]

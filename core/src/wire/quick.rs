@@ -1,7 +1,7 @@
-//! A quick look at bodies as nearly all gateways write them: one object with the usual members, without escapes.
+//! A quick look at bodies and batch records as nearly all gateways write them: one object with the usual members, without escapes.
 //!
-//! Reads nothing that [`super::raw`] would read otherwise: whatever is unusual, a fault above all, is left to that (`None`). The
-//! tests and the fuzz targets compare the two.
+//! Reads nothing that serde would read otherwise ([`super::raw`], [`crate::transaction::wire`]): whatever is unusual, a fault above
+//! all, is left to that (`None`). The tests compare the two, and of calls the fuzz targets as well.
 
 use std::borrow::Cow;
 
@@ -12,7 +12,7 @@ use crate::headers::Headers;
 use crate::metadata::{RequestMetadata, ResponseMetadata, SourceIp};
 
 /// A place in a text, between two tokens.
-struct Cursor<'a> {
+pub(crate) struct Cursor<'a> {
     rest: &'a str,
 }
 
@@ -21,73 +21,27 @@ type Scalar<'a> = Option<&'a str>;
 
 /// A question.
 pub(super) fn request(body: &str) -> Option<RequestMetadata<'_>> {
-    let (mut ip, mut port, mut method, mut url, mut version, mut headers) =
-        (None, None, None, None, None, None);
-    read_object(body, |key, cursor| match key {
-        "source_ip" => cursor.string().and_then(|text| fill(&mut ip, text)),
-        "source_port" => cursor.scalar().and_then(|text| fill(&mut port, text)),
-        "method" => cursor.string().and_then(|text| fill(&mut method, text)),
-        "url" => cursor.string().and_then(|text| fill(&mut url, text)),
-        "http_version" => cursor.string().and_then(|text| fill(&mut version, text)),
-        "headers" => cursor.headers().and_then(|read| fill(&mut headers, read)),
-        _ => None,
-    })?;
-    Some(RequestMetadata {
-        source_ip: match non_empty(ip) {
-            None => SourceIp::Absent,
-            Some(text) => source_ip(&text),
-        },
-        source_port: port
-            .and_then(|port| port.parse().ok())
-            .filter(|&port| port != 0),
-        method: non_empty(method),
-        url: non_empty(url),
-        http_version: non_empty(version),
-        headers: headers.unwrap_or_default(),
-        ..RequestMetadata::default()
-    })
+    whole(body, Cursor::request)
 }
 
 /// A response call.
 pub(super) fn response(body: &str) -> Option<ResponseMetadata<'_>> {
-    let (mut code, mut status, mut version, mut headers) = (None, None, None, None);
-    read_object(body, |key, cursor| match key {
-        "response_code" => cursor.scalar().and_then(|text| fill(&mut code, text)),
-        "response_status" => cursor.string().and_then(|text| fill(&mut status, text)),
-        "http_version" => cursor.string().and_then(|text| fill(&mut version, text)),
-        "headers" => cursor.headers().and_then(|read| fill(&mut headers, read)),
-        _ => None,
-    })?;
-    let code: u16 = code?.parse().ok()?;
-    (100..=999).contains(&code).then(|| ResponseMetadata {
-        code,
-        status: non_empty(status),
-        http_version: non_empty(version),
-        headers: headers.unwrap_or_default(),
-    })
+    whole(body, Cursor::response)
 }
 
-/// Hands every member to `member`, which reads its value. `None` when one cannot be read, or anything stands behind the object.
-fn read_object<'a>(
+/// Reads `body` to its end. `None` when anything stands behind what `read` takes.
+pub(crate) fn whole<'a, T>(
     body: &'a str,
-    mut member: impl FnMut(&'a str, &mut Cursor<'a>) -> Option<()>,
-) -> Option<()> {
+    read: impl FnOnce(&mut Cursor<'a>) -> Option<T>,
+) -> Option<T> {
     let mut cursor = Cursor { rest: body };
-    cursor.take(b'{')?;
-    loop {
-        let key = cursor.string()?;
-        cursor.take(b':')?;
-        member(key, &mut cursor)?;
-        if cursor.goes_on(b'}')? {
-            continue;
-        }
-        cursor.skip_blanks();
-        return cursor.rest.is_empty().then_some(());
-    }
+    let read = read(&mut cursor)?;
+    cursor.skip_blanks();
+    cursor.rest.is_empty().then_some(read)
 }
 
 /// `None` for a second member of one name.
-fn fill<T>(place: &mut Option<T>, value: T) -> Option<()> {
+pub(crate) fn fill<T>(place: &mut Option<T>, value: T) -> Option<()> {
     place.replace(value).is_none().then_some(())
 }
 
@@ -96,6 +50,70 @@ fn non_empty(text: Scalar<'_>) -> Option<Cow<'_, str>> {
 }
 
 impl<'a> Cursor<'a> {
+    /// The object of a question.
+    pub(crate) fn request(&mut self) -> Option<RequestMetadata<'a>> {
+        let (mut ip, mut port, mut method, mut url, mut version, mut headers) =
+            (None, None, None, None, None, None);
+        self.object(|key, cursor| match key {
+            "source_ip" => cursor.string().and_then(|text| fill(&mut ip, text)),
+            "source_port" => cursor.scalar().and_then(|text| fill(&mut port, text)),
+            "method" => cursor.string().and_then(|text| fill(&mut method, text)),
+            "url" => cursor.string().and_then(|text| fill(&mut url, text)),
+            "http_version" => cursor.string().and_then(|text| fill(&mut version, text)),
+            "headers" => cursor.headers().and_then(|read| fill(&mut headers, read)),
+            _ => None,
+        })?;
+        Some(RequestMetadata {
+            source_ip: match non_empty(ip) {
+                None => SourceIp::Absent,
+                Some(text) => source_ip(&text),
+            },
+            source_port: port
+                .and_then(|port| port.parse().ok())
+                .filter(|&port| port != 0),
+            method: non_empty(method),
+            url: non_empty(url),
+            http_version: non_empty(version),
+            headers: headers.unwrap_or_default(),
+            ..RequestMetadata::default()
+        })
+    }
+
+    /// The object of a response call.
+    pub(crate) fn response(&mut self) -> Option<ResponseMetadata<'a>> {
+        let (mut code, mut status, mut version, mut headers) = (None, None, None, None);
+        self.object(|key, cursor| match key {
+            "response_code" => cursor.scalar().and_then(|text| fill(&mut code, text)),
+            "response_status" => cursor.string().and_then(|text| fill(&mut status, text)),
+            "http_version" => cursor.string().and_then(|text| fill(&mut version, text)),
+            "headers" => cursor.headers().and_then(|read| fill(&mut headers, read)),
+            _ => None,
+        })?;
+        let code: u16 = code?.parse().ok()?;
+        (100..=999).contains(&code).then(|| ResponseMetadata {
+            code,
+            status: non_empty(status),
+            http_version: non_empty(version),
+            headers: headers.unwrap_or_default(),
+        })
+    }
+
+    /// Hands every member to `member`, which reads its value. `None` when one cannot be read.
+    pub(crate) fn object(
+        &mut self,
+        mut member: impl FnMut(&'a str, &mut Self) -> Option<()>,
+    ) -> Option<()> {
+        self.take(b'{')?;
+        loop {
+            let key = self.string()?;
+            self.take(b':')?;
+            member(key, self)?;
+            if !self.goes_on(b'}')? {
+                return Some(());
+            }
+        }
+    }
+
     fn skip_blanks(&mut self) {
         while let [b' ' | b'\n' | b'\r' | b'\t', ..] = self.rest.as_bytes() {
             self.rest = self.rest.get(1..).unwrap_or_default();
@@ -119,7 +137,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// A string without escapes.
-    fn string(&mut self) -> Option<&'a str> {
+    pub(crate) fn string(&mut self) -> Option<&'a str> {
         self.take(b'"')?;
         let end = memchr2(b'"', b'\\', self.rest.as_bytes())?;
         let (text, rest) = self.rest.split_at_checked(end)?;
@@ -134,6 +152,13 @@ impl<'a> Cursor<'a> {
         Some(text)
     }
 
+    /// A whole number that is no text.
+    pub(crate) fn number(&mut self) -> Option<u64> {
+        self.skip_blanks();
+        let is_text = self.rest.starts_with('"');
+        self.scalar().filter(|_| !is_text)?.parse().ok()
+    }
+
     /// A string, or a whole number in its shortest form.
     fn scalar(&mut self) -> Option<&'a str> {
         self.skip_blanks();
@@ -142,7 +167,7 @@ impl<'a> Cursor<'a> {
         }
         let digits = self.rest.bytes().take_while(u8::is_ascii_digit).count();
         let (number, rest) = self.rest.split_at_checked(digits)?;
-        let shortest = matches!(number.as_bytes(), [b'0'] | [b'1'..=b'9', ..]) && digits <= 9;
+        let shortest = matches!(number.as_bytes(), [b'0'] | [b'1'..=b'9', ..]) && digits <= 15;
         let ends = matches!(
             rest.as_bytes().first(),
             Some(b',' | b'}' | b' ' | b'\n' | b'\r' | b'\t')

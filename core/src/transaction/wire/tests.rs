@@ -174,7 +174,90 @@ fn nearly_a_record() -> impl Strategy<Value = String> {
     })
 }
 
+/// So that the comparison compares something.
+#[test]
+fn what_our_filter_writes_is_read_quickly() {
+    for more in [
+        "",
+        r#","verdict":"allowed","ask_us":1"#,
+        r#","response":{"response_code":200,"headers":[{"content-length":"2"}]}"#,
+    ] {
+        let line = format!(
+            r#"{{"id":"a-1","started_ms":1763771712345,"duration_us":1,"mode":"sync","decision":"verdict"{more},"end":"upstream","request":{REQUEST}}}"#
+        );
+        assert!(quick::whole(&line, Members::read).is_some(), "{line}");
+    }
+}
+
+/// A member that a record has, or nearly.
+fn member() -> impl Strategy<Value = String> {
+    use proptest::sample::select;
+    let numbers = select(vec!["started_ms", "duration_us", "ask_us"]);
+    let texts = select(vec![
+        "id", "mode", "decision", "cause", "verdict", "end", "other",
+    ]);
+    let number = select(vec![
+        "0",
+        "01",
+        "-1",
+        "1.0",
+        "1e2",
+        "\"7\"",
+        "1763771712345",
+        "999999999999999",
+        "18446744073709551616",
+        " 5 ",
+    ]);
+    let text = select(vec![
+        "\"a\"",
+        "\"local\"",
+        "\"verdict\"",
+        "\"timeout\"",
+        "\"\"",
+        "\"\\u0061\"",
+        "null",
+        "7",
+    ]);
+    prop_oneof![
+        (numbers, number).prop_map(|(key, value)| format!("\"{key}\":{value}")),
+        (texts, text).prop_map(|(key, value)| format!("\"{key}\":{value}")),
+    ]
+}
+
 proptest! {
+    #[test]
+    fn what_is_read_quickly_is_read_alike_at_length(
+        odd in prop::collection::vec((any::<prop::sample::Index>(), prop::bool::weighted(0.1), member()), 0..2),
+        left_out in prop::option::weighted(0.2, any::<prop::sample::Index>()),
+        bent in prop::option::weighted(0.3, (any::<prop::sample::Index>(), prop::sample::select(&b"\"\\{}[]:, 09ae\n\x01\xc3"[..]))),
+        behind in prop_oneof![3 => Just(""), 1 => prop::sample::select(vec![" ", "\n", "x", ",", "}"])],
+    ) {
+        let mut members: Vec<String> = [
+            r#""id":"a""#, r#""started_ms":1"#, r#""duration_us":1"#, r#""mode":"sync""#, r#""decision":"fail_open""#,
+            r#""cause":"timeout""#, r#""end":"upstream""#, r#""response":{"response_code":200,"headers":[{"a":"b"}]}"#,
+        ]
+        .map(str::to_owned)
+        .into();
+        members.push(format!("\"request\":{REQUEST}"));
+        if let Some(gone) = left_out {
+            members.remove(gone.index(members.len()));
+        }
+        for (place, twice, member) in odd {
+            let key = member.split(':').next().unwrap_or_default().to_owned();
+            members.retain(|other| twice || !other.starts_with(&key));
+            members.insert(place.index(members.len() + 1), member);
+        }
+        let mut line = format!("{{{}}}{behind}", members.join(",")).into_bytes();
+        if let Some((at, byte)) = bent {
+            let at = at.index(line.len());
+            line[at] = byte;
+        }
+        let line = crate::wire::body_text(&line);
+        if let Some(members) = quick::whole(&line, Members::read) {
+            prop_assert_eq!(members.into_transaction(), read_any_record(&line), "{}", line);
+        }
+    }
+
     #[test]
     fn any_line_is_read_or_refused_without_a_panic(line: String, near in nearly_a_record()) {
         let _either = (read_record(&line), read_record(&near));
