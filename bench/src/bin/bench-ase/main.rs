@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
+mod batches;
 mod decision;
 mod population;
 mod server;
@@ -70,13 +71,14 @@ fn main() -> Result<()> {
         &ase,
         &yardstick,
     )?;
-    lost(&ase)
+    lost("all on", &ase)?;
+    batches::report(rounds, &ase)
 }
 
 /// What the engine and the log have not seen of everything that came: a fast answer is worth nothing without them.
-fn lost(ase: &Server) -> Result<()> {
+fn lost(name: &str, ase: &Server) -> Result<()> {
     println!(
-        "all on    lost       exchanges studied {}, not studied for want of room {}; log lines written {}, dropped {}",
+        "{name:9} lost       exchanges studied {}, not studied for want of room {}; log lines written {}, dropped {}",
         ase.counted("ase_engine_events_total{event=\"observed\"} ")?,
         ase.counted("ase_engine_events_total{event=\"dropped\"} ")?,
         ase.counted("ase_access_log_lines_written_total ")?,

@@ -9,11 +9,9 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use ase_bench::load::{Connections, Outcome, Pace};
+use ase_bench::load::{Calls, Connections, Outcome, Pace};
 use ase_bench::process;
 use serde_json::Value;
-
-use crate::workload::Workload;
 
 /// Connections of the generator.
 const CONNECTIONS: usize = 32;
@@ -90,10 +88,10 @@ impl Server {
     }
 
     /// Calls for `length` over connections of its own and waits for the last answers.
-    pub(crate) fn run(&self, workload: &Workload, pace: Pace, length: Duration) -> Result<Outcome> {
+    pub(crate) fn run(&self, calls: &impl Calls, pace: Pace, length: Duration) -> Result<Outcome> {
         let mut connections = Connections::open(self.address, CONNECTIONS)?;
         let before = self.cpu()?;
-        let run = connections.start(workload, &[200], pace, length);
+        let run = connections.start(calls, &[200], pace, length);
         let outcome = run.finish()?;
         Ok(Outcome {
             cpu: self.cpu()?.saturating_sub(before),
