@@ -24,8 +24,8 @@ use crate::counters::{Counter, Counters};
 
 /// Between two rounds when nothing is rotated: files grow too old by themselves.
 const ROUND_EVERY: Duration = Duration::from_secs(60);
-/// Bytes that are compressed at a time.
-const CHUNK: usize = 64 * 1024;
+/// Bytes that are compressed at a time: a tenth of a millisecond or two, for which an answer may have to wait for this core.
+const CHUNK: usize = 16 * 1024;
 /// After each of them it rests for so many times as long as they took: a tenth of a core is enough for a file a minute.
 const REST: u32 = 9;
 /// But no longer than this.
