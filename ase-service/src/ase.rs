@@ -24,12 +24,14 @@ use crate::engine_host::EngineHost;
 use crate::exchange::{self, Ending, Finding, ReportMode, RequestFacts, RequestHalf, Started};
 use crate::fingerprint::{Fingerprinter, Seen};
 use crate::leniency::Leniency;
+use crate::policy_image::Images;
 use crate::real_time::{Deed, Pending, RealTime};
 use crate::telemetry::Telemetry;
 use crate::tokens::{Gateway, Tokens};
 
 pub mod answer;
 mod batch;
+mod image;
 
 use answer::Answer;
 
@@ -55,6 +57,8 @@ pub struct Ase {
     pub telemetry: Arc<Telemetry>,
     /// Who studies the exchanges.
     pub engine: EngineHost,
+    /// What gateways tell harmless requests by on their own.
+    pub images: Images,
     keys: Arc<ArcSwap<KeyRing>>,
     real_time: RealTime,
     batch_turns: Semaphore,
@@ -106,6 +110,7 @@ impl Ase {
             log,
             telemetry: Arc::default(),
             engine: EngineHost::off(),
+            images: Images::off(),
             keys,
             real_time,
             fingerprinter: Fingerprinter::default(),
@@ -136,6 +141,12 @@ impl Ase {
     #[must_use]
     pub fn studied(self, engine: EngineHost) -> Self {
         Self { engine, ..self }
+    }
+
+    /// The same, with policy images for gateways.
+    #[must_use]
+    pub fn imaged(self, images: Images) -> Self {
+        Self { images, ..self }
     }
 
     /// The same, knowing the records at the end of this access log: a batch whose answer a crash has lost comes again. Blocks on the disk.

@@ -90,6 +90,33 @@ pub enum Counter {
     SpikeCountsEvicted,
     /// What happened to connections of the data port.
     DataPort(PortEvent),
+    /// What became of policy images.
+    Image(ImageEvent),
+}
+
+/// What became of a policy image, or of a gateway's question for one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ImageEvent {
+    /// One was built.
+    Built,
+    /// None could be built.
+    BuildFailed,
+    /// A whole image was fetched.
+    FetchedWhole,
+    /// What was listed since was fetched.
+    FetchedOverlay,
+    /// There was nothing new to fetch.
+    FetchedUnchanged,
+    /// There was none yet to fetch.
+    NotReady,
+    /// A question with an absent or wrong sideband token.
+    Authentication,
+    /// A question that could not be read.
+    Refused,
+    /// The receipt of a batch brought what was listed since.
+    ReceiptOverlay,
+    /// The receipt of a batch said that the gateway's image has been replaced.
+    ReceiptStale,
 }
 
 /// What happened to a connection of the data port, or to a call by what it costs.
@@ -122,7 +149,7 @@ pub enum PortEvent {
 }
 
 /// Counter groups and names in the order of `GET /v1/counters`.
-const GROUPS: [(&str, &[Counter]); 8] = [
+const GROUPS: [(&str, &[Counter]); 9] = [
     (
         "request parsing errors",
         &[
@@ -231,6 +258,21 @@ const GROUPS: [(&str, &[Counter]); 8] = [
             Counter::ListingsDropped,
             Counter::DetectionsDropped,
             Counter::SpikeCountsEvicted,
+        ],
+    ),
+    (
+        "policy image",
+        &[
+            Counter::Image(ImageEvent::Built),
+            Counter::Image(ImageEvent::BuildFailed),
+            Counter::Image(ImageEvent::FetchedWhole),
+            Counter::Image(ImageEvent::FetchedOverlay),
+            Counter::Image(ImageEvent::FetchedUnchanged),
+            Counter::Image(ImageEvent::NotReady),
+            Counter::Image(ImageEvent::Authentication),
+            Counter::Image(ImageEvent::Refused),
+            Counter::Image(ImageEvent::ReceiptOverlay),
+            Counter::Image(ImageEvent::ReceiptStale),
         ],
     ),
 ];
@@ -355,6 +397,7 @@ impl Counter {
             Self::DetectionsDropped => "detections dropped".to_owned(),
             Self::SpikeCountsEvicted => "spike counts evicted".to_owned(),
             Self::DataPort(event) => event.name().to_owned(),
+            Self::Image(event) => event.name().to_owned(),
         }
     }
 
@@ -419,6 +462,7 @@ impl Counter {
             Self::SpikeCountsEvicted => 56,
             Self::DetectionsDropped => 57,
             Self::DataPort(event) => event.slot(),
+            Self::Image(event) => event.slot(),
         }
     }
 }
@@ -455,6 +499,38 @@ impl PortEvent {
             Self::IdleClosed => 89,
             Self::CallsShed => 90,
             Self::FastPathLeft => 91,
+        }
+    }
+}
+
+impl ImageEvent {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Built => "built",
+            Self::BuildFailed => "builds failed",
+            Self::FetchedWhole => "fetched whole",
+            Self::FetchedOverlay => "fetched overlay",
+            Self::FetchedUnchanged => "fetched unchanged",
+            Self::NotReady => "not ready",
+            Self::Authentication => "authentication failure",
+            Self::Refused => "refused",
+            Self::ReceiptOverlay => "receipts with overlay",
+            Self::ReceiptStale => "receipts of another build",
+        }
+    }
+
+    const fn slot(self) -> usize {
+        match self {
+            Self::Built => 60,
+            Self::BuildFailed => 61,
+            Self::FetchedWhole => 62,
+            Self::FetchedOverlay => 63,
+            Self::FetchedUnchanged => 64,
+            Self::NotReady => 65,
+            Self::Authentication => 66,
+            Self::Refused => 67,
+            Self::ReceiptOverlay => 68,
+            Self::ReceiptStale => 69,
         }
     }
 }

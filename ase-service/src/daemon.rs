@@ -27,6 +27,7 @@ use crate::lifetimes::SharedLifetimes;
 use crate::lists::{self, ListFileError, Lists};
 use crate::management::tls::{AdminCertificate, AdminTlsError};
 use crate::management::{self, ApiFolder, Followers, Management, restricted};
+use crate::policy_image::Images;
 use crate::real_time::RealTime;
 use crate::secret::Secret;
 use crate::state::{ListName, SharedState, State, StateError};
@@ -83,7 +84,7 @@ pub enum StartError {
         error: io::Error,
     },
     /// A thread that the system does not give.
-    #[error("no thread for lists or engine: {0}")]
+    #[error("no thread for lists, engine or policy images: {0}")]
     Thread(io::Error),
     /// Certificate and key.
     #[error(transparent)]
@@ -184,7 +185,14 @@ impl Daemon {
             state: state.clone(),
         };
         let engine = EngineHost::start(&settings.engine, keeper).map_err(StartError::Thread)?;
-        let ase = ase.studied(engine).recalling(&settings.access_log);
+        let images = Images::start(
+            Arc::clone(&lists),
+            Arc::clone(&keys),
+            Arc::clone(&ase.counters),
+        );
+        let images = images.map_err(StartError::Thread)?;
+        let ase = ase.studied(engine).imaged(images);
+        let ase = ase.recalling(&settings.access_log);
         let ase = Arc::new(ase);
         let (stop, stopped) = watch::channel(false);
         let (stop_admin, admin_stopped) = watch::channel(false);

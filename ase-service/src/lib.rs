@@ -27,6 +27,7 @@ pub mod lifetimes;
 pub mod lists;
 pub mod log_level;
 pub mod management;
+pub mod policy_image;
 pub mod real_time;
 pub mod replay;
 pub mod secret;

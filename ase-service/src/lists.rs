@@ -268,6 +268,12 @@ impl Lists {
         Ok(())
     }
 
+    /// What questions are decided by at present.
+    #[must_use]
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.published.load_full()
+    }
+
     /// The version of the lists.
     #[must_use]
     pub fn version(&self) -> Version {

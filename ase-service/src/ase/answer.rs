@@ -55,6 +55,14 @@ pub enum Answer {
     Alive,
     /// A batch was taken; the JSON report on it.
     Batch(Vec<u8>),
+    /// A whole policy image.
+    Image(Vec<u8>),
+    /// What was listed since the gateway's policy image.
+    ImageOverlay(Vec<u8>),
+    /// The gateway's policy image is up to date.
+    ImageUnchanged,
+    /// There is no policy image yet.
+    ImageNotReady,
 }
 
 /// What becomes of a connection after an answer.
@@ -125,6 +133,10 @@ impl Answer {
             Some((ALLOW, *methods))
         } else if let Self::Batch(_) = self {
             Some((CONTENT_TYPE, "application/json"))
+        } else if let Self::Image(_) = self {
+            Some((CONTENT_TYPE, "application/vnd.ase.image"))
+        } else if let Self::ImageOverlay(_) = self {
+            Some((CONTENT_TYPE, "application/vnd.ase.image-overlay"))
         } else {
             None
         };
@@ -151,8 +163,13 @@ impl Answer {
             | Self::NotFound
             | Self::MethodNotAllowed(_) => Some(VerdictLabel::Rejected),
             Self::UnknownApi | Self::UnknownHostname => Some(VerdictLabel::Unregistered),
-            Self::Overloaded => Some(VerdictLabel::Overloaded),
-            Self::Accepted | Self::Alive | Self::Batch(_) => None,
+            Self::Overloaded | Self::ImageNotReady => Some(VerdictLabel::Overloaded),
+            Self::Accepted
+            | Self::Alive
+            | Self::Batch(_)
+            | Self::Image(_)
+            | Self::ImageOverlay(_)
+            | Self::ImageUnchanged => None,
         }
     }
 
@@ -160,13 +177,18 @@ impl Answer {
     #[must_use]
     pub fn status(&self) -> StatusCode {
         match self {
-            Self::Allowed | Self::WouldBlock | Self::Accepted | Self::Alive | Self::Batch(_) => {
-                StatusCode::OK
-            }
+            Self::Allowed
+            | Self::WouldBlock
+            | Self::Accepted
+            | Self::Alive
+            | Self::Batch(_)
+            | Self::Image(_)
+            | Self::ImageOverlay(_) => StatusCode::OK,
+            Self::ImageUnchanged => StatusCode::NO_CONTENT,
             Self::Blocked => StatusCode::FORBIDDEN,
             Self::Malformed(_) => StatusCode::BAD_REQUEST,
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
-            Self::UnknownApi | Self::UnknownHostname | Self::Overloaded => {
+            Self::UnknownApi | Self::UnknownHostname | Self::Overloaded | Self::ImageNotReady => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
@@ -192,7 +214,11 @@ impl Answer {
             Self::HeadersTooLarge => fixed("Error: Headers Too Large"),
             Self::NotFound => fixed("Error: Not Found"),
             Self::MethodNotAllowed(_) => fixed("Error: Method Not Allowed"),
-            Self::Batch(report) => report.into(),
+            Self::ImageUnchanged => fixed(""),
+            Self::ImageNotReady => fixed("Error: Policy Image Not Ready"),
+            Self::Batch(content) | Self::Image(content) | Self::ImageOverlay(content) => {
+                content.into()
+            }
         }
     }
 }

@@ -25,6 +25,7 @@ use crate::counters::Counter;
 use crate::engine_host::Observed;
 use crate::exchange::{Ending, Finding, Line, ReportMode, RequestFacts, RequestHalf, Started};
 use crate::fingerprint::{Fingerprint, Standing};
+use crate::policy_image::Have;
 use crate::real_time::Deed;
 
 /// A gateway's time further back than this is not believed: longer than a gateway retries a batch.
@@ -80,7 +81,9 @@ struct Outstanding {
 impl Ase {
     /// Answers `POST /ase/batch`. A large one keeps a core busy for a while, so it is read where no question waits behind it. What is
     /// acknowledged survives the end of this process; a gateway that is told to come again sends the same ids, so nothing is doubled.
-    pub async fn batch(self: &Arc<Self>, call: &Call, body: Bytes) -> Answer {
+    ///
+    /// `have` is the policy image that the gateway holds; the receipt brings what was listed since.
+    pub async fn batch(self: &Arc<Self>, call: &Call, have: Option<Have>, body: Bytes) -> Answer {
         let (ase, call) = (Arc::clone(self), call.clone());
         // The semaphore is never closed.
         let turn = self.batch_turns.acquire().await;
@@ -96,7 +99,7 @@ impl Ase {
         };
         match tokio::time::timeout(DISK_PATIENCE, outstanding.kept).await {
             Ok(Ok(Kept::Whole)) if self.are_logged(&outstanding.duplicates) => {
-                Answer::Batch(report)
+                self.receipt(report, have).await
             }
             Ok(Ok(Kept::Whole | Kept::Nothing) | Err(_)) | Err(_) => self.overloaded(),
         }

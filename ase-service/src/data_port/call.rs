@@ -23,8 +23,9 @@ use crate::ase::answer::Answer;
 use crate::ase::{Ase, Call, Delivery};
 use crate::call_headers::CallHeaders;
 use crate::clock;
-use crate::counters::{Counter, PortEvent};
+use crate::counters::{Counter, ImageEvent, PortEvent};
 use crate::leniency::Tone;
+use crate::policy_image::Have;
 use crate::telemetry::trace::{Ended, Operation, Parent};
 use crate::tokens::Gateway;
 
@@ -37,6 +38,7 @@ pub(super) enum Target {
     Request,
     Response,
     Batch,
+    Image,
 }
 
 /// What is known of a call before its body.
@@ -96,12 +98,14 @@ async fn route(caller: &Caller, head: &Parts, body: Incoming) -> Answer {
         ("/ase/request", &Method::POST) => Target::Request,
         ("/ase/response", &Method::POST) => Target::Response,
         ("/ase/batch", &Method::POST) => Target::Batch,
+        ("/ase/image", &Method::GET) => Target::Image,
         ("/ase", &Method::GET | &Method::HEAD) => return Answer::Alive,
         (path, _) => {
             caller.ase.counters.count(Counter::UnknownCalls);
             caller.activity.hurry();
             return match path {
                 "/ase/request" | "/ase/response" | "/ase/batch" => Answer::MethodNotAllowed("POST"),
+                "/ase/image" => Answer::MethodNotAllowed("GET"),
                 "/ase" => Answer::MethodNotAllowed("GET, HEAD"),
                 _ => Answer::NotFound,
             };
@@ -124,7 +128,7 @@ async fn take(caller: &Caller, head: &Parts, body: Incoming, target: Target) -> 
         return Answer::Overloaded;
     };
     let limit = match target {
-        Target::Request | Target::Response => ase.limits.body_bytes,
+        Target::Request | Target::Response | Target::Image => ase.limits.body_bytes,
         Target::Batch => ase.limits.batch_bytes,
     };
     let clock = match head.version {
@@ -147,12 +151,14 @@ async fn take(caller: &Caller, head: &Parts, body: Incoming, target: Target) -> 
         Target::Batch => {
             let parent = asked.parent;
             let call = asked.begin();
-            let answer = ase.batch(&call, body).await;
+            let have = Have::of_batch(head.uri.query());
+            let answer = ase.batch(&call, have, body).await;
             let took = call.at.elapsed();
             ase.telemetry.batch_time.record(took);
             trace(ase, parent, &call, Operation::Batch, took);
             answer
         }
+        Target::Image => ase.image(head.uri.query()).await,
     }
 }
 
@@ -172,6 +178,7 @@ impl Asked {
             correlation_id: match (target, delivery) {
                 // Its record brings its own.
                 (Target::Request, Delivery::Batch) => None,
+                (Target::Image, _) => None,
                 (Target::Request | Target::Response | Target::Batch, _) => correlation_id(headers),
             },
             delivery,
@@ -278,6 +285,7 @@ pub(super) fn count_shed(caller: &Caller, target: Target) {
         Target::Request => counters.count(Counter::Verdict(VerdictLabel::Overloaded)),
         Target::Response => {}
         Target::Batch => counters.count(Counter::BatchesOverloaded),
+        Target::Image => counters.count(Counter::Image(ImageEvent::NotReady)),
     }
 }
 
@@ -293,6 +301,9 @@ fn count_unauthorized(ase: &Ase, target: Target) {
             ase.counters.count(Counter::ResponseAuthentication);
         }
         Target::Batch => ase.counters.count(Counter::BatchAuthentication),
+        Target::Image => ase
+            .counters
+            .count(Counter::Image(ImageEvent::Authentication)),
     }
 }
 
@@ -308,5 +319,6 @@ fn count_refused(ase: &Ase, target: Target) {
             ase.counters.count(Counter::ResponseUnknown);
         }
         Target::Batch => ase.counters.count(Counter::BatchesRefused),
+        Target::Image => ase.counters.count(Counter::Image(ImageEvent::Refused)),
     }
 }

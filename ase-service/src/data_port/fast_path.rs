@@ -152,7 +152,9 @@ async fn answer(incoming: &mut Incoming<'_>, usual: Usual) -> Result<Answer, Gon
     let body = body.unwrap_or_default();
     Ok(match usual.target {
         Target::Request => call::ask(&caller.ase, usual.asked, body).await,
-        Target::Response | Target::Batch => caller.ase.response(&usual.asked.begin(), body),
+        Target::Response | Target::Batch | Target::Image => {
+            caller.ase.response(&usual.asked.begin(), body)
+        }
     })
 }
 

@@ -27,7 +27,7 @@ enum Label {
 }
 
 /// A group that has no line here gets the label `event`.
-const NAMINGS: [Naming; 8] = [
+const NAMINGS: [Naming; 9] = [
     Naming {
         group: "request parsing errors",
         metric: "ase_request_errors_total",
@@ -76,6 +76,12 @@ const NAMINGS: [Naming; 8] = [
         label: Label::Value("event"),
         help: "Requests that broke a real-time rule, and what the rules had no room for.",
     },
+    Naming {
+        group: "policy image",
+        metric: "ase_policy_image_events_total",
+        label: Label::Value("event"),
+        help: "What became of policy images and of the questions for them.",
+    },
 ];
 
 /// The whole page.
@@ -91,6 +97,7 @@ pub fn page(ase: &Ase, access_log: &Path, started: UnixMillis) -> String {
     sizes(&mut page, ase);
     access_log_gauges(&mut page, ase, access_log);
     ase.engine.tallies.write(&mut page, ase.engine.waiting());
+    policy_images(&mut page, ase);
     spans(&mut page, ase);
     process_gauges(&mut page);
     page.into_text()
@@ -236,6 +243,26 @@ fn access_log_gauges(page: &mut Page, ase: &Ase, access_log: &Path) {
     if let Some(free) = process::free_bytes(access_log) {
         let help = "Bytes that ASE may still write where the access log is.";
         page.single("ase_access_log_free_bytes", Kind::Gauge, help, free);
+    }
+}
+
+fn policy_images(page: &mut Page, ase: &Ase) {
+    let held = ase.images.held();
+    let help =
+        "Bytes of the policy image that gateways fetch, without its overlay; 0 until one asks.";
+    let mut family = page.family("ase_policy_image_bytes", Kind::Gauge, help);
+    for image in &held {
+        family.sample(&[("bits", image.bits)], image.bytes);
+    }
+    let help = "Identifiers listed since the policy image was built.";
+    let mut family = page.family("ase_policy_image_overlay_records", Kind::Gauge, help);
+    for image in &held {
+        family.sample(&[("bits", image.bits)], image.records);
+    }
+    let help = "How long the last build of a policy image took.";
+    let mut family = page.family("ase_policy_image_build_seconds", Kind::Gauge, help);
+    for image in &held {
+        family.sample(&[("bits", image.bits)], image.took.as_secs_f64());
     }
 }
 

@@ -33,6 +33,8 @@ pub(crate) struct Reply {
     pub(crate) status: u16,
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: String,
+    /// The body as it came.
+    pub(crate) bytes: Vec<u8>,
 }
 
 /// A connection to a port.
@@ -300,6 +302,7 @@ impl Connection {
             status,
             headers,
             body: String::new(),
+            bytes: Vec::new(),
         };
         let length = reply
             .header("content-length")
@@ -307,6 +310,7 @@ impl Connection {
         let mut body = vec![0; length];
         self.0.read_exact(&mut body).unwrap();
         reply.body = String::from_utf8_lossy(&body).into_owned();
+        reply.bytes = body;
         reply
     }
 

@@ -23,6 +23,7 @@ mod exhaustion;
 mod fairness;
 mod fast_path;
 mod harness;
+mod images;
 mod leniency;
 mod lenient;
 mod lists;

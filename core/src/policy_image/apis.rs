@@ -200,7 +200,7 @@ mod tests {
     use proptest::prelude::*;
     use proptest::sample::select;
 
-    use super::super::{FingerprintBits, PolicyImage, RANGES_BYTES, Settings, build};
+    use super::super::{FingerprintBits, PolicyImage, RANGES_BYTES, Settings, build, reseal};
     use super::*;
     use crate::api_id::ApiId;
     use crate::credential::{CredentialKey, KeyId, KeyRing};
@@ -228,20 +228,47 @@ mod tests {
         Registry::compile(definitions).unwrap()
     }
 
+    fn image(registry: Registry) -> PolicyImage {
+        let snapshot = Snapshot {
+            registry: Arc::new(registry),
+            ..Snapshot::default()
+        };
+        let keys = KeyRing::new(CredentialKey::from_bytes(KeyId(1), [1; 32]), None);
+        let settings = Settings {
+            width: FingerprintBits::Eight,
+            build: 1,
+            seed: [1; 16],
+            keys: &keys,
+            ranges_bytes: RANGES_BYTES,
+        };
+        PolicyImage::parse(build(&snapshot, &settings).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn an_api_that_says_that_it_lies_above_itself_ends_the_search() {
+        let places = ["/a", "/a/b"].map(|base| ("*", base.to_owned()));
+        let image = image(registry(&BTreeSet::from(places)));
+        let path = NormalPath::from_url("/a/c");
+        let found = |image: &PolicyImage| image.parts.apis.find(&image.bytes, None, &path);
+        assert!(found(&image).is_some());
+        let parent_of_second = image.parts.apis.apis.start + API_BYTES + 8;
+        let mut bytes = image.into_bytes();
+        bytes[parent_of_second] = 1;
+        reseal(&mut bytes);
+        assert_eq!(found(&PolicyImage::parse(bytes).unwrap()), None);
+    }
+
     proptest! {
         #[test]
         fn an_image_finds_the_api_that_the_registry_finds(
             places in prop::collection::btree_set((hosts(), bases()), 0..20),
             asked in prop::collection::vec((prop::option::of(hosts()), bases()), 1..30),
         ) {
-            let snapshot = Snapshot { registry: Arc::new(registry(&places)), ..Snapshot::default() };
-            let keys = KeyRing::new(CredentialKey::from_bytes(KeyId(1), [1; 32]), None);
-            let settings = Settings { width: FingerprintBits::Eight, build: 1, seed: [1; 16], keys: &keys, ranges_bytes: RANGES_BYTES };
-            let image = PolicyImage::parse(build(&snapshot, &settings).unwrap()).unwrap();
+            let (registry, image) = (registry(&places), image(registry(&places)));
             for (host, path) in asked {
                 let host = host.and_then(|host| HostName::from_header(host.as_bytes()).ok());
                 let path = NormalPath::from_url(&path);
-                let expected = match snapshot.registry.find(host.as_ref(), &path) {
+                let expected = match registry.find(host.as_ref(), &path) {
                     Found::Api(api) => Some(api.credential_names().clone()),
                     Found::UnknownApi | Found::UnknownHostname => None,
                 };

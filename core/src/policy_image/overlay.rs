@@ -9,7 +9,7 @@ use super::member::{KeysByKind, MemberKey, Numbers, Probe};
 use super::read::{Cursor, checksum};
 
 /// Longest log; ASE builds anew long before.
-pub const MAX_OVERLAY_RECORDS: u32 = 65_536;
+pub const MAX_OVERLAY_RECORDS: u32 = 16_384;
 
 /// What opens a document, with the version of the format.
 const MAGIC: [u8; 8] = *b"ase-ovl1";

@@ -19,6 +19,7 @@ use ase_core::policy_image::{
 };
 use ase_core::wire::{Identifier, RequestHead, body_text, read_request, write_request};
 use proptest::prelude::*;
+use proptest::sample::select;
 use proptest::test_runner::{Config, TestRunner};
 
 use super::world::{
@@ -40,6 +41,8 @@ struct Case {
     form: Form,
     gateway_keys: Vec<Key>,
     names: CredentialNames,
+    /// A header that ASE is not told of.
+    hidden: &'static str,
     requests: Vec<Request>,
 }
 
@@ -53,7 +56,8 @@ fn case() -> impl Strategy<Value = Case> {
     let form = prop_oneof![Just(Form::Values), Just(Form::Ids), Just(Form::Removed)];
     let firewall = prop_oneof![3 => Just(Switch::On), 1 => Just(Switch::Off)];
     let lists = (listings(5), listings(3), listings(2), firewall);
-    let gateway = (form, gateway_keys(), names());
+    let hidden = select(vec!["", "", "x_api_key", "cookie"]);
+    let gateway = (form, gateway_keys(), names(), hidden);
     let requests = prop::collection::vec(request(), 1..12);
     (
         apis(),
@@ -69,7 +73,7 @@ fn case() -> impl Strategy<Value = Case> {
                 ring,
                 (listed, added, allowed, firewall),
                 build,
-                (form, gateway_keys, names),
+                (form, gateway_keys, names, hidden),
                 requests,
             )| Case {
                 apis,
@@ -82,6 +86,7 @@ fn case() -> impl Strategy<Value = Case> {
                 form,
                 gateway_keys,
                 names,
+                hidden,
                 requests,
             },
         )
@@ -237,7 +242,8 @@ fn question(
         .chain(["authorization", "cookie"])
         .collect();
     let told = |name: &[u8]| {
-        case.form == Form::Values || !secret.iter().any(|known| is_header(name, known))
+        let secret = secret.iter().any(|known| is_header(name, known));
+        (case.form == Form::Values || !secret) && !name.eq_ignore_ascii_case(case.hidden.as_bytes())
     };
     let lines = headers.iter().filter(|header| told(&header.name));
     let values = credentials
