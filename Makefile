@@ -247,11 +247,11 @@ bench-micro: toolchain ## micro benchmarks of the decision and of look-ups
 
 # Two cores that do nothing else, or the figures are noise. Shorter, or a part: make bench BENCH_ARGS='--only do-nothing,async --rounds 3 --seconds 0.5'.
 .PHONY: bench
-bench: $(ENVOY_NEEDS) filter ## what each way to ask about a request costs Envoy, in one run (docs/benchmarks/gateway.md)
+bench: $(ENVOY_NEEDS) filter ase ## what each way to ask about a request costs Envoy, in one run (docs/benchmarks/gateway.md)
 	cargo build --locked -p ase-do-nothing --profile wasm --target $(WASM_TARGET)
 	cargo build --locked --release -p ase-bench --bin bench-gateway
 	@mkdir -p '$(TARGET_DIR)/bench'
-	'$(TARGET_DIR)/release/bench-gateway' --envoy '$(ENVOY_BINARY)' --filter '$(FILTER_WASM)' \
+	'$(TARGET_DIR)/release/bench-gateway' --envoy '$(ENVOY_BINARY)' --filter '$(FILTER_WASM)' --ase '$(ASE)' \
 		--do-nothing '$(TARGET_DIR)/$(WASM_TARGET)/wasm/ase_do_nothing.wasm' --out '$(TARGET_DIR)/bench/gateway.md' $(BENCH_ARGS)
 
 # ASE_BENCH_ROUNDS and ASE_BENCH_ENTRIES make it shorter or smaller.

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 
 use crate::variant::Variant;
 
-const USAGE: &str = "usage: bench-gateway --envoy FILE --filter FILE --do-nothing FILE [--only VARIANT,...] [--rounds N] [--seconds S] [--rate PER_SECOND] [--out FILE]";
+const USAGE: &str = "usage: bench-gateway --envoy FILE --filter FILE --do-nothing FILE [--ase FILE] [--only VARIANT,...] [--tables TABLE,...] [--rounds N] [--seconds S] [--rate PER_SECOND] [--out FILE]";
 
 /// What is measured, with what, and how long.
 #[derive(Clone, Debug)]
@@ -17,6 +17,10 @@ pub(crate) struct Arguments {
     pub(crate) do_nothing: PathBuf,
     /// The variants of the first table.
     pub(crate) only: Vec<Variant>,
+    /// Which tables are made.
+    pub(crate) parts: Vec<Part>,
+    /// A real ASE.
+    pub(crate) ase: Option<PathBuf>,
     pub(crate) rounds: usize,
     /// Length of one measurement.
     pub(crate) length: Duration,
@@ -27,6 +31,11 @@ pub(crate) struct Arguments {
 }
 
 impl Arguments {
+    /// Rounds of the tables with fewer questions to answer.
+    pub(crate) fn shorter(&self) -> usize {
+        self.rounds.div_ceil(2)
+    }
+
     /// Reads the arguments after the program's name.
     pub(crate) fn parse(mut given: impl Iterator<Item = String>) -> Result<Self> {
         let (mut envoy, mut filter, mut do_nothing) = (None, None, None);
@@ -35,6 +44,8 @@ impl Arguments {
             filter: PathBuf::new(),
             do_nothing: PathBuf::new(),
             only: Variant::ALL.to_vec(),
+            parts: Part::ALL.to_vec(),
+            ase: None,
             rounds: 9,
             length: Duration::from_secs(1),
             per_second: None,
@@ -48,7 +59,13 @@ impl Arguments {
                 "--envoy" => envoy = Some(program(&name, &value)?),
                 "--filter" => filter = Some(program(&name, &value)?),
                 "--do-nothing" => do_nothing = Some(program(&name, &value)?),
-                "--only" => arguments.only = variants(&value)?,
+                "--ase" => arguments.ase = Some(program(&name, &value)?),
+                // Who names variants wants those and no more, unless tables are named after that.
+                "--only" => {
+                    arguments.only = variants(&value)?;
+                    arguments.parts = vec![Part::Variants];
+                }
+                "--tables" => arguments.parts = parts(&value)?,
                 "--rounds" => arguments.rounds = number(&name, &value)? as usize,
                 "--seconds" => arguments.length = Duration::from_secs_f64(number(&name, &value)?),
                 "--out" => arguments.out = Some(PathBuf::from(value)),
@@ -63,6 +80,21 @@ impl Arguments {
     }
 }
 
+/// A table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// Every variant, the stub behind each.
+    Variants,
+    /// Our filter with a stub that is late.
+    Slow,
+    /// Our filter with a real ASE.
+    Ase,
+}
+
+impl Part {
+    const ALL: [Self; 3] = [Self::Variants, Self::Slow, Self::Ase];
+}
+
 /// Named, when it is missing: a table without a line that nobody misses would be no result.
 fn program(name: &str, value: &str) -> Result<PathBuf> {
     let path = std::path::absolute(value)?;
@@ -72,6 +104,16 @@ fn program(name: &str, value: &str) -> Result<PathBuf> {
         path.display()
     );
     Ok(path)
+}
+
+fn parts(value: &str) -> Result<Vec<Part>> {
+    let part = |name: &str| match name {
+        "variants" => Ok(Part::Variants),
+        "slow" => Ok(Part::Slow),
+        "ase" => Ok(Part::Ase),
+        _ => bail!("{name:?} is no table; there are variants, slow, ase"),
+    };
+    value.split(',').map(part).collect()
 }
 
 fn variants(value: &str) -> Result<Vec<Variant>> {

@@ -9,8 +9,13 @@ use anyhow::Result;
 use ase_bench::process;
 
 mod arguments;
+mod ase;
+mod bars;
+mod chart;
+mod document;
 mod envoy;
 mod envoy_config;
+mod figures;
 mod grpc;
 mod requests;
 mod rounds;
@@ -33,9 +38,10 @@ fn main() -> Result<()> {
         // The load yields after each step, and everybody else is to have a turn before the next.
         .event_interval(8)
         .build()?;
-    let tables = runtime.block_on(suite::run(&arguments))?;
-    for table in &tables {
-        println!("{}", table.text());
+    let findings = runtime.block_on(suite::run(&arguments))?;
+    println!("{}", findings.text());
+    match &arguments.out {
+        Some(file) => findings.write(file),
+        None => Ok(()),
     }
-    Ok(())
 }

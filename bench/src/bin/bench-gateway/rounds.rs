@@ -27,6 +27,7 @@ pub(crate) struct Lane {
     pub(crate) backend: Backend,
     /// How many in a hundred requests are of listed clients.
     pub(crate) listed_percent: u32,
+    requests: Rc<Requests>,
     pub(crate) envoy: Rc<Envoy>,
     /// Answers the calls of this Envoy alone.
     pub(crate) stub: Rc<Stub>,
@@ -42,6 +43,8 @@ pub(crate) struct Sample {
     pub(crate) busy: f64,
     pub(crate) p50_us: f64,
     pub(crate) p99_us: f64,
+    /// How many in a hundred were not answered 200.
+    pub(crate) refused_percent: f64,
 }
 
 /// How long and how often.
@@ -57,19 +60,62 @@ impl Lane {
     pub(crate) fn new(
         variant: Variant,
         backend: Backend,
-        listed_percent: u32,
-        envoy: &Rc<Envoy>,
-        stub: &Rc<Stub>,
+        envoy: Rc<Envoy>,
+        stub: Rc<Stub>,
     ) -> Self {
         Self {
             variant,
             backend,
-            listed_percent,
-            envoy: Rc::clone(envoy),
-            stub: Rc::clone(stub),
+            listed_percent: 0,
+            requests: Rc::new(Requests::new(0)),
+            envoy,
+            stub,
             peak: Vec::new(),
             moderate: Vec::new(),
         }
+    }
+
+    /// The same Envoy with other clients.
+    pub(crate) fn with_listed(&self, percent: u32) -> Self {
+        let (envoy, stub) = (Rc::clone(&self.envoy), Rc::clone(&self.stub));
+        Self {
+            listed_percent: percent,
+            requests: Rc::new(Requests::new(percent)),
+            ..Self::new(self.variant, self.backend, envoy, stub)
+        }
+    }
+
+    /// The name in tables.
+    pub(crate) fn label(&self) -> String {
+        let name = self.variant.description();
+        match (self.backend, self.listed_percent) {
+            (Backend::Stub, _) => name.to_owned(),
+            (Backend::SlowStub, _) => format!("{name}, ASE 20 ms late"),
+            (Backend::Ase, percent) => format!("{name}, {percent} % listed"),
+        }
+    }
+
+    /// Holds that those who are listed were refused and nobody else was: a wrong answer may be a fast one.
+    pub(crate) fn has_refused_the_listed(&self) -> Result<()> {
+        let expected = match self.variant {
+            Variant::Sync | Variant::Local => f64::from(self.listed_percent),
+            Variant::Bare
+            | Variant::DoNothing
+            | Variant::Lua
+            | Variant::ExtAuthz
+            | Variant::ExtAuthzLog
+            | Variant::ExtProc
+            | Variant::Async => 0.0,
+        };
+        for sample in self.peak.iter().chain(&self.moderate) {
+            let refused = sample.refused_percent;
+            ensure!(
+                (refused - expected).abs() <= expected / 10.0,
+                "{}: {refused:.1} % were refused",
+                self.label()
+            );
+        }
+        Ok(())
     }
 
     async fn measure(
@@ -78,10 +124,9 @@ impl Lane {
         pace: Pace,
         length: Duration,
     ) -> Result<Sample> {
-        let requests = Requests::new(self.listed_percent);
-        self.call(connections, &requests, pace, WARM_UP).await?;
+        self.call(connections, pace, WARM_UP).await?;
         let (before, asked) = (self.envoy.cpu()?, self.stub.seen.counts());
-        let outcome = self.call(connections, &requests, pace, length).await?;
+        let outcome = self.call(connections, pace, length).await?;
         let outcome = Outcome {
             cpu: self.envoy.cpu()?.saturating_sub(before),
             ..outcome
@@ -95,7 +140,6 @@ impl Lane {
     async fn call(
         &self,
         connections: &mut Connections,
-        requests: &Requests,
         pace: Pace,
         length: Duration,
     ) -> Result<Outcome> {
@@ -104,7 +148,7 @@ impl Lane {
         } else {
             &[200]
         };
-        let mut run = connections.start(requests, expected, pace, length);
+        let mut run = connections.start(&*self.requests, expected, pace, length);
         while run.step()? {
             if self.backend == Backend::Ase {
                 // ASE runs on the cores of the load.
@@ -123,7 +167,8 @@ impl Lane {
         let right = match self.variant.asks() {
             Asks::Nothing => questions == 0 && records == 0,
             Asks::Question => questions >= all && records == 0,
-            Asks::Records => questions < all && records > 0,
+            Asks::Records => questions == 0 && records > 0,
+            Asks::RecordsAndFewQuestions => questions <= all / 20 && records > 0,
             Asks::Both => questions >= all && records > 0,
         };
         ensure!(
@@ -143,6 +188,7 @@ impl Sample {
             busy: outcome.busy(),
             p50_us: outcome.percentile_us(0.5),
             p99_us: outcome.percentile_us(0.99),
+            refused_percent: 100.0 * outcome.not_ok as f64 / outcome.latencies.len() as f64,
         }
     }
 }
@@ -161,7 +207,7 @@ pub(crate) async fn play(title: &str, lanes: &mut [Lane], plan: Plan) -> Result<
         // The first one finds cold caches.
         for _ in 0..2 {
             let sample = lane.measure(connections, Pace::Closed, plan.length);
-            let sample = sample.await.with_context(|| lane.variant.name())?;
+            let sample = sample.await.with_context(|| lane.label())?;
             if lane.backend != Backend::SlowStub {
                 slowest = slowest.min(sample.rate);
             }
@@ -179,10 +225,10 @@ pub(crate) async fn play(title: &str, lanes: &mut [Lane], plan: Plan) -> Result<
             let lane = lanes.get_mut(at).context("a lane")?;
             let (peak, moderate) = open.get_mut(at).context("connections")?;
             let sample = lane.measure(peak, Pace::Closed, plan.length);
-            let sample = sample.await.with_context(|| lane.variant.name())?;
+            let sample = sample.await.with_context(|| lane.label())?;
             lane.peak.push(sample);
             let sample = lane.measure(moderate, pace, plan.length);
-            let sample = sample.await.with_context(|| lane.variant.name())?;
+            let sample = sample.await.with_context(|| lane.label())?;
             lane.moderate.push(sample);
         }
     }

@@ -56,6 +56,15 @@ impl Seen {
     }
 }
 
+/// How calls to ASE are answered.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Manner {
+    /// So late.
+    pub(crate) late: Duration,
+    /// A real ASE's image of its lists and APIs, for mode `local`.
+    pub(crate) image: Option<Bytes>,
+}
+
 /// Where the stub and the API are.
 #[derive(Clone, Debug)]
 pub(crate) struct Stub {
@@ -66,11 +75,11 @@ pub(crate) struct Stub {
 }
 
 impl Stub {
-    /// Serves on free ports of loopback for as long as the runtime runs; ASE's calls are answered so late.
-    pub(crate) async fn start(late: Duration) -> Result<Self> {
+    /// Serves on free ports of loopback for as long as the runtime runs.
+    pub(crate) async fn start(manner: Manner) -> Result<Self> {
         let seen = Seen::default();
         Ok(Self {
-            ase: serve(Role::Ase(late), &seen).await?,
+            ase: serve(Role::Ase(manner), &seen).await?,
             grpc: serve(Role::Grpc, &seen).await?,
             upstream: serve(Role::Api, &seen).await?,
             seen,
@@ -78,9 +87,9 @@ impl Stub {
     }
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 enum Role {
-    Ase(Duration),
+    Ase(Manner),
     Grpc,
     Api,
 }
@@ -92,7 +101,7 @@ async fn serve(role: Role, seen: &Seen) -> Result<SocketAddr> {
     tokio::spawn(async move {
         // An error of `accept` ends the listener, and with it the run: the next call fails.
         while let Ok((stream, _)) = listener.accept().await {
-            tokio::spawn(connection(role, stream, seen.clone()));
+            tokio::spawn(connection(role.clone(), stream, seen.clone()));
         }
     });
     Ok(address)
@@ -104,8 +113,8 @@ async fn connection(role: Role, stream: TcpStream, seen: Seen) {
     let stream = TokioIo::new(stream);
     // Envoy leaves by closing.
     match role {
-        Role::Ase(late) => {
-            let answer = service_fn(|request| answer(request, late, seen.clone()));
+        Role::Ase(manner) => {
+            let answer = service_fn(|request| answer(request, manner.clone(), seen.clone()));
             let http = http1::Builder::new();
             drop(http.serve_connection(stream, answer).await);
         }
@@ -126,7 +135,7 @@ async fn connection(role: Role, stream: TcpStream, seen: Seen) {
 
 async fn answer(
     request: Request<Incoming>,
-    late: Duration,
+    manner: Manner,
     seen: Seen,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     let (head, body) = request.into_parts();
@@ -134,8 +143,8 @@ async fn answer(
         .collect()
         .await
         .map(http_body_util::Collected::to_bytes);
-    if !late.is_zero() {
-        tokio::time::sleep(late).await;
+    if !manner.late.is_zero() {
+        tokio::time::sleep(manner.late).await;
     }
     let response = match head.uri.path() {
         "/ase/batch" => {
@@ -150,6 +159,7 @@ async fn answer(
             seen.records();
             said(StatusCode::OK, "allowed", b"OK")
         }
+        "/ase/image" => image(head.uri.query(), manner.image),
         // A health check.
         "/ase" => said(StatusCode::OK, "allowed", b"OK"),
         _ => {
@@ -166,6 +176,24 @@ async fn answer(
         }
     };
     Ok(response)
+}
+
+/// The image, or that the gateway has it: it never changes here.
+fn image(query: Option<&str>, image: Option<Bytes>) -> Response<Full<Bytes>> {
+    let have = query
+        .into_iter()
+        .flat_map(|query| query.split('&'))
+        .find_map(|pair| pair.strip_prefix("have="));
+    match (image, have) {
+        (None, _) => said(StatusCode::NOT_FOUND, "rejected", b""),
+        (Some(_), Some(have)) if !have.is_empty() => said(StatusCode::NO_CONTENT, "allowed", b""),
+        (Some(image), _) => {
+            let mut response = said(StatusCode::OK, "allowed", b"").map(|_| Full::new(image));
+            let kind = HeaderValue::from_static("application/vnd.ase.image");
+            response.headers_mut().insert(CONTENT_TYPE, kind);
+            response
+        }
+    }
 }
 
 /// Whether the address of the client in the question, which comes first in it, is a listed one.

@@ -43,6 +43,8 @@ pub(crate) enum Asks {
     Question,
     /// Records, many in a call.
     Records,
+    /// Records, and a question now and then that its own knowledge does not answer.
+    RecordsAndFewQuestions,
     /// A question, and records.
     Both,
 }
@@ -111,7 +113,8 @@ impl Variant {
         match self {
             Self::Bare | Self::DoNothing => Asks::Nothing,
             Self::ExtAuthz => Asks::Question,
-            Self::Async | Self::Local => Asks::Records,
+            Self::Async => Asks::Records,
+            Self::Local => Asks::RecordsAndFewQuestions,
             Self::Lua | Self::ExtAuthzLog | Self::ExtProc | Self::Sync => Asks::Both,
         }
     }
