@@ -261,7 +261,7 @@ bench-ase: ase ## load on the daemon beside a bare hyper server, with a million 
 	'$(TARGET_DIR)/release/bench-ase' '$(ASE)'
 
 # Those of the daemon come last: for them all of it is built with sanitizers, which takes many minutes.
-FUZZ_TARGETS := request response record definition import path host redaction engine headers filter_config exchange outbox
+FUZZ_TARGETS := request response record definition import path host redaction engine headers filter_config exchange outbox policy_image image_overlay
 FUZZ_DAEMON_TARGETS := import_plain import_json import_csv management
 .PHONY: fuzz
 fuzz: $(FUZZ_STAMP) ## run every fuzz target for FUZZ_SECONDS; what it finds grows fuzz/corpus/ (needs a nightly toolchain)

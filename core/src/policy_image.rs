@@ -29,7 +29,7 @@ mod ranges;
 mod read;
 
 use apis::{ApiNames, Traits};
-pub use build::{BuildError, RANGES_BYTES, Settings, build, reseal};
+pub use build::{BuildError, RANGES_BYTES, Settings, build, reseal, reseal_overlay};
 pub use fuse::FingerprintBits;
 use member::{MemberKey, Numbers, Probe};
 use overlay::Overlay;
@@ -297,7 +297,7 @@ impl PolicyImage {
             return Ok(());
         }
         let under = self.credential_keys(kind);
-        if !self.has_keys(kind, &under, keys) {
+        if !self.has_keys(&under, keys) {
             return Err(AskReason::NoKey(kind));
         }
         for key in keys.iter().filter(|key| under.has(key.id().0)) {
@@ -312,17 +312,14 @@ impl PolicyImage {
 
     /// Whether `keys` make every id of a credential that ASE could find on its list. What is listed under a key that ASE has lost
     /// is found only where a gateway has that key.
-    fn has_keys(&self, kind: CredentialKind, under: &Numbers, keys: &[CredentialKey]) -> bool {
+    fn has_keys(&self, under: &Numbers, keys: &[CredentialKey]) -> bool {
         let ring = &self.parts.ring;
         let held = |ring: &RingKey| {
             keys.iter()
                 .any(|key| key.id() == ring.id && key.check() == ring.check)
         };
-        let needed = ring.iter().filter(|ring| under.has(ring.id.0));
-        // A key that came after the build is one that ASE may have now.
-        let known =
-            |id: u8| self.parts.kinds.of(kind).has(id) || ring.iter().any(|ring| ring.id.0 == id);
-        needed.into_iter().all(held) && under.iter().all(known)
+        let mut needed = ring.iter().filter(|ring| under.has(ring.id.0));
+        needed.all(held)
     }
 
     /// Whether every request of a listed identifier is asked about.

@@ -20,15 +20,17 @@ use ase_core::wire::{body_text, read_request, read_response};
 
 mod engine;
 mod filter;
+mod image;
 
 pub use engine::engine;
 pub use filter::{exchange, filter_config, headers, outbox};
+pub use image::{image_overlay, policy_image};
 
 /// A body of a fuzz target.
 pub type Target = fn(&[u8]);
 
 /// The targets of what is pure, by their names, which are those of their corpus folders too.
-pub const TARGETS: [(&str, Target); 13] = [
+pub const TARGETS: [(&str, Target); 15] = [
     ("request", request),
     ("response", response),
     ("record", record),
@@ -42,6 +44,8 @@ pub const TARGETS: [(&str, Target); 13] = [
     ("filter_config", filter_config),
     ("exchange", exchange),
     ("outbox", outbox),
+    ("policy_image", policy_image),
+    ("image_overlay", image_overlay),
 ];
 
 /// The body of a request call: read or refused, and what is refused is named. Read quickly it is what it is at length.

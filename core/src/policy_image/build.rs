@@ -81,12 +81,18 @@ pub fn build(snapshot: &Snapshot, settings: &Settings<'_>) -> Result<Vec<u8>, Bu
     Ok(out)
 }
 
-/// Sets the checksum of bytes that are changed on purpose, so that a fuzzer gets past it.
+/// Sets the checksums of an image that was changed on purpose, and of the overlay at its end, so that a fuzzer gets past them.
 pub fn reseal(image: &mut [u8]) {
     let length = super::read::u32_at(image, 16).and_then(|length| usize::try_from(length).ok());
-    if let Some(image) = length.and_then(|length| image.get_mut(..length)) {
+    if let Some((image, overlay)) = length.and_then(|length| image.split_at_mut_checked(length)) {
         seal(image, 0);
+        seal(overlay, 0);
     }
+}
+
+/// The same for an overlay.
+pub fn reseal_overlay(overlay: &mut [u8]) {
+    seal(overlay, 0);
 }
 
 /// A count or an offset, as images have them.

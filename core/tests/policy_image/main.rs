@@ -3,5 +3,6 @@
 
 mod bytes;
 mod implication;
+mod reasons;
 mod sizes;
 mod world;
