@@ -14,7 +14,7 @@ use crate::credential::{CredentialKey, CredentialKind};
 use crate::headers::Headers;
 use crate::host::HostName;
 use crate::identifier_list::ListedIdentifier;
-use crate::identity::{Credentials, Kinds};
+use crate::identity::{Credential, Credentials, Kinds};
 use crate::jwt::usernames;
 use crate::path::NormalPath;
 use crate::text;
@@ -199,7 +199,7 @@ impl PolicyImage {
         if listed.is_empty() {
             return Ok(());
         }
-        self.pass_credentials(request.credentials, listed, keys)?;
+        self.pass_credentials(request.credentials, &Credentials::default(), listed, keys)?;
         if let Some(username) = request.username {
             let username = text::of(username);
             self.pass_credential(CredentialKind::Username, "", &username, listed, keys)?;
@@ -255,7 +255,7 @@ impl PolicyImage {
     ) -> Result<(), AskReason> {
         let found =
             Credentials::find_some(request.headers, url.as_bytes(), &names.credentials, listed);
-        self.pass_credentials(&found, listed, keys)?;
+        self.pass_credentials(&found, request.credentials, listed, keys)?;
         let Some(jwt) = &names.jwt else {
             return Ok(());
         };
@@ -269,9 +269,11 @@ impl PolicyImage {
         Ok(())
     }
 
+    /// All but those that have been `looked_up` before: an id costs more than everything else.
     fn pass_credentials(
         &self,
         credentials: &Credentials<'_>,
+        looked_up: &Credentials<'_>,
         listed: Kinds,
         keys: &[CredentialKey],
     ) -> Result<(), AskReason> {
@@ -279,10 +281,15 @@ impl PolicyImage {
         if credentials.left_out() > 0 {
             return Err(AskReason::Undecidable);
         }
-        for found in credentials.iter() {
-            self.pass_credential(found.kind, &found.name, &found.value, listed, keys)?;
-        }
-        Ok(())
+        let is_same = |one: &Credential<'_>, other: &Credential<'_>| {
+            one.kind == other.kind && one.name == other.name && one.value == other.value
+        };
+        let mut new = credentials
+            .iter()
+            .filter(|found| !looked_up.iter().any(|known| is_same(known, found)));
+        new.try_for_each(|found| {
+            self.pass_credential(found.kind, &found.name, &found.value, listed, keys)
+        })
     }
 
     fn pass_credential(
