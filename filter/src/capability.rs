@@ -36,6 +36,10 @@ pub enum Capability {
     IncrementMetric,
     /// Adds to a histogram.
     RecordMetric,
+    /// Reads what VMs share.
+    GetSharedData,
+    /// Writes what VMs share.
+    SetSharedData,
     /// Ends a root context.
     Done,
     /// Random bytes.
@@ -44,7 +48,7 @@ pub enum Capability {
 
 impl Capability {
     /// Every call.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 19] = [
         Self::Time,
         Self::Buffer,
         Self::HeaderPairs,
@@ -60,6 +64,8 @@ impl Capability {
         Self::DefineMetric,
         Self::IncrementMetric,
         Self::RecordMetric,
+        Self::GetSharedData,
+        Self::SetSharedData,
         Self::Done,
         Self::Random,
     ];
@@ -83,6 +89,8 @@ impl Capability {
             Self::DefineMetric => "proxy_define_metric",
             Self::IncrementMetric => "proxy_increment_metric",
             Self::RecordMetric => "proxy_record_metric",
+            Self::GetSharedData => "proxy_get_shared_data",
+            Self::SetSharedData => "proxy_set_shared_data",
             Self::Done => "proxy_done",
             Self::Random => "random_get",
         }
@@ -109,6 +117,9 @@ impl Capability {
             Self::DefineMetric | Self::IncrementMetric | Self::RecordMetric => {
                 "metrics stand still"
             }
+            Self::GetSharedData | Self::SetSharedData => {
+                "each worker fetches the policy image for itself"
+            }
             Self::Done => "dismissed configurations stay in memory",
             Self::Random => "record ids are made of time and addresses",
         }
@@ -133,6 +144,8 @@ impl Capability {
             | Self::DefineMetric
             | Self::IncrementMetric
             | Self::RecordMetric
+            | Self::GetSharedData
+            | Self::SetSharedData
             | Self::Done
             | Self::Random => false,
         }

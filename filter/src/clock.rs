@@ -15,6 +15,12 @@ impl Moment {
         Self(nanos)
     }
 
+    /// Nanoseconds since 1970-01-01T00:00:00Z.
+    #[must_use]
+    pub fn nanos(self) -> u64 {
+        self.0
+    }
+
     /// How long ago `earlier` was; zero when it lies in the future.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {

@@ -13,11 +13,13 @@ use ase_core::transaction::FailureClass;
 use crate::breaker::BreakerLimits;
 use crate::exchange::AnswerMark;
 use crate::host_profile::HostProfile;
+use crate::local::LocalLimits;
 use crate::outbox::OutboxLimits;
 use crate::site::Site;
 
 mod failure_policy;
 mod failure_reply;
+mod local;
 mod policy;
 mod read;
 mod report;
@@ -53,6 +55,7 @@ pub struct Config {
     decision_property: bool,
     breaker: BreakerLimits,
     delivery: Delivery,
+    local: LocalLimits,
 }
 
 /// How ASE is called.
@@ -68,6 +71,8 @@ pub struct Ase {
     pub response_path: String,
     /// Path of batches.
     pub batch_path: String,
+    /// Path of the policy image.
+    pub image_path: String,
     /// Sent as `ase-token`.
     pub token: Option<SidebandToken>,
     /// The header that carries the record id, in lower case.
@@ -177,6 +182,12 @@ impl Config {
         self.policy.treatment.asks() || self.route_metadata.is_some() || self.routes.any_asks()
     }
 
+    /// Whether some requests are judged by an image from the start; others may be by their route's metadata.
+    #[must_use]
+    pub fn wants_image(&self) -> bool {
+        self.policy.treatment == Treatment::Local || self.routes.any_local()
+    }
+
     /// How ASE is called.
     #[must_use]
     pub fn ase(&self) -> &Ase {
@@ -255,6 +266,12 @@ impl Config {
     #[must_use]
     pub fn breaker(&self) -> BreakerLimits {
         self.breaker
+    }
+
+    /// How the image of `local` mode is kept.
+    #[must_use]
+    pub fn local(&self) -> &LocalLimits {
+        &self.local
     }
 
     /// How exchanges are reported.

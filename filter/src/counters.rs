@@ -5,6 +5,7 @@ use ase_core::transaction::FailureClass;
 use crate::capability::Capability;
 use crate::config::OffReason;
 use crate::exchange::{PermitReason, ReplyReason};
+use crate::local::{Asked, ImageFailure};
 use crate::outbox::DropReason;
 
 /// The histogram of how long requests waited for a verdict, in microseconds.
@@ -13,6 +14,13 @@ pub const ASK_US: &str = "ase_ask_us";
 /// The gauge of records that wait for ASE or are on their way.
 pub const RECORDS_WAITING: &str = "ase_records_waiting";
 
+/// The gauges of the image: how long ago ASE confirmed it, how long it is, and how many entries it has beside those of its build.
+pub const IMAGE_AGE_MS: &str = "ase_image_age_ms";
+/// See [`IMAGE_AGE_MS`].
+pub const IMAGE_BYTES: &str = "ase_image_bytes";
+/// See [`IMAGE_AGE_MS`].
+pub const IMAGE_REVISION: &str = "ase_image_revision";
+
 /// One counter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Counter {
@@ -20,6 +28,8 @@ pub enum Counter {
     PermitVerdict,
     /// Requests that passed unasked.
     PermitAsync,
+    /// Requests that passed unasked: the gateway's image rules a block out.
+    PermitLocal,
     /// Requests that passed because ASE does not know the API.
     PermitUnregistered,
     /// Requests that passed because no verdict could be had.
@@ -58,6 +68,12 @@ pub enum Counter {
     Uninspected,
     /// Exchanges that went on as another one by an internal redirect of the host.
     Redirected,
+    /// Requests in `local` mode that were asked about all the same.
+    LocalAsked(Asked),
+    /// Images that came into use.
+    ImageTaken,
+    /// Why there is no newer image.
+    ImageFailure(ImageFailure),
     /// Calls that the host refused.
     HostRefused(Capability),
 }
@@ -68,6 +84,8 @@ impl Counter {
         let single = [
             Self::PermitVerdict,
             Self::PermitAsync,
+            Self::PermitLocal,
+            Self::ImageTaken,
             Self::PermitUnregistered,
             Self::PermitFailOpen,
             Self::ShadowDenied,
@@ -90,6 +108,8 @@ impl Counter {
             .chain(FailureClass::ALL.into_iter().map(Self::Failure))
             .chain(FailureClass::ALL.into_iter().map(Self::DeliveryFailure))
             .chain(DropReason::ALL.into_iter().map(Self::RecordsDropped))
+            .chain(Asked::ALL.into_iter().map(Self::LocalAsked))
+            .chain(ImageFailure::all().map(Self::ImageFailure))
             .chain(Capability::ALL.into_iter().map(Self::HostRefused))
     }
 
@@ -99,6 +119,7 @@ impl Counter {
         match reason {
             PermitReason::Verdict => Self::PermitVerdict,
             PermitReason::Async => Self::PermitAsync,
+            PermitReason::Local => Self::PermitLocal,
             PermitReason::Unregistered => Self::PermitUnregistered,
             PermitReason::FailOpen(_) => Self::PermitFailOpen,
             PermitReason::Shadow(ReplyReason::Denied) => Self::ShadowDenied,
@@ -125,6 +146,10 @@ impl Counter {
         match self {
             Self::PermitVerdict => "ase_permit_verdict".to_owned(),
             Self::PermitAsync => "ase_permit_async".to_owned(),
+            Self::PermitLocal => "ase_permit_local".to_owned(),
+            Self::LocalAsked(reason) => ["ase_local_asked_", reason.as_str()].concat(),
+            Self::ImageTaken => "ase_images_taken".to_owned(),
+            Self::ImageFailure(failure) => ["ase_image_failure_", failure.as_str()].concat(),
             Self::PermitUnregistered => "ase_permit_unregistered".to_owned(),
             Self::PermitFailOpen => "ase_permit_fail_open".to_owned(),
             Self::ShadowDenied => "ase_shadow_denied".to_owned(),
@@ -157,11 +182,20 @@ mod tests {
     fn every_counter_is_in_the_document_under_its_own_name() {
         let document = include_str!("../../docs/filter-configuration.md");
         let mut names: Vec<String> = Counter::all().map(Counter::name).collect();
-        names.extend([ASK_US, RECORDS_WAITING].map(str::to_owned));
+        let others = [
+            ASK_US,
+            RECORDS_WAITING,
+            IMAGE_AGE_MS,
+            IMAGE_BYTES,
+            IMAGE_REVISION,
+        ];
+        names.extend(others.map(str::to_owned));
         for name in &names {
             let groups = [
                 ("ase_failure_", "class"),
                 ("ase_delivery_failure_", "class"),
+                ("ase_local_asked_", "reason"),
+                ("ase_image_failure_", "class"),
                 ("ase_host_refused_", "call"),
             ];
             let group = groups.iter().find(|(prefix, _)| name.starts_with(prefix));

@@ -51,6 +51,8 @@ impl DispatchRefusal {
 pub enum Head {
     /// The request half of the report, which is the question as well.
     Read(Vec<u8>),
+    /// As `Read`; and the gateway's image rules out that ASE has anything against the request.
+    Cleared(Vec<u8>),
     /// The request half of the report; a part is missing without which ASE could only refuse the question.
     Incomplete(Vec<u8>),
     /// The host refused to show it, so ASE cannot be asked.
@@ -83,6 +85,15 @@ enum Place {
     Upstream,
     /// Answered by the filter.
     Answered,
+}
+
+/// What the gateway's image says of a request.
+#[derive(Clone, Copy)]
+enum Image {
+    /// ASE has nothing against it.
+    Clears,
+    /// Nothing, or it was not looked at.
+    Silent,
 }
 
 /// One HTTP exchange.
@@ -137,22 +148,30 @@ impl Exchange {
         breaker: &mut Breaker,
         now: Moment,
     ) -> (Self, Effect) {
-        let (request_half, obstacle) = match head {
-            Head::Read(half) => (half, None),
-            Head::Incomplete(half) => (half, Some(FailureClass::Undecidable)),
-            Head::Unreadable => (b"{}".to_vec(), Some(FailureClass::NotDispatched)),
+        let (request_half, image, obstacle) = match head {
+            Head::Read(half) => (half, Image::Silent, None),
+            Head::Cleared(half) => (half, Image::Clears, None),
+            Head::Incomplete(half) => (half, Image::Silent, Some(FailureClass::Undecidable)),
+            Head::Unreadable => {
+                let class = FailureClass::NotDispatched;
+                (b"{}".to_vec(), Image::Silent, Some(class))
+            }
         };
         let mode = match policy.treatment {
             Treatment::Sync => Mode::Sync,
             Treatment::Shadow => Mode::Shadow,
+            Treatment::Local => Mode::Local,
             Treatment::Async | Treatment::Off(_) => Mode::Async,
         };
         let mut exchange = Self::new(id, mode, policy, request_half, now);
-        let effect = match (policy.treatment, obstacle) {
-            (Treatment::Off(reason), _) => exchange.pass(PermitReason::NotAsked(reason)),
-            (Treatment::Async, _) => exchange.pass(PermitReason::Async),
-            (Treatment::Sync | Treatment::Shadow, Some(class)) => exchange.fail(class),
-            (Treatment::Sync | Treatment::Shadow, None) => {
+        let effect = match (policy.treatment, image, obstacle) {
+            (Treatment::Off(reason), ..) => exchange.pass(PermitReason::NotAsked(reason)),
+            (Treatment::Async, ..) => exchange.pass(PermitReason::Async),
+            (Treatment::Local, Image::Clears, None) => exchange.pass(PermitReason::Local),
+            (Treatment::Sync | Treatment::Shadow | Treatment::Local, _, Some(class)) => {
+                exchange.fail(class)
+            }
+            (Treatment::Sync | Treatment::Shadow | Treatment::Local, _, None) => {
                 match breaker.admit(config.breaker(), now) {
                     Admission::Ask(site) => {
                         exchange.site = site;

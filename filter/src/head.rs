@@ -9,6 +9,7 @@ use ase_core::address::{ClientAddress, PeerAddress, forwarded_for};
 use ase_core::headers::{Header, Headers};
 use ase_core::identity::Credentials;
 use ase_core::metadata::TlsFacts;
+use ase_core::policy_image::LocalRequest;
 use ase_core::wire::{RequestHead, write_request, write_response};
 
 use crate::config::{ClientAddressSource, Config, CredentialForm};
@@ -80,12 +81,13 @@ pub fn client(source: ClientAddressSource, seen: &SeenRequest<'_>) -> Client {
     }
 }
 
-/// Appends the request half of a report; it is the question as well, where no required part is missing.
+/// Appends the request half of a report and shows `judge` what an image is asked about; the half is the question as well, where no required part is missing.
 pub fn write_request_half(
     out: &mut Vec<u8>,
     seen: &SeenRequest<'_>,
     client: Client,
     config: &Config,
+    judge: impl FnOnce(&LocalRequest<'_>),
 ) -> RequiredParts {
     let headers = seen.headers;
     let first = |name: &[u8]| value_of(headers, name);
@@ -116,6 +118,14 @@ pub fn write_request_half(
     };
     let mut credentials = Credentials::find(headers, url, config.credentials());
     user::add_usernames(&mut credentials, seen, &tokens, config.user_info());
+    judge(&LocalRequest {
+        client: client.address,
+        headers,
+        url,
+        host: head.host,
+        credentials: &credentials,
+        username: names.username.as_deref(),
+    });
     write_request(
         out,
         &head,

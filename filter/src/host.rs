@@ -26,6 +26,7 @@
 //! | `proxy_http_call` (by the SDK) | failure class `not_dispatched`, or `misconfigured` for an unknown cluster. The SDK knows the statuses 0, 2 and 10 and traps on others; Envoy returns no other |
 //! | `proxy_define_metric`, `proxy_increment_metric`, `proxy_record_metric` | that metric stays off or stands still |
 //! | `proxy_set_property` | the decision is not in the access log, said once |
+//! | `proxy_get_shared_data`, `proxy_set_shared_data` | used for `local` mode alone: each VM fetches the policy image for itself, said once |
 //! | `proxy_done` | an ended root context stays in memory |
 //! | `random_get` | record ids are made of the time and of addresses |
 #![expect(
@@ -97,6 +98,20 @@ unsafe extern "C" {
         path_size: usize,
         value: *const u8,
         value_size: usize,
+    ) -> u32;
+    fn proxy_get_shared_data(
+        key: *const u8,
+        key_size: usize,
+        data: *mut *mut u8,
+        size: *mut usize,
+        cas: *mut u32,
+    ) -> u32;
+    fn proxy_set_shared_data(
+        key: *const u8,
+        key_size: usize,
+        value: *const u8,
+        value_size: usize,
+        cas: u32,
     ) -> u32;
     fn proxy_done() -> u32;
 }
@@ -342,11 +357,11 @@ pub(crate) fn increment(metric: MetricId, by: i64) {
     });
 }
 
-/// Adds a value to a histogram.
-pub(crate) fn record(histogram: MetricId, value: u64) {
+/// Adds a value to a histogram, or sets a gauge.
+pub(crate) fn record(metric: MetricId, value: u64) {
     // SAFETY: no memory is involved.
     let _counted = done(Capability::RecordMetric, unsafe {
-        proxy_record_metric(histogram.0, value)
+        proxy_record_metric(metric.0, value)
     });
 }
 
@@ -356,6 +371,49 @@ pub(crate) fn set_property(name: &str, value: &str) {
     let _counted = done(Capability::SetProperty, unsafe {
         proxy_set_property(name.as_ptr(), name.len(), value.as_ptr(), value.len())
     });
+}
+
+/// Names one state of a shared datum, to write the next one only where nobody else has.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Cas(u32);
+
+/// Why a shared datum was not written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NotWritten {
+    /// Another VM has written it meanwhile.
+    Overtaken,
+    /// The host refuses.
+    Refused,
+}
+
+/// What the VMs of this gateway share under a key; `None` when nothing was ever written there.
+pub(crate) fn shared_data(key: &str) -> Result<Option<(Returned, Cas)>, Refused> {
+    let mut cas = Cas::default();
+    // SAFETY: the key is one live text that the host only reads, and it writes one u32 through a pointer to a live one; the rest as in `buffer`.
+    let read = returned(Capability::GetSharedData, |data, size| unsafe {
+        proxy_get_shared_data(key.as_ptr(), key.len(), data, size, &raw mut cas.0)
+    });
+    match read {
+        Ok(value) => Ok(Some((value, cas))),
+        Err(Refused(1)) => Ok(None),
+        Err(refused) => Err(refused),
+    }
+}
+
+/// Writes what the VMs of this gateway share; `cas` is that of the state that was read, the default one for whatever there is.
+pub(crate) fn set_shared_data(key: &str, value: &[u8], cas: Cas) -> Result<(), NotWritten> {
+    // SAFETY: each pointer goes with the length of one live slice; the host copies them.
+    let code = unsafe {
+        proxy_set_shared_data(key.as_ptr(), key.len(), value.as_ptr(), value.len(), cas.0)
+    };
+    match code {
+        0 => Ok(()),
+        8 => Err(NotWritten::Overtaken),
+        _ => {
+            refused(Capability::SetSharedData);
+            Err(NotWritten::Refused)
+        }
+    }
 }
 
 /// Ends the current root context, which had asked for time to finish.

@@ -6,7 +6,7 @@
 //! | | Envoy | nginx |
 //! |---|---|---|
 //! | a call that the host does not offer | returns a status | traps: the request ends with 500, and what waited in that instance is lost. So it is never made |
-//! | not offered | | `proxy_get_log_level`, `proxy_done`, `proxy_close_stream`; `proxy_continue_stream` outside a stream; steps of a gauge |
+//! | not offered | | `proxy_get_log_level`, `proxy_done`, `proxy_close_stream`; `proxy_continue_stream` outside a stream; steps of a gauge; shared data, which it keeps only where its own configuration makes room |
 //! | `:path`, `:authority` | as the client wrote them | decoded and merged; the server's own name. The client's words are `request.path` and the header `host` |
 //! | `source.address` | with the port | without; `source.port` is text |
 //! | `ase.cluster` | a cluster | `host:port` |
@@ -57,6 +57,8 @@ pub enum HostCall {
     CallFromAnswer,
     /// Gauges that each instance adds its part to.
     GaugeSteps,
+    /// `proxy_get_shared_data` and `proxy_set_shared_data`.
+    SharedData,
 }
 
 impl HostProfile {
@@ -76,7 +78,8 @@ impl HostProfile {
                 | HostCall::ContinueNowhere
                 | HostCall::CallNobody
                 | HostCall::CallFromAnswer
-                | HostCall::GaugeSteps,
+                | HostCall::GaugeSteps
+                | HostCall::SharedData,
             ) => false,
         }
     }

@@ -14,6 +14,7 @@ pub mod exchange;
 pub mod form;
 pub mod head;
 pub mod host_profile;
+pub mod local;
 pub mod notice;
 pub mod outbox;
 pub mod pairs;

@@ -14,6 +14,7 @@ use proxy_wasm::types::ContextType;
 
 use crate::capability::Capability;
 use crate::config::Config;
+use crate::exchange::CalloutToken;
 use crate::host::{self, Buffer, Level};
 use crate::host_profile::HostCall;
 
@@ -21,6 +22,7 @@ mod body;
 mod callout;
 mod complaint;
 mod halves;
+mod image;
 mod refusal;
 mod shared;
 mod stream;
@@ -109,6 +111,9 @@ impl Context for Root {
         let Some(config) = shared.config() else {
             return;
         };
+        if image::answered(shared, &config, CalloutToken(token), headers, body_size) {
+            return;
+        }
         let answer = callout::answer(headers, body_size, &config);
         let body = callout::body(MAX_RECEIPT_BYTES.min(body_size));
         shared.delivery_answered(token, &answer, &body);

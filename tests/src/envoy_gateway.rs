@@ -56,7 +56,7 @@ impl EnvoyGateway {
             bootstrap::bootstrap(plan).to_string(),
         )?;
         write_listener(plan, &plan.plugin_configuration, 1)?;
-        let process = spawn(&program, folder)?;
+        let process = spawn(&program, folder, plan.listener.workers.unwrap_or(1))?;
         let unknown = SocketAddr::from(([127, 0, 0, 1], 0));
         let mut gateway = Self {
             process,
@@ -235,7 +235,7 @@ impl Drop for EnvoyGateway {
     }
 }
 
-fn spawn(program: &Path, folder: &Path) -> Result<Child> {
+fn spawn(program: &Path, folder: &Path, workers: u32) -> Result<Child> {
     let log = File::create(folder.join("envoy.log"))?;
     Command::new(program)
         .arg("-c")
@@ -244,7 +244,7 @@ fn spawn(program: &Path, folder: &Path) -> Result<Child> {
         .arg(folder.join("admin-address"))
         .args([
             "--concurrency",
-            "1",
+            &workers.to_string(),
             "--use-dynamic-base-id",
             "--log-level",
             "warning",

@@ -87,7 +87,10 @@ impl Differences {
             let mut compare = |name: &str, wanted: &Option<String>| {
                 self.equal(&format!("record: {name}"), &text(name), wanted);
             };
-            if wanted.decision.is_some() {
+            let by_image = wanted.may_pass_by_image
+                && wanted.decision.as_deref() == Some("verdict")
+                && text("decision").as_deref() == Some("local");
+            if wanted.decision.is_some() && !by_image {
                 compare("decision", &wanted.decision);
                 compare("cause", &wanted.cause);
                 compare("verdict", &wanted.verdict);

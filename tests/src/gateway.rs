@@ -72,6 +72,8 @@ pub struct Listener {
     pub tls: BTreeMap<String, String>,
     /// Envoy's `failure_policy` for the filter; `FAIL_RELOAD`, which is shipped, when absent.
     pub failure_policy: Option<String>,
+    /// Envoy's worker threads; one when absent.
+    pub workers: Option<u32>,
     /// Envoy's `grpc_web` stands in front of the filter.
     pub grpc_web: bool,
     /// Routes with settings of their own, by the start of the path, before the one for everything.

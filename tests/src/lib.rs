@@ -15,6 +15,7 @@ pub mod real_ase;
 pub mod run;
 pub mod scenario;
 pub mod scripted_ase;
+pub mod scripted_image;
 pub mod server;
 pub mod trapping_module;
 pub mod upstream;

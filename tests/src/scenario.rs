@@ -4,6 +4,7 @@
 //! say what is done and what must come of it. Texts are ISO-8859-1: `\u00XX` is the byte XX. An unknown key is refused,
 //! so that a misspelt expectation cannot pass.
 
+pub mod in_local_mode;
 pub mod on_nginx;
 
 use std::collections::BTreeMap;
@@ -289,6 +290,9 @@ pub struct RecordExpectation {
     pub end: Option<String>,
     /// `mode`.
     pub mode: Option<String>,
+    /// `local` stands for `verdict`, without ASE's word.
+    #[serde(skip)]
+    pub may_pass_by_image: bool,
     /// JSON pointers and values.
     pub fields: BTreeMap<String, Value>,
     /// JSON pointers that lead nowhere.

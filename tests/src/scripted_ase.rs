@@ -14,6 +14,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::http1::{self, Framing, Head};
+use crate::scripted_image::ScriptedImage;
 use crate::server::{HeldPort, Server};
 
 /// How one call is answered. The default is 200, which allows a question and accepts a batch.
@@ -86,6 +87,10 @@ pub struct Heard {
     pub batches: Vec<(Head, u16)>,
     /// The second halves, with `per_call` delivery.
     pub responses: Vec<ResponseCall>,
+    /// The targets of the calls for an image.
+    pub image_calls: Vec<String>,
+    /// What they get; 404 when there is none.
+    pub image: Option<ScriptedImage>,
     /// What did not follow the wire.
     pub faults: Vec<String>,
     questions_script: VecDeque<Answer>,
@@ -260,6 +265,9 @@ impl Shared {
         if head.word(0) == "GET" && head.word(1) == "/ase" {
             return self.send(stream, &Answer::default(), None);
         }
+        if head.word(0) == "GET" && head.word(1).starts_with("/ase/image?") {
+            return self.image(stream, head.word(1));
+        }
         ensure!(
             head.word(0) == "POST",
             "call with method {:?}",
@@ -278,6 +286,19 @@ impl Shared {
             "/ase/batch" => self.batch(stream, head, content),
             other => anyhow::bail!("call to {other:?}"),
         }
+    }
+
+    /// What a gateway in `local` mode asks for.
+    fn image(&self, mut stream: &TcpStream, target: &str) -> Result<bool> {
+        let mut heard = self.lock();
+        heard.image_calls.push(target.to_owned());
+        let reply = match &heard.image {
+            Some(image) => image.reply(target)?,
+            None => b"HTTP/1.1 404 Scripted\r\nserver: ASE\r\ncontent-length: 0\r\n\r\n".to_vec(),
+        };
+        drop(heard);
+        self.changed.notify_all();
+        Ok(stream.write_all(&reply).is_ok())
     }
 
     fn question(&self, stream: &TcpStream, head: Head, content: &[u8]) -> Result<bool> {

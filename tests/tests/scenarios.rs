@@ -17,7 +17,11 @@ fn main() -> ExitCode {
     arguments.test_threads.get_or_insert(GATEWAYS_AT_ONCE);
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
     let trials = match every_scenario(&folder) {
-        Ok(scenarios) => scenarios.into_iter().flat_map(trials).collect(),
+        Ok(scenarios) => {
+            let local = scenarios.clone().into_iter().flat_map(local_trials);
+            let all = scenarios.into_iter().flat_map(trials).chain(local);
+            all.collect()
+        }
         Err(fault) => vec![Trial::test("scenario files can be read", move || {
             Err(Failed::from(format!("{fault:#}")))
         })],
@@ -31,6 +35,27 @@ fn every_scenario(folder: &Path) -> anyhow::Result<Vec<(String, scenario::Scenar
     let cells = matrix::scenarios()?.into_iter();
     all.extend(cells.map(|cell| ("failure_matrix".to_owned(), cell)));
     Ok(all)
+}
+
+/// What holds in `sync` holds in `local` too: without an image on the quick gateway, with the daemon's on Envoy as well.
+fn local_trials((file, scenario): (String, scenario::Scenario)) -> Vec<Trial> {
+    let Some(local) = scenario.in_local_mode() else {
+        return Vec::new();
+    };
+    let with_image = local.daemon.is_some();
+    let gateways = [GatewayKind::Wasmtime, GatewayKind::Envoy]
+        .into_iter()
+        .filter(|gateway| local.runs_on(*gateway))
+        .filter(|gateway| with_image || *gateway == GatewayKind::Wasmtime);
+    gateways
+        .map(|gateway| {
+            let scenario = local.clone();
+            let name = format!("{}::{file}::{} (local)", gateway.name(), scenario.name);
+            Trial::test(name, move || {
+                run::run(&scenario, gateway).map_err(|fault| Failed::from(format!("{fault:#}")))
+            })
+        })
+        .collect()
 }
 
 fn trials((file, scenario): (String, scenario::Scenario)) -> Vec<Trial> {

@@ -36,6 +36,8 @@ pub enum Treatment {
     Async,
     /// It waits as in `Sync` and passes whatever comes; what would have stopped it is counted and reported.
     Shadow,
+    /// It passes at once where the gateway's image of ASE's lists and APIs rules a block out, else it waits as in `Sync`.
+    Local,
     /// It passes at once and is not reported.
     Off(OffReason),
 }
@@ -71,6 +73,7 @@ const TREATMENTS: &[(&str, Treatment)] = &[
     ("sync", Treatment::Sync),
     ("async", Treatment::Async),
     ("shadow", Treatment::Shadow),
+    ("local", Treatment::Local),
     ("off", Treatment::Off(OffReason::Route)),
 ];
 const FAILURE_ACTIONS: &[(&str, FailureAction)] = &[
@@ -137,20 +140,24 @@ impl Policy {
         };
         match (enabled, self.treatment, self.not_enabled) {
             (true, treatment, _) | (false, treatment @ Treatment::Off(_), _) => treatment,
-            (false, Treatment::Sync | Treatment::Shadow, NotEnabled::Async) => Treatment::Async,
-            (false, Treatment::Sync | Treatment::Shadow | Treatment::Async, _) => {
-                Treatment::Off(OffReason::Share)
+            (false, Treatment::Sync | Treatment::Shadow | Treatment::Local, NotEnabled::Async) => {
+                Treatment::Async
             }
+            (
+                false,
+                Treatment::Sync | Treatment::Shadow | Treatment::Local | Treatment::Async,
+                _,
+            ) => Treatment::Off(OffReason::Share),
         }
     }
 }
 
 impl Treatment {
-    /// Whether ASE is asked.
+    /// Whether ASE is asked, of some requests at least.
     #[must_use]
     pub fn asks(self) -> bool {
         match self {
-            Self::Sync | Self::Shadow => true,
+            Self::Sync | Self::Shadow | Self::Local => true,
             Self::Async | Self::Off(_) => false,
         }
     }

@@ -8,11 +8,11 @@ use ase_core::identity::{CredentialNames, Provenance};
 use serde_json::Value;
 
 use super::failure_reply::FailureReplies;
-use super::policy::Policy;
+use super::policy::{Policy, Treatment};
 use super::routes::Routes;
 use super::{
     Ase, ClientAddressSource, Config, Delivery, DeliveryKind, Peer, Reply, Report, SidebandToken,
-    UserInfo, text,
+    UserInfo, local, text,
 };
 use crate::breaker::BreakerLimits;
 use crate::exchange::AnswerMark;
@@ -38,12 +38,18 @@ pub(super) fn config(document: &Value, collector: &mut FaultCollector) -> Config
         ..Policy::DEFAULT.read(&mut root)
     };
     let report = Report::read(root.object("report"));
+    let delivery = delivery(root.object("delivery"));
+    let routes = Routes::read(&mut root, policy);
+    let usage = if policy.treatment == Treatment::Local || routes.any_local() {
+        local::Use::Some
+    } else {
+        local::Use::None
+    };
     let config = Config {
         host,
         policy,
-        routes: Routes::read(&mut root, policy),
+        routes,
         route_metadata: root.custom("route_metadata", text::metadata_namespace),
-        ase,
         client_address: client_address(root.object("client_address")),
         credentials,
         user_info,
@@ -54,7 +60,9 @@ pub(super) fn config(document: &Value, collector: &mut FaultCollector) -> Config
         decision_property: root.flag("decision_property", false),
         fail_open_header: root.custom("fail_open_header", text::request_header_name),
         breaker: breaker(root.object("breaker"), rest),
-        delivery: delivery(root.object("delivery")),
+        local: local::read(root.object("local"), &ase, &delivery, usage),
+        delivery,
+        ase,
     };
     root.finish();
     config
@@ -67,10 +75,11 @@ fn ase(mut fields: Fields<'_, '_>, host: HostProfile) -> (Ase, Option<Duration>,
             .custom(key, text::path)
             .unwrap_or_else(|| default.to_owned())
     };
-    let (request_path, response_path, batch_path) = (
+    let (request_path, response_path, batch_path, image_path) = (
         path("request_path", "/ase/request"),
         path("response_path", "/ase/response"),
         path("batch_path", "/ase/batch"),
+        path("image_path", "/ase/image"),
     );
     let primary = Peer {
         cluster: fields
@@ -88,6 +97,7 @@ fn ase(mut fields: Fields<'_, '_>, host: HostProfile) -> (Ase, Option<Duration>,
         request_path,
         response_path,
         batch_path,
+        image_path,
         token: fields
             .custom("token", text::visible_ascii)
             .map(SidebandToken),

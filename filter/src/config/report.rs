@@ -148,6 +148,15 @@ fn pattern(item: &mut Item<'_, '_>) -> Option<NamePattern> {
 }
 
 impl CredentialForm {
+    /// The keys that ids are made with, where there are any.
+    #[must_use]
+    pub fn keys(&self) -> &[CredentialKey] {
+        match self {
+            Self::Ids(keys) => keys.all(),
+            Self::Values | Self::Removed => &[],
+        }
+    }
+
     fn read(fields: &mut Fields<'_, '_>) -> Self {
         #[derive(Clone, Copy)]
         enum Form {
@@ -176,6 +185,12 @@ impl CredentialForm {
 }
 
 impl Keys {
+    /// Each of them.
+    #[must_use]
+    pub fn all(&self) -> &[CredentialKey] {
+        &self.0
+    }
+
     fn read(fields: &mut Fields<'_, '_>) -> Self {
         let keys = fields
             .required_item("credential_keys")

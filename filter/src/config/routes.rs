@@ -7,7 +7,7 @@ use ase_core::fault::{Fields, Item};
 use ase_core::host::HostName;
 use ase_core::path::NormalPath;
 
-use super::policy::Policy;
+use super::policy::{Policy, Treatment};
 use super::read::millis;
 use super::text::{self, TextFault};
 
@@ -44,6 +44,13 @@ impl Routes {
     /// Whether a rule has requests wait for ASE.
     pub(super) fn any_asks(&self) -> bool {
         self.0.iter().any(|rule| rule.policy.treatment.asks())
+    }
+
+    /// Whether a rule has requests judged by an image.
+    pub(super) fn any_local(&self) -> bool {
+        self.0
+            .iter()
+            .any(|rule| rule.policy.treatment == Treatment::Local)
     }
 
     /// The settings of the first rule for this request.

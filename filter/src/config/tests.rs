@@ -98,12 +98,13 @@ fn every_fault_is_reported_at_once_with_its_path() {
         "fail_open_header": "host", "decision_property": "yes",
         "unregistered": "deny",
         "breaker": {"failures": 1000001, "cool_down_ms": 0},
-        "delivery": {"kind": "stream", "tick_ms": 0, "batch_bytes": 1023, "queue_bytes": 268435457, "in_flight": 65, "attempts": 0, "timeout_ms": 60001}
+        "delivery": {"kind": "stream", "tick_ms": 0, "batch_bytes": 1023, "queue_bytes": 268435457, "in_flight": 65, "attempts": 0, "timeout_ms": 60001},
+        "local": {"max_age_ms": 99, "poll_ticks": 0, "max_image_bytes": 4095, "fingerprint_bits": 12, "poll_ms": 100}
     }"#;
     let mut found: Vec<String> = faults(document).lines().map(str::to_owned).collect();
     found.sort();
     let mut expected = [
-        r#"mode: "fast" is not one of sync, async, shadow, off"#,
+        r#"mode: "fast" is not one of sync, async, shadow, local, off"#,
         "shadow: unknown key",
         "enabled_percent: must be an integer from 0 to 100, found 101",
         r#"not_enabled: "sync" is not one of off, async"#,
@@ -144,6 +145,11 @@ fn every_fault_is_reported_at_once_with_its_path() {
         r#"unregistered: "deny" is not one of pass, block"#,
         "breaker.failures: must be an integer from 0 to 1000000, found 1000001",
         "breaker.cool_down_ms: must be an integer from 1 to 600000, found 0",
+        "local.max_age_ms: must be an integer from 100 to 86400000, found 99",
+        "local.poll_ticks: must be an integer from 1 to 10000, found 0",
+        "local.max_image_bytes: must be an integer from 4096 to 268435456, found 4095",
+        "local.fingerprint_bits: must be 8 or 16",
+        "local.poll_ms: unknown key",
         r#"delivery.kind: "stream" is not one of batch, per_call"#,
         "delivery.tick_ms: must be an integer from 1 to 60000, found 0",
         "delivery.batch_bytes: must be an integer from 1024 to 16777216, found 1023",
@@ -317,4 +323,43 @@ fn a_secondary_takes_the_authority_of_the_primary_unless_it_has_its_own() {
     );
     assert_eq!(config.ase().peer(Site::Secondary), &peer("ase-2", "b"));
     assert_eq!(config.breaker().rest, Some(Duration::from_millis(5)));
+}
+
+#[test]
+fn an_image_that_could_never_be_fresh_is_refused_where_one_is_used() {
+    let seldom = r#""delivery": {"tick_ms": 60000}"#;
+    let fault = "local.max_age_ms: must be twice as long as local.poll_ticks ticks of delivery.tick_ms, or longer: else no image is ever fresh";
+    assert_eq!(faults(&format!(r#"{{"mode": "local", {seldom}}}"#)), fault);
+    let rule = r#""routes": [{"paths": ["/a"], "mode": "local"}]"#;
+    assert_eq!(faults(&format!("{{{rule}, {seldom}}}")), fault);
+    for fine in [
+        r#""mode": "sync""#,
+        r#""mode": "local", "local": {"max_age_ms": 240000}"#,
+    ] {
+        parse(&format!("{{{fine}, {seldom}}}"));
+    }
+}
+
+#[test]
+fn each_ase_has_its_own_name_for_its_images() {
+    let key = |more: &str| {
+        parse(&format!(r#"{{"mode": "local"{more}}}"#))
+            .local()
+            .key
+            .clone()
+    };
+    let keys = [
+        key(""),
+        key(r#", "ase": {"cluster": "b"}"#),
+        key(r#", "ase": {"token": "b"}"#),
+        key(r#", "ase": {"secondary": {"cluster": "b"}}"#),
+        key(r#", "local": {"fingerprint_bits": 16}"#),
+    ];
+    for (number, one) in keys.iter().enumerate() {
+        assert!(
+            keys.iter().skip(number + 1).all(|other| other != one),
+            "{one}"
+        );
+    }
+    assert_eq!(key(""), key(r#", "block": {"status": 429}"#));
 }

@@ -19,6 +19,8 @@ pub enum PermitReason {
     Verdict,
     /// The mode is async: it passes unasked.
     Async,
+    /// The mode is local, and the gateway's image rules a block out: it passes unasked.
+    Local,
     /// ASE does not know the API, and that is set to pass.
     Unregistered,
     /// No verdict could be had, and the class is open.
@@ -48,6 +50,7 @@ impl PermitReason {
         match self {
             Self::Verdict => Some(GatewayDecision::Verdict),
             Self::Async => Some(GatewayDecision::Async),
+            Self::Local => Some(GatewayDecision::Local),
             Self::Unregistered => Some(GatewayDecision::Unregistered),
             Self::FailOpen(class) => Some(GatewayDecision::FailOpen(class)),
             Self::Shadow(ReplyReason::Denied) => Some(GatewayDecision::ShadowDenied),
@@ -78,6 +81,7 @@ impl PermitReason {
             Self::FailOpen(class) | Self::Shadow(ReplyReason::Failed(class)) => Some(class),
             Self::Verdict
             | Self::Async
+            | Self::Local
             | Self::Unregistered
             | Self::Shadow(ReplyReason::Denied | ReplyReason::Unregistered)
             | Self::NotAsked(_) => None,

@@ -592,7 +592,8 @@ fn any_event() -> impl Strategy<Value = Event> {
 proptest! {
     #[test]
     fn any_order_of_events_gives_at_most_one_exit_and_never_limbo(
-        mode in prop::sample::select(vec!["sync", "async", "shadow", "off"]),
+        mode in prop::sample::select(vec!["sync", "async", "shadow", "local", "off"]),
+        cleared: bool,
         policy in prop::sample::select(vec!["open", "closed"]),
         unregistered in prop::sample::select(vec!["pass", "block"]),
         readable: bool,
@@ -603,7 +604,11 @@ proptest! {
             r#"{{"mode": "{mode}", "on_failure": "{policy}", "unregistered": "{unregistered}", "breaker": {{"failures": 1, "cool_down_ms": 1}}{secondary}}}"#
         ));
         let mut breaker = Breaker::default();
-        let head = if readable { Head::Read(b"{}".to_vec()) } else { Head::Unreadable };
+        let head = match (readable, cleared) {
+            (true, true) => Head::Cleared(b"{}".to_vec()),
+            (true, false) => Head::Read(b"{}".to_vec()),
+            (false, _) => Head::Unreadable,
+        };
         let (mut exchange, effect) = Exchange::request(RecordId::mint(0, 0), head,
         config.policy(b"", b""), &config, &mut breaker, Moment::default());
         // The model: what an observer of inputs and effects knows.
@@ -667,7 +672,10 @@ proptest! {
                 exits.first(),
                 Some(Some(GatewayDecision::Denied | GatewayDecision::UnregisteredBlocked | GatewayDecision::FailedClosed(_)))
             );
-            prop_assert!(!stopped || mode == "sync", "only sync stops a request");
+            prop_assert!(!stopped || mode == "sync" || mode == "local", "the other modes stop nothing");
+            if mode == "local" && cleared && readable {
+                prop_assert_eq!(exits.first(), Some(&Some(GatewayDecision::Local)), "cleared by the image");
+            }
             let passed = !exits.is_empty() && !stopped;
             prop_assert_eq!(exchange.holds_request(), !passed, "held unless a permit was given");
             prop_assert!(records <= 1);

@@ -26,6 +26,7 @@ fn check(config: &str, pairs: &[(&str, &[u8])], source_address: Option<&str>, ex
         &seen,
         client(config.client_address(), &seen),
         &config,
+        |_| {},
     );
     assert_eq!(String::from_utf8(out).unwrap(), expected);
     let wanted = if expected.contains("source_ip") && !expected.contains(r#""url":"""#) {

@@ -5,10 +5,12 @@
 use serde_json::Value;
 
 /// What became of the lines of a batch that ASE has dealt with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Receipt {
     /// How many lines ASE refused; it may name fewer.
     pub rejected: u32,
+    /// What was listed since the image that the batch named, in base64.
+    pub image: Option<String>,
 }
 
 impl Receipt {
@@ -25,8 +27,11 @@ impl Receipt {
             Some(count) => count.as_u64()?,
             None => named,
         };
+        let image = answer.get("image").and_then(Value::as_str);
         Some(Self {
             rejected: u32::try_from(rejected).unwrap_or(u32::MAX),
+            // The next call to ASE says that another image is out.
+            image: image.filter(|image| *image != "stale").map(str::to_owned),
         })
     }
 }
@@ -52,7 +57,10 @@ mod tests {
         ] {
             assert_eq!(
                 Receipt::parse(body.as_bytes()),
-                Some(Receipt { rejected }),
+                Some(Receipt {
+                    rejected,
+                    image: None
+                }),
                 "{body}"
             );
         }

@@ -16,7 +16,10 @@ const LIMITS: OutboxLimits = OutboxLimits {
     in_flight: 2,
     attempts: 3,
 };
-const RECEIPT: Option<Receipt> = Some(Receipt { rejected: 0 });
+const RECEIPT: Option<Receipt> = Some(Receipt {
+    rejected: 0,
+    image: None,
+});
 const TICK: Duration = Duration::from_millis(50);
 
 fn answer(
@@ -109,7 +112,10 @@ fn a_tick_sends_what_has_gathered_as_one_batch() {
         CalloutToken(0),
         Site::Primary,
         &taken(),
-        Some(Receipt { rejected: 1 }),
+        Some(Receipt {
+            rejected: 1,
+            image: None,
+        }),
     );
     assert!(outbox.is_empty());
     let tally = outbox.take_tally();
@@ -387,7 +393,10 @@ proptest! {
                     });
                 }
                 Step::Answer(back, kind, rejected) => {
-                    let receipt = rejected.map(|rejected| Receipt { rejected });
+                    let receipt = rejected.map(|rejected| Receipt {
+                        rejected,
+                        image: None,
+                    });
                     let answer = answers[usize::from(kind) % answers.len()];
                     outbox.answered(CalloutToken(u32::saturating_sub(next_token, back)), Site::Primary, &answer, receipt);
                 }

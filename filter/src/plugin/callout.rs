@@ -1,8 +1,10 @@
 //! Callouts: sending one, and reading the answer of the current one.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use ase_core::headers::Headers;
+use ase_core::policy_image::FingerprintBits;
 use proxy_wasm::types::Status;
 
 use crate::capability::Capability;
@@ -61,7 +63,45 @@ pub(super) fn ask(config: &Config, exchange: &Exchange) -> Result<CalloutToken, 
     let retry = ase.retry_headers.iter();
     headers.extend(retry.map(|(name, value)| (*name, value.as_str())));
     let (body, wait) = (exchange.question(), exchange.wait());
-    dispatch(config.host(), peer, headers, body, wait)
+    dispatch(config.host(), peer, headers, Some(body), wait)
+}
+
+/// Asks for the policy image, or for what is new of the one that is there; the answer comes to the root context, which must be the active one.
+pub(super) fn fetch_image(
+    config: &Config,
+    site: Site,
+    have: Option<(u64, u32)>,
+) -> Result<CalloutToken, DispatchRefusal> {
+    let (ase, local) = (config.ase(), config.local());
+    let bits = match local.width {
+        FingerprintBits::Eight => "8",
+        FingerprintBits::Sixteen => "16",
+    };
+    let wanted = with_image(&ase.image_path, "have", have);
+    let separator = if wanted.contains('?') { '&' } else { '?' };
+    let path = format!("{wanted}{separator}bits={bits}");
+    let mut headers = vec![
+        (":method", "GET"),
+        (":path", path.as_str()),
+        (":authority", ase.peer(site).authority.as_str()),
+    ];
+    headers.extend(token(ase));
+    let (peer, wait) = (ase.peer(site), config.delivery().timeout);
+    dispatch(config.host(), peer, headers, None, wait)
+}
+
+/// A path with the build and the revision of the image that is there.
+fn with_image<'p>(path: &'p str, key: &str, have: Option<(u64, u32)>) -> Cow<'p, str> {
+    let Some((build, revision)) = have else {
+        return Cow::Borrowed(path);
+    };
+    let separator = if path.contains('?') { '&' } else { '?' };
+    Cow::Owned(format!("{path}{separator}{key}={build:016x}.{revision}"))
+}
+
+fn token(ase: &Ase) -> Option<(&str, &str)> {
+    let token = ase.token.as_ref()?;
+    Some(("ase-token", token.expose()))
 }
 
 /// Sends records; the answer comes to the root context, which must be the active one.
@@ -69,20 +109,24 @@ pub(super) fn deliver(
     config: &Config,
     site: Site,
     call: &Call<'_>,
+    image: Option<(u64, u32)>,
 ) -> Result<CalloutToken, DispatchRefusal> {
     let ase = config.ase();
     let peer = ase.peer(site);
     let (path, content_type) = match call.endpoint {
-        Endpoint::Batch => (&ase.batch_path, "application/x-ndjson"),
-        Endpoint::Request => (&ase.request_path, "application/json"),
-        Endpoint::Response => (&ase.response_path, "application/json"),
+        Endpoint::Batch => (
+            with_image(&ase.batch_path, "image", image),
+            "application/x-ndjson",
+        ),
+        Endpoint::Request => (Cow::Borrowed(&*ase.request_path), "application/json"),
+        Endpoint::Response => (Cow::Borrowed(&*ase.response_path), "application/json"),
     };
     let correlation = call
         .correlation
         .map(|id| (ase.correlation_header.as_str(), id.as_str()));
-    let headers = headers(ase, peer, path, content_type, correlation);
+    let headers = headers(ase, peer, &path, content_type, correlation);
     let wait = config.delivery().timeout;
-    dispatch(config.host(), peer, headers, call.body, wait)
+    dispatch(config.host(), peer, headers, Some(call.body), wait)
 }
 
 fn headers<'c>(
@@ -98,11 +142,7 @@ fn headers<'c>(
         (":authority", peer.authority.as_str()),
         ("content-type", content_type),
     ];
-    headers.extend(
-        ase.token
-            .as_ref()
-            .map(|token| ("ase-token", token.expose())),
-    );
+    headers.extend(token(ase));
     headers.extend(correlation);
     headers
 }
@@ -112,13 +152,13 @@ fn dispatch(
     at_host: HostProfile,
     peer: &Peer,
     headers: Vec<(&str, &str)>,
-    body: &[u8],
+    body: Option<&[u8]>,
     timeout: Duration,
 ) -> Result<CalloutToken, DispatchRefusal> {
     let sent = proxy_wasm::hostcalls::dispatch_http_call(
         &peer.cluster,
         headers,
-        Some(body),
+        body,
         Vec::new(),
         timeout,
     );

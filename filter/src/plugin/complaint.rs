@@ -5,6 +5,7 @@ use ase_core::transaction::FailureClass;
 use crate::capability::Capability;
 use crate::config::Config;
 use crate::host::Level;
+use crate::local::ImageFailure;
 use crate::site::Site;
 
 /// How grave it is.
@@ -56,6 +57,20 @@ pub(super) fn cause(class: FailureClass, site: Site, config: &Config) -> String 
             "ASE failed several times in a row and is left alone for a while".to_owned()
         }
     }
+}
+
+/// Why there is no newer image, and what to do about it.
+pub(super) fn image(failure: ImageFailure, site: Site, config: &Config) -> String {
+    let told = match failure {
+        ImageFailure::Call(class) => return cause(class, site, config),
+        ImageFailure::Absent => {
+            "ASE has none: it is making one (503), or it is of another make or of an older version (404)"
+        }
+        ImageFailure::Refused => "what ASE sent is none, or of another version",
+        ImageFailure::TooLarge => "it is larger than local.max_image_bytes",
+        ImageFailure::Torn => "a copy from another worker was not whole; it is shared again",
+    };
+    told.to_owned()
 }
 
 /// How grave the refusal of a host call is.

@@ -12,6 +12,7 @@ use ase_core::transaction::{FailureClass, RecordId};
 use super::callout;
 use super::complaint::{cause, level_of, refusal, refusal_level};
 use super::halves::halves_to_send;
+use super::image;
 use crate::breaker::Breaker;
 use crate::capability::Capability;
 use crate::clock::Moment;
@@ -20,6 +21,7 @@ use crate::counters::{ASK_US, Counter, RECORDS_WAITING};
 use crate::exchange::{Answer, CalloutToken, DispatchRefusal, Exchange, Outcome};
 use crate::host::{self, Level, MetricId, MetricKind};
 use crate::host_profile::HostCall;
+use crate::local::{ImageFailure, Local};
 use crate::notice::{Line, Notice};
 use crate::outbox::{Call, Outbox, Receipt};
 use crate::site::Site;
@@ -35,6 +37,11 @@ pub(super) struct Shared {
     told_waiting: Cell<i64>,
     breaker: RefCell<Breaker>,
     outbox: RefCell<Outbox>,
+    pub(super) local: RefCell<Local>,
+    /// Age, length and revision of the image, once there is one.
+    pub(super) image_gauges: Cell<Option<[Option<MetricId>; 3]>>,
+    /// Whether the host keeps what VMs share, as far as is known.
+    pub(super) may_share: Cell<bool>,
     /// Where the calls of the outbox that are under way have gone.
     sent_to: RefCell<Vec<(CalloutToken, Site)>>,
     notices: RefCell<Vec<(About, Notice)>>,
@@ -42,7 +49,7 @@ pub(super) struct Shared {
     random: u64,
     minted: Cell<u64>,
     last_moment: Cell<Moment>,
-    level: Cell<Level>,
+    pub(super) level: Cell<Level>,
 }
 
 /// What a repeated line of the log is about.
@@ -55,6 +62,7 @@ pub(super) enum About {
     HostRefused(Capability),
     PortZero,
     BodyUnreadable,
+    Image(ImageFailure),
     CellBusy,
 }
 
@@ -69,6 +77,11 @@ impl Shared {
                 ))
             })
             .collect();
+        let random = host::random_bits(context);
+        let mut local = Local::new(random);
+        if config.wants_image() {
+            local.want();
+        }
         Self {
             counters,
             ask_us: host::define_metric(MetricKind::Histogram, ASK_US).ok(),
@@ -78,9 +91,12 @@ impl Shared {
             told_waiting: Cell::new(0),
             breaker: RefCell::new(Breaker::default()),
             outbox: RefCell::new(Outbox::new(config.delivery().limits)),
+            local: RefCell::new(local),
+            image_gauges: Cell::new(None),
+            may_share: Cell::new(true),
             sent_to: RefCell::new(Vec::new()),
             notices: RefCell::new(Vec::new()),
-            random: host::random_bits(context),
+            random,
             minted: Cell::new(0),
             last_moment: Cell::new(Moment::default()),
             level: Cell::new(log_level(&config)),
@@ -93,6 +109,14 @@ impl Shared {
         self.with(&self.outbox, |outbox| {
             outbox.set_limits(config.delivery().limits)
         });
+        if let Some(former) = self.config()
+            && former.local().key != config.local().key
+        {
+            image::farewell(self, &former);
+        }
+        if config.wants_image() {
+            self.with(&self.local, Local::want);
+        }
         self.with(&self.config, |current| *current = Rc::new(config));
     }
 
@@ -119,6 +143,7 @@ impl Shared {
             }
             Err(_) => {
                 self.with(&self.breaker, Breaker::without_clock);
+                self.with(&self.local, Local::without_clock);
                 self.last_moment.get()
             }
         }
@@ -144,6 +169,18 @@ impl Shared {
                 u64::try_from(wait.as_micros()).unwrap_or(u64::MAX),
             );
         }
+    }
+
+    /// Which ASE a call of the root context goes to.
+    pub(super) fn choose_site(&self, config: &Config) -> Site {
+        let (rest, now) = (config.breaker().rest, self.last_moment.get());
+        self.with_breaker(|breaker| breaker.sites().choose(rest, now))
+    }
+
+    /// A call of the root context to an ASE failed.
+    pub(super) fn site_failed(&self, site: Site, class: FailureClass, config: &Config) {
+        let (rest, now) = (config.breaker().rest, self.last_moment.get());
+        self.with_breaker(|breaker| breaker.sites().failed(site, class, rest, now));
     }
 
     /// Runs `act` on the breaker.
@@ -223,7 +260,8 @@ impl Shared {
             return;
         };
         self.level.set(log_level(&config));
-        self.now();
+        let now = self.now();
+        image::tick(self, &config, now);
         self.with(&self.outbox, |outbox| outbox.tick(config.delivery().tick));
         self.send(&config);
         self.tell_waiting();
@@ -258,6 +296,8 @@ impl Shared {
         };
         let token = CalloutToken(token);
         let site = self.sent_to(token);
+        let mut receipt = Receipt::parse(body);
+        let news = receipt.as_mut().and_then(|receipt| receipt.image.take());
         let (rest, now) = (config.breaker().rest, self.last_moment.get());
         self.with_breaker(|breaker| match answer.outcome() {
             Outcome::Failure(class) => breaker.sites().failed(site, class, rest, now),
@@ -266,8 +306,9 @@ impl Shared {
             }
         });
         self.with(&self.outbox, |outbox| {
-            outbox.answered(token, site, answer, Receipt::parse(body))
+            outbox.answered(token, site, answer, receipt)
         });
+        image::heard(self, &config, news.as_deref());
         if config.host().offers(HostCall::CallFromAnswer) {
             self.send(&config);
         } else {
@@ -280,6 +321,7 @@ impl Shared {
         let Some(config) = self.config() else {
             return true;
         };
+        image::farewell(self, &config);
         self.with(&self.outbox, Outbox::drain);
         self.send(&config);
         let empty = self
@@ -314,18 +356,14 @@ impl Shared {
     }
 
     fn deliver(&self, config: &Config, call: &Call<'_>) -> Result<CalloutToken, DispatchRefusal> {
-        let (rest, now) = (config.breaker().rest, self.last_moment.get());
-        let site = call
-            .site
-            .unwrap_or_else(|| self.with_breaker(|breaker| breaker.sites().choose(rest, now)));
-        let sent = callout::deliver(config, site, call);
+        let site = call.site.unwrap_or_else(|| self.choose_site(config));
+        let have = self.image(|local| local.have()).flatten();
+        let sent = callout::deliver(config, site, call, have);
         match sent {
             Ok(token) => {
                 self.with(&self.sent_to, |sent_to| sent_to.push((token, site)));
             }
-            Err(refusal) => self.with_breaker(|breaker| {
-                breaker.sites().failed(site, refusal.class(), rest, now);
-            }),
+            Err(refusal) => self.site_failed(site, refusal.class(), config),
         }
         sent
     }
@@ -369,7 +407,7 @@ impl Shared {
         }
     }
 
-    fn with<C, T>(&self, cell: &RefCell<C>, act: impl FnOnce(&mut C) -> T) -> Option<T> {
+    pub(super) fn with<C, T>(&self, cell: &RefCell<C>, act: impl FnOnce(&mut C) -> T) -> Option<T> {
         match cell.try_borrow_mut() {
             Ok(mut content) => Some(act(&mut content)),
             Err(_) => {

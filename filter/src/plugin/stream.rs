@@ -57,7 +57,7 @@ impl Stream {
 
     fn start(&mut self, shared: &Rc<Shared>, config: Rc<Config>) -> Action {
         let now = shared.now();
-        let (head, policy, dialect, token_request) = read_request(shared, &config);
+        let (head, policy, dialect, token_request) = read_request(shared, &config, now);
         let (exchange, effect) = shared.with_breaker(|breaker| {
             Exchange::request(shared.mint(), head, policy, &config, breaker, now)
         });
@@ -213,7 +213,11 @@ impl HttpContext for Stream {
 }
 
 /// Everything about a request that is ever used, taken while the host shows it, and how it is to be treated.
-fn read_request(shared: &Shared, config: &Config) -> (Head, Policy, Dialect, Option<TokenRequest>) {
+fn read_request(
+    shared: &Shared,
+    config: &Config,
+    now: Moment,
+) -> (Head, Policy, Dialect, Option<TokenRequest>) {
     let buffer = host::header_pairs(Map::Request).unwrap_or_default();
     let at_host = config.host();
     let asked = |path: Option<&'static [u8]>| host::property(path?).ok();
@@ -256,9 +260,14 @@ fn read_request(shared: &Shared, config: &Config) -> (Head, Policy, Dialect, Opt
     seen.tls = head::tls::facts(&config.report().tls, |path| host::property(path).ok());
     warn_of_port_zero(shared, config, client);
     let mut half = Vec::with_capacity(buffer.len().saturating_mul(2));
-    let head = match head::write_request_half(&mut half, &seen, client, config) {
-        RequiredParts::Present => Head::Read(half),
-        RequiredParts::Missing => Head::Incomplete(half),
+    let mut cleared = false;
+    let parts = head::write_request_half(&mut half, &seen, client, config, |request| {
+        cleared = policy.treatment == Treatment::Local && shared.clears(request, config, now);
+    });
+    let head = match (parts, cleared) {
+        (RequiredParts::Present, true) => Head::Cleared(half),
+        (RequiredParts::Present, false) => Head::Read(half),
+        (RequiredParts::Missing, _) => Head::Incomplete(half),
     };
     (head, policy, dialect, TokenRequest::of(&headers, config))
 }

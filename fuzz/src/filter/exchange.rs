@@ -60,7 +60,7 @@ fn document(first: u8, second: u8) -> String {
         let index = usize::from(first >> shift) % choices.len();
         choices.get(index).copied().unwrap_or_default()
     };
-    let mode = pick(&["sync", "async", "shadow", "off"], 0);
+    let mode = pick(&["sync", "async", "shadow", "off", "local"], 0);
     let failure = pick(&["open", "closed"], 2);
     let unregistered = pick(&["pass", "block"], 3);
     let secondary = pick(
@@ -119,6 +119,7 @@ impl Watched {
         let head = match which % 8 {
             0 => Head::Unreadable,
             1 => Head::Incomplete(QUESTION.to_vec()),
+            2 => Head::Cleared(QUESTION.to_vec()),
             _ => Head::Read(QUESTION.to_vec()),
         };
         let policy = host.config.policy(b"a", b"/");
@@ -263,7 +264,7 @@ impl Watched {
         assert!(self.asked <= 2, "asked for ever");
         let stopped = matches!(self.exit, Some(Exit::Answered(_)));
         assert!(
-            !stopped || self.treatment == Treatment::Sync,
+            !stopped || matches!(self.treatment, Treatment::Sync | Treatment::Local),
             "stopped in {:?}",
             self.treatment
         );

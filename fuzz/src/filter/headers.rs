@@ -102,7 +102,7 @@ fn told(headers: &Headers<'_>, config: &Config) {
 /// ASE reads what the gateway writes, and has nothing but a missing host to refuse in a question that is complete.
 fn request_half(seen: &SeenRequest<'_>, client: head::Client, config: &Config) {
     let mut half = Vec::new();
-    let parts = head::write_request_half(&mut half, seen, client, config);
+    let parts = head::write_request_half(&mut half, seen, client, config, |_| {});
     let text = body_text(&half);
     let metadata = match read_request(&text) {
         Ok(metadata) => metadata,

@@ -115,6 +115,7 @@ fn answered(outbox: &mut Outbox, seen: &mut Seen, how: u8, config: &Config) {
     let answer = Answer::of(&headers, &config.ase().answer_mark, Vec::new);
     let receipt = (how < 128).then_some(Receipt {
         rejected: u32::from(how / 8),
+        image: None,
     });
     let token = CalloutToken(seen.tokens.saturating_sub(u32::from(how % 3)));
     seen.under_way.retain(|known| *known != token);

@@ -117,6 +117,7 @@ fn metadata_of_a_route_sets_what_it_names_and_numbers_come_as_bytes_or_digits() 
         with(b"mode", b"shadow").unwrap().treatment,
         Treatment::Shadow
     );
+    assert_eq!(with(b"mode", b"local").unwrap().treatment, Treatment::Local);
     assert_eq!(
         with(b"mode", b"off").unwrap().treatment,
         Treatment::Off(OffReason::Route)

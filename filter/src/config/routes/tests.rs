@@ -93,7 +93,7 @@ fn every_fault_of_a_rule_is_named() {
             "routes[1].enabled_percent: must be an integer from 0 to 100, found 101",
             r#"routes[1].hosts[0]: "*" is not a host name, nor one after *."#,
             r#"routes[1].hosts[1]: "a b" is not a host name, nor one after *."#,
-            r#"routes[1].mode: "on" is not one of sync, async, shadow, off"#,
+            r#"routes[1].mode: "on" is not one of sync, async, shadow, local, off"#,
             r#"routes[1].path: unknown key (did you mean "paths"?)"#,
             "routes[1].paths[0]: must start with / and have no #, blanks or control characters",
             "routes[1].paths[1]: must be a path without a query",

@@ -1,0 +1,254 @@
+//! The gateway's own image of ASE's lists and APIs: whether it clears a request, and how it is kept.
+//!
+//! Pure: what is read goes in, what to do comes out, time is an argument. One VM of a gateway fetches the image under a lease and shares it with the others by
+//! the host's shared data; they meet on a [`Board`]. That VM may vanish at any time; answers may come late, twice or never; a copy may be torn. Whatever
+//! happens, a request that is not cleared by an image that ASE has confirmed lately is a question as in `sync`: nothing here ever blocks or loses anything.
+
+use std::time::Duration;
+
+use ase_core::credential::CredentialKey;
+use ase_core::policy_image::{
+    AskReason, FingerprintBits, ImageFault, Judgement, LocalRequest, PolicyImage,
+};
+
+use crate::clock::Moment;
+use crate::exchange::CalloutToken;
+use crate::site::Site;
+
+mod arrived;
+mod asked;
+mod board;
+mod polls;
+mod sharing;
+
+pub use arrived::Arrived;
+pub use asked::{Asked, ImageFailure};
+pub use board::Board;
+pub use sharing::{PIECE_BYTES, Piece, Seen, Wish};
+
+use polls::Polls;
+use sharing::Taking;
+
+/// How the image is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LocalLimits {
+    /// An image that ASE has not confirmed for so long clears nothing.
+    pub max_age: Duration,
+    /// Ticks from one call for news to the next.
+    pub poll_ticks: u32,
+    /// Larger images are refused.
+    pub max_image_bytes: usize,
+    /// The wanted width of the image's fingerprints.
+    pub width: FingerprintBits,
+    /// How long a VM that fetches may be silent before another one does.
+    pub lease: Duration,
+    /// Ticks after which a call is taken for lost.
+    pub patience_ticks: u32,
+    /// Names the board and the pieces in the host's shared data: different for each ASE.
+    pub key: String,
+}
+
+/// The image of one root context.
+#[derive(Debug)]
+pub struct Local {
+    /// This VM's name on the board.
+    me: u64,
+    wanted: bool,
+    image: Option<PolicyImage>,
+    /// The other buffer, for the image that is coming.
+    spare: Vec<u8>,
+    confirmed: Option<Moment>,
+    taking: Option<Taking>,
+    polls: Polls,
+}
+
+impl Local {
+    /// Without an image; `me` is random, and not 0.
+    #[must_use]
+    pub fn new(me: u64) -> Self {
+        Self {
+            me: me.max(1),
+            wanted: false,
+            image: None,
+            spare: Vec::new(),
+            confirmed: None,
+            taking: None,
+            polls: Polls::default(),
+        }
+    }
+
+    /// An image is needed from now on.
+    pub fn want(&mut self) {
+        self.wanted = true;
+    }
+
+    /// Whether an image is needed.
+    #[must_use]
+    pub fn is_wanted(&self) -> bool {
+        self.wanted
+    }
+
+    /// Forgets everything: another ASE is asked, or the root context ends.
+    pub fn forget(&mut self) {
+        *self = Self::new(self.me);
+    }
+
+    /// The clock cannot be read, so no image is known to be fresh.
+    pub fn without_clock(&mut self) {
+        self.confirmed = None;
+    }
+
+    /// The image.
+    #[must_use]
+    pub fn image(&self) -> Option<&PolicyImage> {
+        self.image.as_ref()
+    }
+
+    /// How long ago ASE confirmed the image; `None` when that is not known.
+    #[must_use]
+    pub fn age(&self, now: Moment) -> Option<Duration> {
+        // Seen from a clock that was set back, it lies in the future.
+        let confirmed = self.confirmed.filter(|confirmed| *confirmed <= now)?;
+        self.image.as_ref().map(|_| now.since(confirmed))
+    }
+
+    /// Whether ASE would have nothing against the request.
+    ///
+    /// # Errors
+    /// Why ASE has to be asked.
+    pub fn judge(
+        &self,
+        request: &LocalRequest<'_>,
+        keys: &[CredentialKey],
+        now: Moment,
+        limits: &LocalLimits,
+    ) -> Result<(), Asked> {
+        let image = self.image.as_ref().ok_or(Asked::NoImage)?;
+        if self.age(now).is_none_or(|age| age > limits.max_age) {
+            return Err(Asked::Stale);
+        }
+        match image.judge(request, keys) {
+            Judgement::Pass => Ok(()),
+            Judgement::Ask(reason) => Err(match reason {
+                AskReason::UnknownApi => Asked::UnknownApi,
+                AskReason::AlwaysAsk => Asked::AlwaysAsk,
+                AskReason::ListedAddress => Asked::ListedAddress,
+                AskReason::ListedCredential(_) => Asked::ListedCredential,
+                AskReason::NoKey(_) => Asked::NoKey,
+                AskReason::Undecidable => Asked::Undecidable,
+            }),
+        }
+    }
+
+    /// The build and the revision to ask ASE for news of; `None` asks for the whole image.
+    #[must_use]
+    pub fn have(&self) -> Option<(u64, u32)> {
+        let image = self.image.as_ref()?;
+        Some((image.build(), image.revision())).filter(|_| !self.polls.needs_whole())
+    }
+
+    /// The call for news went out.
+    pub fn sent(&mut self, token: CalloutToken, site: Site, now: Moment, limits: &LocalLimits) {
+        self.polls.sent(token, site, now, limits.patience_ticks);
+    }
+
+    /// Whether this is the answer to the call for news.
+    #[must_use]
+    pub fn awaits(&self, token: CalloutToken) -> bool {
+        self.polls.is_under_way(token)
+    }
+
+    /// The call for news was answered. Where it went and when; take in what came before the next tick.
+    pub fn answered(&mut self, token: CalloutToken) -> Option<(Site, Moment)> {
+        let poll = self.polls.answered(token)?;
+        Some((poll.site, poll.sent))
+    }
+
+    /// ASE has nothing new, as of then.
+    pub fn confirm(&mut self, sent: Moment, limits: &LocalLimits) {
+        self.polls.succeeded(limits.poll_ticks);
+        self.confirmed = self.confirmed.max(Some(sent));
+    }
+
+    /// ASE has listed more since. Whether that was new here.
+    ///
+    /// # Errors
+    /// When it does not go on where the image is: the next call is for the whole.
+    pub fn extend(&mut self, overlay: &[u8]) -> Result<bool, ImageFailure> {
+        let Some(image) = &mut self.image else {
+            return Ok(false);
+        };
+        let before = image.revision();
+        if image.extend(overlay).is_err() {
+            self.polls.need_whole();
+            return Err(ImageFailure::Refused);
+        }
+        Ok(image.revision() > before)
+    }
+
+    /// A whole image of so many bytes comes: makes room for it.
+    ///
+    /// # Errors
+    /// When it is too large.
+    pub fn make_room(&mut self, bytes: usize, limits: &LocalLimits) -> Result<(), ImageFailure> {
+        self.taking = None;
+        self.spare.clear();
+        if bytes > limits.max_image_bytes {
+            return Err(ImageFailure::TooLarge);
+        }
+        if self.spare.capacity() < bytes {
+            // Freed before the larger one is made, and larger than needed, so that lists that grow leave few holes in the heap.
+            self.spare = Vec::new();
+            self.spare
+                .try_reserve_exact(bytes.saturating_add(bytes / 16))
+                .map_err(|_| ImageFailure::TooLarge)?;
+        }
+        Ok(())
+    }
+
+    /// The next bytes of that image.
+    pub fn receive(&mut self, bytes: &[u8]) {
+        // Never beyond the room that was made.
+        let room = self.spare.capacity().saturating_sub(self.spare.len());
+        self.spare
+            .extend_from_slice(bytes.get(..room.min(bytes.len())).unwrap_or_default());
+    }
+
+    /// That was all of it.
+    ///
+    /// # Errors
+    /// When it is no image.
+    pub fn received(&mut self, sent: Moment, limits: &LocalLimits) -> Result<(), ImageFailure> {
+        let as_of_then = Board {
+            confirmed: sent,
+            ..Board::default()
+        };
+        self.put_to_use(&as_of_then)
+            .map_err(|_| ImageFailure::Refused)?;
+        self.polls.succeeded(limits.poll_ticks);
+        Ok(())
+    }
+
+    /// The call for news failed, whatever the reason.
+    pub fn failed(&mut self, limits: &LocalLimits) {
+        self.polls.failed(limits.poll_ticks);
+    }
+
+    /// `known` is what was listed behind the image, up to the revision that was confirmed.
+    fn put_to_use(&mut self, known: &Board) -> Result<(), ImageFault> {
+        let mut image = PolicyImage::parse(std::mem::take(&mut self.spare))?;
+        if image.revision() < known.revision {
+            // Without it the image stays unconfirmed, and clears nothing.
+            let _comes_again = image.extend(&known.overlay);
+        }
+        let is_complete = image.revision() >= known.revision;
+        if let Some(former) = self.image.replace(image) {
+            self.spare = former.into_bytes();
+        }
+        self.confirmed = Some(known.confirmed).filter(|_| is_complete);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;
