@@ -242,7 +242,7 @@ deny: $(DENY_STAMP)
 	fi
 
 .PHONY: bench-micro
-bench-micro: toolchain ## micro benchmarks of the decision and of look-ups
+bench-micro: toolchain ## micro benchmarks of the filter's parts, of the decision, of images and of look-ups
 	cargo bench --locked -p ase-bench
 
 # Two cores that do nothing else, or the figures are noise. Shorter, or a part: make bench BENCH_ARGS='--only do-nothing,async --rounds 3 --seconds 0.5'.

@@ -4,10 +4,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
+use serde_json::{Value, json};
 
 use crate::variant::Variant;
 
-const USAGE: &str = "usage: bench-gateway --envoy FILE --filter FILE --do-nothing FILE [--ase FILE] [--only VARIANT,...] [--tables TABLE,...] [--rounds N] [--seconds S] [--rate PER_SECOND] [--out FILE]";
+const USAGE: &str = "usage: bench-gateway --envoy FILE --filter FILE --do-nothing FILE [--ase FILE] [--only VARIANT,...] [--tables TABLE,...] [--settings JSON] [--rounds N] [--seconds S] [--rate PER_SECOND] [--out FILE]";
 
 /// What is measured, with what, and how long.
 #[derive(Clone, Debug)]
@@ -19,6 +20,8 @@ pub(crate) struct Arguments {
     pub(crate) only: Vec<Variant>,
     /// Which tables are made.
     pub(crate) parts: Vec<Part>,
+    /// What our filter is told beside what is shipped.
+    pub(crate) settings: Value,
     /// A real ASE.
     pub(crate) ase: Option<PathBuf>,
     pub(crate) rounds: usize,
@@ -45,6 +48,7 @@ impl Arguments {
             do_nothing: PathBuf::new(),
             only: Variant::ALL.to_vec(),
             parts: Part::ALL.to_vec(),
+            settings: json!({}),
             ase: None,
             rounds: 9,
             length: Duration::from_secs(1),
@@ -64,6 +68,10 @@ impl Arguments {
                 "--only" => {
                     arguments.only = variants(&value)?;
                     arguments.parts = vec![Part::Variants];
+                }
+                "--settings" => {
+                    arguments.settings = serde_json::from_str(&value)
+                        .with_context(|| format!("{name} {value:?} is no JSON"))?;
                 }
                 "--tables" => arguments.parts = parts(&value)?,
                 "--rounds" => arguments.rounds = number(&name, &value)? as usize,

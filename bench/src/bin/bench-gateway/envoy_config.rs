@@ -35,6 +35,8 @@ pub(crate) struct Places {
     pub(crate) filter: PathBuf,
     /// The module that does nothing.
     pub(crate) do_nothing: PathBuf,
+    /// What our filter is told beside what is shipped: an object.
+    pub(crate) settings: Value,
 }
 
 /// The configuration of an Envoy that runs `variant`; its ports are free ones.
@@ -73,19 +75,32 @@ pub(crate) fn bootstrap(variant: Variant, places: &Places) -> Result<Value> {
     Ok(bootstrap)
 }
 
-/// The shipped configuration of our filter with another mode. Whatever goes wrong closes here: a run over failures ends, and is not measured.
-pub(crate) fn plugin_configuration(mode: &str) -> Result<String> {
+/// The shipped configuration of our filter in this mode, with `settings` merged into it. Whatever goes wrong closes here: a run over failures ends, and is
+/// not measured.
+pub(crate) fn plugin_configuration(mode: &str, settings: &Value) -> Result<String> {
     let bootstrap: Value = serde_saphyr::from_str(SHIPPED)?;
     let at = format!("{MANAGER}/http_filters/0{CONFIGURATION}");
     let text = bootstrap.pointer(&at).and_then(Value::as_str);
-    in_mode(text.context("the filter's configuration")?, mode)
+    in_mode(text.context("the filter's configuration")?, mode, settings)
 }
 
-fn in_mode(shipped: &str, mode: &str) -> Result<String> {
+fn in_mode(shipped: &str, mode: &str, settings: &Value) -> Result<String> {
     let mut configuration: Value = serde_json::from_str(shipped)?;
     *place(&mut configuration, "/mode")? = json!(mode);
     *place(&mut configuration, "/on_failure")? = json!("closed");
+    merge(&mut configuration, settings);
     Ok(configuration.to_string())
+}
+
+fn merge(into: &mut Value, settings: &Value) {
+    match (into, settings) {
+        (Value::Object(into), Value::Object(settings)) => {
+            for (key, setting) in settings {
+                merge(into.entry(key.as_str()).or_insert(Value::Null), setting);
+            }
+        }
+        (into, setting) => *into = setting.clone(),
+    }
 }
 
 fn filter(variant: Variant, shipped: Value, places: &Places) -> Result<Option<Value>> {
@@ -101,7 +116,8 @@ fn filter(variant: Variant, shipped: Value, places: &Places) -> Result<Option<Va
             let mut filter = module(shipped, &places.filter)?;
             let configuration = place(&mut filter, CONFIGURATION)?;
             let text = configuration.as_str().context("the configuration")?;
-            *configuration = json!(in_mode(text, variant.mode().unwrap_or_default())?);
+            let mode = variant.mode().unwrap_or_default();
+            *configuration = json!(in_mode(text, mode, &places.settings)?);
             Some(filter)
         }
     })
@@ -167,6 +183,7 @@ mod tests {
             upstream: nowhere,
             filter: PathBuf::from("filter.wasm"),
             do_nothing: PathBuf::from("nothing.wasm"),
+            settings: json!({}),
         };
         let bootstrap = bootstrap(variant, &places).unwrap();
         let filters = bootstrap
@@ -195,11 +212,16 @@ mod tests {
 
     #[test]
     fn our_filter_runs_what_is_shipped_in_another_mode() {
-        let configuration = plugin_configuration("async").unwrap();
+        let settings = json!({"delivery": {"tick_ms": 10}});
+        let configuration = plugin_configuration("async", &settings).unwrap();
         assert!(
             configuration.contains(r#""mode":"async""#),
             "{configuration}"
         );
         assert!(configuration.contains("oauth_token"), "{configuration}");
+        assert!(
+            configuration.contains(r#""delivery":{"tick_ms":10}"#),
+            "{configuration}"
+        );
     }
 }

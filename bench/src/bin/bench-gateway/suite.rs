@@ -94,7 +94,9 @@ impl Bench<'_> {
         let Some(mode) = variant.mode() else {
             return Ok(None);
         };
-        if let Err(faults) = Config::parse(plugin_configuration(mode)?.as_bytes()) {
+        if let Err(faults) =
+            Config::parse(plugin_configuration(mode, &self.arguments.settings)?.as_bytes())
+        {
             return Ok(Some(faults.to_string()));
         }
         Ok(match (variant, &self.ase, &self.image) {
@@ -176,6 +178,7 @@ impl Bench<'_> {
             upstream: stub.upstream,
             filter: self.arguments.filter.clone(),
             do_nothing: self.arguments.do_nothing.clone(),
+            settings: self.arguments.settings.clone(),
         };
         let bootstrap = envoy_config::bootstrap(variant, &places)?;
         let folder = self.folder.join(format!("{}-{backend:?}", variant.name()));
