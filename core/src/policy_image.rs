@@ -184,8 +184,9 @@ impl PolicyImage {
             return Err(AskReason::Undecidable);
         };
         self.pass_address(client)?;
-        let url = text::of(request.url);
-        let hosts = HostName::readings(std::iter::once(host));
+        // ASE reads what a question says, which is text.
+        let (url, host) = (text::of(request.url), text::of(host));
+        let hosts = HostName::readings(std::iter::once(host.as_bytes()));
         let mut apis: Vec<Traits> = Vec::with_capacity(1);
         for path in &NormalPath::readings(&url) {
             if hosts.is_empty() {

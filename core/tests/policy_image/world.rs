@@ -219,6 +219,7 @@ pub(crate) fn request() -> impl Strategy<Value = Request> {
         1 => "[ab.:@,%6/\\[\\]]{0,12}".prop_map(String::into_bytes),
         1 => prop::collection::vec(any::<u8>(), 0..6),
         1 => Just(b"a.example, b.example".to_vec()),
+        1 => select(vec![&b"a.example\xa0"[..], b"\x85b.example", b"%61.example", b"x@b.example/", b""]).prop_map(<[u8]>::to_vec),
     ];
     let username = prop::option::weighted(0.1, value());
     (
