@@ -25,6 +25,11 @@ impl<'a> Headers<'a> {
         Self(Vec::with_capacity(USUAL_HEADERS))
     }
 
+    /// Makes room for so many more at once.
+    pub fn reserve(&mut self, more: usize) {
+        self.0.reserve_exact(more);
+    }
+
     /// Appends a header.
     pub fn push(&mut self, name: impl Into<Cow<'a, [u8]>>, value: impl Into<Cow<'a, [u8]>>) {
         self.0.push(Header {

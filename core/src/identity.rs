@@ -13,10 +13,13 @@ use crate::headers::Headers;
 use crate::text;
 
 mod basic;
+mod header_lines;
 mod withheld;
 
 pub use basic::basic_client_id;
 pub use withheld::without_credentials;
+
+use header_lines::HeaderLines;
 
 /// Most values that are kept of one name in one place: the first half and the last half, since servers read either the first or the last of several.
 pub const MAX_VALUES_PER_NAME: usize = 128;
@@ -182,11 +185,12 @@ impl<'a> Credentials<'a> {
         kinds: Kinds,
     ) -> Self {
         let mut credentials = Self::default();
-        credentials.find_in_headers(headers, names, kinds);
-        credentials.find_in_query(url, names, kinds);
-        if kinds.include(CredentialKind::Cookie) {
-            credentials.find_in_cookies(headers, names);
+        let lines = HeaderLines::of(headers, names, kinds);
+        for (kind, name, value) in lines.in_order_of_names() {
+            credentials.add_header(kind, name, value);
         }
+        credentials.find_in_query(url, names, kinds);
+        credentials.find_in_cookies(&lines.cookies, names);
         credentials
     }
 
@@ -217,29 +221,6 @@ impl<'a> Credentials<'a> {
     #[must_use]
     pub fn left_out(&self) -> usize {
         self.buckets.iter().map(|bucket| bucket.left_out).sum()
-    }
-
-    fn find_in_headers(
-        &mut self,
-        headers: &'a Headers<'_>,
-        names: &'a CredentialNames,
-        kinds: Kinds,
-    ) {
-        let lists = [
-            (CredentialKind::Token, &names.token_headers),
-            (CredentialKind::ApiKey, &names.api_key_headers),
-            (CredentialKind::Username, &names.username_headers),
-        ];
-        for (kind, names) in lists.into_iter().filter(|(kind, _)| kinds.include(*kind)) {
-            for name in names {
-                let named = headers
-                    .iter()
-                    .filter(|header| is_header(&header.name, name));
-                for header in named {
-                    self.add_header(kind, name, &header.value);
-                }
-            }
-        }
     }
 
     /// A gateway may have joined duplicates of a header with commas, so each part counts as well as the whole.
@@ -287,11 +268,8 @@ impl<'a> Credentials<'a> {
         }
     }
 
-    fn find_in_cookies(&mut self, headers: &'a Headers<'_>, names: &'a CredentialNames) {
-        if names.cookies.is_empty() {
-            return;
-        }
-        for line in headers.values_of(b"cookie") {
+    fn find_in_cookies(&mut self, lines: &[&'a [u8]], names: &'a CredentialNames) {
+        for line in lines {
             for pair in line.split(|&byte| byte == b';') {
                 self.add_cookie(pair, names);
                 // Older cookie syntaxes part pairs by commas or blanks.

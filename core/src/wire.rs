@@ -60,7 +60,7 @@ pub fn write_request<'h>(
 ) {
     json::object(out, |o| {
         if let Some(address) = head.source_ip {
-            o.text("source_ip", address.to_string().as_bytes());
+            o.plain("source_ip", |text| address.write(text));
         }
         if let Some(port) = head.source_port {
             o.number("source_port", u64::from(port));

@@ -300,6 +300,15 @@ impl Exchange {
         }
     }
 
+    /// The callout whose answer is waited for.
+    #[must_use]
+    pub fn callout(&self) -> Option<CalloutToken> {
+        match self.place {
+            Place::Held(token) => Some(token),
+            Place::Asking | Place::Upstream | Place::Answered => None,
+        }
+    }
+
     /// Whether the request must not go on: everything but a given permit holds it.
     #[must_use]
     pub fn holds_request(&self) -> bool {

@@ -1,8 +1,8 @@
 //! The host's calls, raw: each returns a status, none panics, and what a host returns is read in place.
 //!
-//! The only module with `unsafe`. It declares the imports itself, because the SDK's wrappers panic on statuses that are ordinary: a capability that is not
+//! With `hooks.rs` the only module with `unsafe`. Wrappers that others have written panic on statuses that are ordinary: a capability that is not
 //! granted (`InternalFailure` on Envoy), a phase in which a map is not there, a value that is not UTF-8. Statuses are plain numbers here, so one
-//! that this ABI does not know is an error like any other. Memory that a host returns was allocated by the SDK's `proxy_on_memory_allocate`, a boxed slice of
+//! that this ABI does not know is an error like any other. Memory that a host returns was allocated by `proxy_on_memory_allocate` of `hooks.rs`, a boxed slice of
 //! exactly the returned size; [`Returned`] takes it over.
 //!
 //! What a refusal of each import means. Each is counted here and told by the next tick ([`take_refusals`]):
@@ -13,7 +13,7 @@
 //! | `proxy_get_log_level` | taken as info: no debug lines |
 //! | `proxy_get_current_time_nanoseconds` | the last time known, or 0: records carry it and ASE dates them itself; the breaker stays shut |
 //! | `proxy_set_tick_period_milliseconds` | the configuration is refused: no record would ever be sent |
-//! | `proxy_set_effective_context` | the configuration is refused: the SDK traps on the first answer without it |
+//! | `proxy_set_effective_context` | the configuration is refused: no answer could be acted upon |
 //! | `proxy_continue_stream` | the configuration is refused in `sync`: no held request could ever go on. At run time the client gets the failure reply |
 //! | `proxy_send_local_response` | the stream is reset: a request that must not pass does not |
 //! | `proxy_close_stream` | used only after the one above was refused: the request stays held until the host's own timeout |
@@ -23,7 +23,7 @@
 //! | `proxy_remove_header_map_value` | the client's `x-ase-*` headers reach upstream, said once; they are not reported all the same |
 //! | `proxy_replace_header_map_value` | a request that passes without a verdict does so unmarked, said once |
 //! | `proxy_get_property` | address and protocol are left out; without an address nothing is asked: class `undecidable`. The gateway's own replies count as upstream's |
-//! | `proxy_http_call` (by the SDK) | failure class `not_dispatched`, or `misconfigured` for an unknown cluster. The SDK knows the statuses 0, 2 and 10 and traps on others; Envoy returns no other |
+//! | `proxy_http_call` | failure class `not_dispatched`, or `misconfigured` for an unknown cluster |
 //! | `proxy_define_metric`, `proxy_increment_metric`, `proxy_record_metric` | that metric stays off or stands still |
 //! | `proxy_set_property` | the decision is not in the access log, said once |
 //! | `proxy_get_shared_data`, `proxy_set_shared_data` | used for `local` mode alone: each VM fetches the policy image for itself, said once |
@@ -90,6 +90,18 @@ unsafe extern "C" {
         data: *mut *mut u8,
         size: *mut usize,
     ) -> u32;
+    fn proxy_http_call(
+        cluster: *const u8,
+        cluster_size: usize,
+        headers: *const u8,
+        headers_size: usize,
+        body: *const u8,
+        body_size: usize,
+        trailers: *const u8,
+        trailers_size: usize,
+        timeout: u32,
+        token: *mut u32,
+    ) -> u32;
     fn proxy_define_metric(kind: u32, name: *const u8, name_size: usize, id: *mut u32) -> u32;
     fn proxy_increment_metric(id: u32, offset: i64) -> u32;
     fn proxy_record_metric(id: u32, value: u64) -> u32;
@@ -142,6 +154,11 @@ impl Refused {
     /// Whether the host does not offer the call at all (10 internal failure, 12 unimplemented), as against a call out of season.
     pub(crate) fn is_denial(self) -> bool {
         matches!(self.0, 10 | 12)
+    }
+
+    /// Whether the host understood the call and not what it is about.
+    pub(crate) fn is_bad_argument(self) -> bool {
+        self.0 == 2
     }
 }
 
@@ -339,6 +356,38 @@ pub(crate) fn property(path: &[u8]) -> Result<Returned, Refused> {
     })
 }
 
+/// Sends an HTTP call; `headers` is a list of pairs (see [`crate::pairs`]). Gives the number that its answer will bear.
+pub(crate) fn http_call(
+    cluster: &str,
+    headers: &[u8],
+    body: &[u8],
+    timeout: Duration,
+) -> Result<u32, Refused> {
+    /// A list of pairs with none in it.
+    const NO_TRAILERS: [u8; 4] = [0; 4];
+    // Never 0, which would be no timeout at all.
+    let millis = u32::try_from(timeout.as_millis())
+        .unwrap_or(u32::MAX)
+        .max(1);
+    let mut token = 0_u32;
+    // SAFETY: each pointer goes with the length of one live slice or text, which the host copies; it writes one u32 through a pointer to a live one.
+    status(unsafe {
+        proxy_http_call(
+            cluster.as_ptr(),
+            cluster.len(),
+            headers.as_ptr(),
+            headers.len(),
+            body.as_ptr(),
+            body.len(),
+            NO_TRAILERS.as_ptr(),
+            NO_TRAILERS.len(),
+            millis,
+            &raw mut token,
+        )
+    })?;
+    Ok(token)
+}
+
 /// Makes a metric known to the host.
 pub(crate) fn define_metric(kind: MetricKind, name: &str) -> Result<MetricId, Refused> {
     let mut id = 0_u32;
@@ -493,7 +542,7 @@ fn returned(
     if data.is_null() || size == 0 {
         return Ok(Returned::default());
     }
-    // SAFETY: the host got the memory from the SDK's `proxy_on_memory_allocate(size)`, which leaks a boxed slice of that size from the same
-    // allocator, wrote all of it, and keeps no pointer to it.
+    // SAFETY: the host got the memory from `proxy_on_memory_allocate(size)`, which leaks a boxed slice of that size from the same allocator,
+    // and wrote all of it, and keeps no pointer to it.
     Ok(Returned(unsafe { Vec::from_raw_parts(data, size, size) }))
 }

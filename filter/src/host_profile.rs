@@ -12,7 +12,7 @@
 //! | `ase.cluster` | a cluster | `host:port` |
 //! | a call that fails | an answer that the host made, without its own mark | no headers, and one word in `:dispatch_status` |
 //! | calls | from any hook | not from a response hook nor `on_log`, where they trap: the filter makes none there on any host. Records go on the tick alone |
-//! | a stream that ends while ASE is asked | its answer comes all the same | the call is cancelled, so its token stays in the SDK's table: some bytes for each such client |
+//! | a stream that ends while ASE is asked | its answer comes all the same, for nobody | the call is cancelled |
 //! | details of a local reply | in the access log | the reason phrase, for the client to see: none are given |
 //! | body of a local reply | as given | with a line feed added |
 //! | a property for the decision | filter state | a variable of the configuration (`set $ase_decision -;`) |

@@ -23,6 +23,8 @@ pub fn parse(buffer: &[u8]) -> Result<Headers<'_>, MalformedPairs> {
     let (count, rest) = length(buffer)?;
     let table_bytes = count.checked_mul(8).ok_or(MalformedPairs)?;
     let (mut table, mut data) = rest.split_at_checked(table_bytes).ok_or(MalformedPairs)?;
+    // The table is there, so the count is no boast.
+    headers.reserve(count);
     while !table.is_empty() {
         let (name_length, after_name) = length(table)?;
         let (value_length, after_value) = length(after_name)?;
@@ -37,14 +39,20 @@ pub fn parse(buffer: &[u8]) -> Result<Headers<'_>, MalformedPairs> {
 
 /// Writes a list of pairs.
 #[must_use]
-pub fn write(pairs: &[(String, String)]) -> Vec<u8> {
-    let mut out = Vec::new();
+pub fn write<T: AsRef<str>>(pairs: &[(T, T)]) -> Vec<u8> {
+    let texts = || {
+        let both = pairs.iter().flat_map(|(name, value)| [name, value]);
+        both.map(AsRef::as_ref)
+    };
+    let size = texts().fold(4, |size: usize, text| {
+        size.saturating_add(text.len()).saturating_add(5)
+    });
+    let mut out = Vec::with_capacity(size);
     write_length(&mut out, pairs.len());
-    for (name, value) in pairs {
-        write_length(&mut out, name.len());
-        write_length(&mut out, value.len());
+    for text in texts() {
+        write_length(&mut out, text.len());
     }
-    for text in pairs.iter().flat_map(|(name, value)| [name, value]) {
+    for text in texts() {
         out.extend_from_slice(text.as_bytes());
         out.push(0);
     }

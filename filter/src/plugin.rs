@@ -1,16 +1,10 @@
 //! The hooks of the host ABI: hooks to inputs, effects to host calls. It decides nothing.
 //!
-//! Assumes one thread per VM and a host that never calls a hook within a hook. It must never panic: the SDK has no guard, and a trap stops every stream of
-//! the worker. A stream dispatches its question; only the root context dispatches records.
+//! Assumes one thread per VM and a host that never calls a hook within a hook. It must never panic: a trap stops every stream of the worker. A stream dispatches its question; only the root context dispatches records.
 //!
-//! A stream that ends while ASE is asked leaves its token in the SDK's callout table. Envoy (1.40.0, measured over thousands of such streams) keeps
-//! callouts by root context and delivers the end of every one, by `ase.timeout_ms` at the latest, whether or not its stream is there; the SDK then takes
-//! the token out and finds no stream to tell. So the table holds no more than the questions under way.
+//! The answer to a call comes to the context that it was made for ([`contexts`]), or to nobody where that has gone.
 
 use std::rc::Rc;
-
-use proxy_wasm::traits::{Context, RootContext};
-use proxy_wasm::types::ContextType;
 
 use crate::capability::Capability;
 use crate::config::Config;
@@ -21,8 +15,10 @@ use crate::host_profile::HostCall;
 mod body;
 mod callout;
 mod complaint;
+mod contexts;
 mod halves;
 mod image;
+mod metrics;
 mod refusal;
 mod shared;
 mod stream;
@@ -30,20 +26,31 @@ mod stream;
 use shared::Shared;
 use stream::Stream;
 
-proxy_wasm::main! {{
-    proxy_wasm::set_root_context(|context| Box::new(Root { context, shared: None }));
-}}
+pub(crate) use body::Shown;
+pub(crate) use contexts::{Action, create, delete, on_answer, on_root, on_stream};
 
 /// Longest answer to a batch that is read, in bytes.
 const MAX_RECEIPT_BYTES: usize = 1 << 20;
 
 /// One configuration in one VM.
-struct Root {
+pub(crate) struct Root {
     context: u32,
     shared: Option<Rc<Shared>>,
 }
 
 impl Root {
+    fn new(context: u32) -> Self {
+        Self {
+            context,
+            shared: None,
+        }
+    }
+
+    /// A new stream under this configuration.
+    fn stream(&self, context: u32) -> Stream {
+        Stream::new(context, self.shared.clone())
+    }
+
     fn configure(&mut self, size: usize) -> Result<(), String> {
         let document = if size == 0 {
             host::Returned::default()
@@ -97,21 +104,17 @@ impl Root {
     }
 }
 
-impl Context for Root {
-    fn on_http_call_response(
-        &mut self,
-        token: u32,
-        headers: usize,
-        body_size: usize,
-        _trailers: usize,
-    ) {
+/// The hooks.
+impl Root {
+    /// The answer to a callout of the root context has come.
+    fn on_answer(&mut self, token: CalloutToken, headers: usize, body_size: usize) {
         let Some(shared) = &self.shared else {
             return;
         };
         let Some(config) = shared.config() else {
             return;
         };
-        if image::answered(shared, &config, CalloutToken(token), headers, body_size) {
+        if image::answered(shared, &config, token, headers, body_size) {
             return;
         }
         let answer = callout::answer(headers, body_size, &config);
@@ -122,16 +125,16 @@ impl Context for Root {
         }
     }
 
-    fn on_done(&mut self) -> bool {
+    /// The context is to end. Whether it may do so at once.
+    pub(crate) fn on_done(&mut self) -> bool {
         match &self.shared {
             Some(shared) if shared.offers(HostCall::Done) => shared.drain(),
             Some(_) | None => true,
         }
     }
-}
 
-impl RootContext for Root {
-    fn on_configure(&mut self, size: usize) -> bool {
+    /// There is a configuration of `size` bytes. Whether it is taken.
+    pub(crate) fn on_configure(&mut self, size: usize) -> bool {
         match self.configure(size) {
             Ok(()) => true,
             Err(faults) => {
@@ -146,24 +149,14 @@ impl RootContext for Root {
         }
     }
 
-    fn on_tick(&mut self) {
+    /// Time went on by one tick.
+    pub(crate) fn on_tick(&mut self) {
         if let Some(shared) = &self.shared {
             shared.tick();
             if shared.drained() {
                 end_root();
             }
         }
-    }
-
-    fn create_http_context(
-        &self,
-        context: u32,
-    ) -> Option<Box<dyn proxy_wasm::traits::HttpContext>> {
-        Some(Box::new(Stream::new(context, self.shared.clone())))
-    }
-
-    fn get_type(&self) -> Option<ContextType> {
-        Some(ContextType::HttpContext)
     }
 }
 

@@ -1,6 +1,6 @@
 //! A proxy-wasm filter that does nothing: what any filter of this SDK costs at the least.
 //!
-//! It has the SDK's exports, as our filter has, so the host calls it as often; every hook is the SDK's own, which continues. It must never call the host.
+//! It has the SDK's exports, all of the ABI's hooks; our filter has no SDK and exports those that it works in. Every hook is the SDK's own, which continues. It must never call the host.
 
 #[cfg(target_arch = "wasm32")]
 mod plugin {

@@ -1,14 +1,13 @@
 //! The body of a token request, looked at while the host shows it; never held for that.
 
-use proxy_wasm::types::Action;
-
+use super::Action;
 use super::shared::{About, Shared};
 use crate::host::{self, Buffer, Level};
 use crate::token_request::{Body, TokenRequest};
 
 /// Whether the host has shown all of the body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Shown {
+pub(crate) enum Shown {
     All,
     NotAll,
 }

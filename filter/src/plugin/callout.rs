@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use ase_core::headers::Headers;
 use ase_core::policy_image::FingerprintBits;
-use proxy_wasm::types::Status;
 
+use super::contexts;
 use crate::capability::Capability;
 use crate::config::{Ase, Config, Peer};
 use crate::exchange::{Answer, BODY_START_BYTES, CalloutToken, DispatchRefusal, Exchange};
-use crate::host::{self, Buffer, Map, Returned};
+use crate::host::{self, Buffer, Map, Refused, Returned};
 use crate::host_profile::{HostCall, HostProfile};
 use crate::outbox::{Call, Endpoint};
 use crate::pairs;
@@ -53,8 +53,12 @@ pub(super) fn body(max_bytes: usize) -> Returned {
     host::buffer(Buffer::AnswerBody, max_bytes).unwrap_or_default()
 }
 
-/// Asks about one request; the answer comes to the context that is active now.
-pub(super) fn ask(config: &Config, exchange: &Exchange) -> Result<CalloutToken, DispatchRefusal> {
+/// Asks about the request of the stream `context`, which gets the answer.
+pub(super) fn ask(
+    config: &Config,
+    exchange: &Exchange,
+    context: u32,
+) -> Result<CalloutToken, DispatchRefusal> {
     let ase = config.ase();
     let peer = ase.peer(exchange.site());
     let correlation = Some((ase.correlation_header.as_str(), exchange.id().as_str()));
@@ -63,12 +67,13 @@ pub(super) fn ask(config: &Config, exchange: &Exchange) -> Result<CalloutToken, 
     let retry = ase.retry_headers.iter();
     headers.extend(retry.map(|(name, value)| (*name, value.as_str())));
     let (body, wait) = (exchange.question(), exchange.wait());
-    dispatch(config.host(), peer, headers, Some(body), wait)
+    dispatch(config.host(), context, peer, &headers, body, wait)
 }
 
-/// Asks for the policy image, or for what is new of the one that is there; the answer comes to the root context, which must be the active one.
+/// Asks for the policy image, or for what is new of the one that is there; the answer comes to the root context `context`, which must be the active one.
 pub(super) fn fetch_image(
     config: &Config,
+    context: u32,
     site: Site,
     have: Option<(u64, u32)>,
 ) -> Result<CalloutToken, DispatchRefusal> {
@@ -87,7 +92,7 @@ pub(super) fn fetch_image(
     ];
     headers.extend(token(ase));
     let (peer, wait) = (ase.peer(site), config.delivery().timeout);
-    dispatch(config.host(), peer, headers, None, wait)
+    dispatch(config.host(), context, peer, &headers, &[], wait)
 }
 
 /// A path with the build and the revision of the image that is there.
@@ -104,9 +109,10 @@ fn token(ase: &Ase) -> Option<(&str, &str)> {
     Some(("ase-token", token.expose()))
 }
 
-/// Sends records; the answer comes to the root context, which must be the active one.
+/// Sends records for the root context `context`, which must be the active one and gets the answer.
 pub(super) fn deliver(
     config: &Config,
+    context: u32,
     site: Site,
     call: &Call<'_>,
     image: Option<(u64, u32)>,
@@ -126,7 +132,7 @@ pub(super) fn deliver(
         .map(|id| (ase.correlation_header.as_str(), id.as_str()));
     let headers = headers(ase, peer, &path, content_type, correlation);
     let wait = config.delivery().timeout;
-    dispatch(config.host(), peer, headers, Some(call.body), wait)
+    dispatch(config.host(), context, peer, &headers, call.body, wait)
 }
 
 fn headers<'c>(
@@ -150,21 +156,19 @@ fn headers<'c>(
 /// The call is always well formed, its parts being checked with the configuration; so a bad argument is the cluster's name.
 fn dispatch(
     at_host: HostProfile,
+    context: u32,
     peer: &Peer,
-    headers: Vec<(&str, &str)>,
-    body: Option<&[u8]>,
+    headers: &[(&str, &str)],
+    body: &[u8],
     timeout: Duration,
 ) -> Result<CalloutToken, DispatchRefusal> {
-    let sent = proxy_wasm::hostcalls::dispatch_http_call(
-        &peer.cluster,
-        headers,
-        body,
-        Vec::new(),
-        timeout,
-    );
-    match sent {
-        Ok(token) => Ok(CalloutToken(token)),
-        Err(Status::BadArgument) => Err(DispatchRefusal::UnknownCluster),
+    match host::http_call(&peer.cluster, &pairs::write(headers), body, timeout) {
+        Ok(token) => {
+            let token = CalloutToken(token);
+            contexts::called_out(token, context);
+            Ok(token)
+        }
+        Err(refused) if refused.is_bad_argument() => Err(DispatchRefusal::UnknownCluster),
         Err(_) => {
             if at_host.offers(HostCall::CallNobody) && is_denied() {
                 host::refused(Capability::HttpCall);
@@ -176,8 +180,8 @@ fn dispatch(
 
 /// Whether the host refuses every call: one that names no cluster is wrong for a host that would look at it.
 fn is_denied() -> bool {
-    let headers = vec![(":method", "POST"), (":path", "/"), (":authority", "ase")];
+    let headers = [(":method", "POST"), (":path", "/"), (":authority", "ase")];
     let wait = Duration::from_secs(1);
-    let sent = proxy_wasm::hostcalls::dispatch_http_call("", headers, None, Vec::new(), wait);
-    sent == Err(Status::InternalFailure)
+    let sent = host::http_call("", &pairs::write(&headers), &[], wait);
+    sent.is_err_and(Refused::is_denial)
 }

@@ -166,7 +166,7 @@ fn fetch(shared: &Shared, config: &Config, now: Moment) {
     let limits = config.local();
     let site = shared.choose_site(config);
     let have = shared.image(|local| local.have()).flatten();
-    match callout::fetch_image(config, site, have) {
+    match callout::fetch_image(config, shared.context, site, have) {
         Ok(token) => {
             shared.image(|local| local.sent(token, site, now, limits));
         }

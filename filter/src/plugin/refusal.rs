@@ -33,7 +33,7 @@ pub(super) fn unconfigured() {
     let reply = Reply {
         status: 503,
         body: "Service Unavailable\n".to_owned(),
-        headers: pairs::write(&[]),
+        headers: pairs::write::<&str>(&[]),
     };
     let unavailable = GrpcStatus::Unavailable;
     refuse(

@@ -13,13 +13,14 @@ use super::callout;
 use super::complaint::{cause, level_of, refusal, refusal_level};
 use super::halves::halves_to_send;
 use super::image;
+use super::metrics::Metrics;
 use crate::breaker::Breaker;
 use crate::capability::Capability;
 use crate::clock::Moment;
 use crate::config::{Config, DeliveryKind};
-use crate::counters::{ASK_US, Counter, RECORDS_WAITING};
+use crate::counters::Counter;
 use crate::exchange::{Answer, CalloutToken, DispatchRefusal, Exchange, Outcome};
-use crate::host::{self, Level, MetricId, MetricKind};
+use crate::host::{self, Level, MetricId};
 use crate::host_profile::HostCall;
 use crate::local::{ImageFailure, Local};
 use crate::notice::{Line, Notice};
@@ -29,12 +30,7 @@ use crate::site::Site;
 /// What a root context and its streams share.
 pub(super) struct Shared {
     config: RefCell<Rc<Config>>,
-    /// Few enough to be looked through; a map would cost the module 15 kB.
-    counters: Vec<(Counter, MetricId)>,
-    ask_us: Option<MetricId>,
-    records_waiting: Option<MetricId>,
-    /// What this context has added to the gauge.
-    told_waiting: Cell<i64>,
+    metrics: Metrics,
     breaker: RefCell<Breaker>,
     outbox: RefCell<Outbox>,
     pub(super) local: RefCell<Local>,
@@ -45,6 +41,8 @@ pub(super) struct Shared {
     /// Where the calls of the outbox that are under way have gone.
     sent_to: RefCell<Vec<(CalloutToken, Site)>>,
     notices: RefCell<Vec<(About, Notice)>>,
+    /// The root context.
+    pub(super) context: u32,
     /// Makes record ids unique across root contexts.
     random: u64,
     minted: Cell<u64>,
@@ -67,28 +65,15 @@ pub(super) enum About {
 }
 
 impl Shared {
-    /// Defines the counters; one that the host refuses stays off.
+    /// Defines the metrics.
     pub(super) fn new(config: Config, context: u32) -> Self {
-        let counters = Counter::all()
-            .filter_map(|counter| {
-                Some((
-                    counter,
-                    host::define_metric(MetricKind::Counter, &counter.name()).ok()?,
-                ))
-            })
-            .collect();
         let random = host::random_bits(context);
         let mut local = Local::new(random);
         if config.wants_image() {
             local.want();
         }
         Self {
-            counters,
-            ask_us: host::define_metric(MetricKind::Histogram, ASK_US).ok(),
-            records_waiting: (config.host().offers(HostCall::GaugeSteps))
-                .then(|| host::define_metric(MetricKind::Gauge, RECORDS_WAITING).ok())
-                .flatten(),
-            told_waiting: Cell::new(0),
+            metrics: Metrics::define(config.host()),
             breaker: RefCell::new(Breaker::default()),
             outbox: RefCell::new(Outbox::new(config.delivery().limits)),
             local: RefCell::new(local),
@@ -96,6 +81,7 @@ impl Shared {
             may_share: Cell::new(true),
             sent_to: RefCell::new(Vec::new()),
             notices: RefCell::new(Vec::new()),
+            context,
             random,
             minted: Cell::new(0),
             last_moment: Cell::new(Moment::default()),
@@ -158,17 +144,12 @@ impl Shared {
 
     /// Adds one to a counter.
     pub(super) fn count(&self, counter: Counter) {
-        self.count_many(counter, 1);
+        self.metrics.count(counter, 1);
     }
 
     /// Takes how long a request has waited for ASE into the distribution.
     pub(super) fn asked_for(&self, wait: Duration) {
-        if let Some(histogram) = self.ask_us {
-            host::record(
-                histogram,
-                u64::try_from(wait.as_micros()).unwrap_or(u64::MAX),
-            );
-        }
+        self.metrics.asked_for(wait);
     }
 
     /// Which ASE a call of the root context goes to.
@@ -251,7 +232,9 @@ impl Shared {
                 }
             }
         });
-        self.count_outbox();
+        if self.metrics.no_tick_comes() {
+            self.count_outbox();
+        }
     }
 
     /// Time went on by one tick.
@@ -264,37 +247,31 @@ impl Shared {
         image::tick(self, &config, now);
         self.with(&self.outbox, |outbox| outbox.tick(config.delivery().tick));
         self.send(&config);
-        self.tell_waiting();
         self.tell_refusals();
+        self.metrics.tick(self.records_waiting());
     }
 
     /// What the host has refused since the last tick.
     fn tell_refusals(&self) {
         for (call, times) in host::take_refusals() {
             let times = u64::from(times);
-            self.count_many(Counter::HostRefused(call), times);
+            self.metrics.count(Counter::HostRefused(call), times);
             self.notice_many(About::HostRefused(call), refusal_level(call), times, || {
                 refusal(call)
             });
         }
     }
 
-    /// Once a tick, not once a record: a call to the host costs more than the figure is worth in between.
-    fn tell_waiting(&self) {
-        let held = self.with(&self.outbox, |outbox| outbox.held_records());
-        let held = i64::try_from(held.unwrap_or(0)).unwrap_or(i64::MAX);
-        let step = held.saturating_sub(self.told_waiting.replace(held));
-        if let (Some(gauge), true) = (self.records_waiting, step != 0) {
-            host::increment(gauge, step);
-        }
+    fn records_waiting(&self) -> usize {
+        self.with(&self.outbox, |outbox| outbox.held_records())
+            .unwrap_or(0)
     }
 
     /// A call of the root context was answered.
-    pub(super) fn delivery_answered(&self, token: u32, answer: &Answer, body: &[u8]) {
+    pub(super) fn delivery_answered(&self, token: CalloutToken, answer: &Answer, body: &[u8]) {
         let Some(config) = self.config() else {
             return;
         };
-        let token = CalloutToken(token);
         let site = self.sent_to(token);
         let mut receipt = Receipt::parse(body);
         let news = receipt.as_mut().and_then(|receipt| receipt.image.take());
@@ -328,8 +305,7 @@ impl Shared {
             .with(&self.outbox, |outbox| outbox.is_empty())
             .unwrap_or(true);
         if empty {
-            self.with(&self.outbox, Outbox::close);
-            self.tell_waiting();
+            self.close();
         }
         empty
     }
@@ -342,10 +318,15 @@ impl Shared {
             })
             .unwrap_or(false);
         if drained {
-            self.with(&self.outbox, Outbox::close);
-            self.tell_waiting();
+            self.close();
         }
         drained
+    }
+
+    fn close(&self) {
+        self.with(&self.outbox, Outbox::close);
+        self.count_outbox();
+        self.metrics.last_tick(self.records_waiting());
     }
 
     fn send(&self, config: &Config) {
@@ -358,7 +339,7 @@ impl Shared {
     fn deliver(&self, config: &Config, call: &Call<'_>) -> Result<CalloutToken, DispatchRefusal> {
         let site = call.site.unwrap_or_else(|| self.choose_site(config));
         let have = self.image(|local| local.have()).flatten();
-        let sent = callout::deliver(config, site, call, have);
+        let sent = callout::deliver(config, self.context, site, call, have);
         match sent {
             Ok(token) => {
                 self.with(&self.sent_to, |sent_to| sent_to.push((token, site)));
@@ -381,29 +362,23 @@ impl Shared {
         let Some(tally) = self.with(&self.outbox, Outbox::take_tally) else {
             return;
         };
-        self.count_many(Counter::RecordsQueued, tally.queued);
-        self.count_many(Counter::RecordsDelivered, tally.delivered);
+        self.metrics.count(Counter::RecordsQueued, tally.queued);
+        self.metrics
+            .count(Counter::RecordsDelivered, tally.delivered);
         for (reason, records) in tally.dropped() {
-            self.count_many(Counter::RecordsDropped(reason), records);
+            self.metrics.count(Counter::RecordsDropped(reason), records);
         }
         let Some(config) = self.config() else {
             return;
         };
         for (class, times) in tally.failures() {
-            self.count_many(Counter::DeliveryFailure(class), times);
+            self.metrics.count(Counter::DeliveryFailure(class), times);
             self.notice(About::NoDelivery(class), level_of(class), || {
                 format!(
                     "records not delivered: {}",
                     cause(class, Site::Primary, &config)
                 )
             });
-        }
-    }
-
-    fn count_many(&self, counter: Counter, by: u64) {
-        let known = self.counters.iter().find(|(known, _)| *known == counter);
-        if let (Some((_, id)), true) = (known, by > 0) {
-            host::increment(*id, i64::try_from(by).unwrap_or(i64::MAX));
         }
     }
 

@@ -7,9 +7,8 @@ use std::rc::Rc;
 use ase_core::headers::Headers;
 use ase_core::metadata::TlsFacts;
 use ase_core::transaction::FailureClass;
-use proxy_wasm::traits::{Context, HttpContext};
-use proxy_wasm::types::Action;
 
+use super::Action;
 use super::body::{self, Shown};
 use super::callout;
 use super::refusal::{self, refuse};
@@ -25,7 +24,7 @@ use crate::pairs;
 use crate::token_request::TokenRequest;
 
 /// One HTTP stream.
-pub(super) struct Stream {
+pub(crate) struct Stream {
     context: u32,
     shared: Option<Rc<Shared>>,
     running: Option<Running>,
@@ -67,7 +66,12 @@ impl Stream {
             dialect,
             token_request,
         });
-        running.carry_out(shared, effect, Request::InItsHook, now)
+        running.carry_out(self.context, shared, effect, Request::InItsHook, now)
+    }
+
+    /// The callout whose answer is waited for.
+    pub(super) fn callout(&self) -> Option<CalloutToken> {
+        self.running.as_ref()?.exchange.callout()
     }
 
     fn look_at_body(&mut self, size: usize, shown: Shown, action: Action) {
@@ -89,14 +93,10 @@ impl Stream {
     }
 }
 
-impl Context for Stream {
-    fn on_http_call_response(
-        &mut self,
-        token: u32,
-        headers: usize,
-        body_size: usize,
-        _trailers: usize,
-    ) {
+/// The hooks.
+impl Stream {
+    /// The answer to a callout of this stream has come.
+    pub(super) fn on_answer(&mut self, token: CalloutToken, headers: usize, body_size: usize) {
         let (Some(shared), Some(running)) = (&self.shared, &mut self.running) else {
             return;
         };
@@ -105,18 +105,16 @@ impl Context for Stream {
         } = running;
         let answer = callout::answer(headers, body_size, config);
         let now = shared.now();
-        let effect = shared.with_breaker(|breaker| {
-            exchange.answer(CalloutToken(token), &answer, config, breaker, now)
-        });
+        let effect =
+            shared.with_breaker(|breaker| exchange.answer(token, &answer, config, breaker, now));
         if let (Effect::Pass(_) | Effect::Reply(_), Some(wait)) = (&effect, exchange.asked_for()) {
             shared.asked_for(wait);
         }
-        running.carry_out(shared, effect, Request::Held, now);
+        running.carry_out(self.context, shared, effect, Request::Held, now);
     }
-}
 
-impl HttpContext for Stream {
-    fn on_http_request_headers(&mut self, _headers: usize, _end_of_stream: bool) -> Action {
+    /// The client's request headers are complete, or have come again.
+    pub(crate) fn on_request_headers(&mut self) -> Action {
         if self.running.is_some() {
             return self.request_hook();
         }
@@ -134,26 +132,24 @@ impl HttpContext for Stream {
         }
     }
 
-    fn on_http_request_body(&mut self, size: usize, end_of_stream: bool) -> Action {
+    /// The host shows `size` bytes of the request's body.
+    pub(crate) fn on_request_body(&mut self, size: usize, shown: Shown) -> Action {
         let action = self.request_hook();
-        let shown = if end_of_stream {
-            Shown::All
-        } else {
-            Shown::NotAll
-        };
         self.look_at_body(size, shown, action);
         action
     }
 
-    fn on_http_request_trailers(&mut self, _trailers: usize) -> Action {
+    /// The request has ended with trailers.
+    pub(crate) fn on_request_trailers(&mut self) -> Action {
         let action = self.request_hook();
         self.look_at_body(0, Shown::All, action);
         action
     }
 
-    fn on_http_response_headers(&mut self, _headers: usize, _end_of_stream: bool) -> Action {
+    /// Response headers are complete, be they upstream's, the host's own or the filter's.
+    pub(crate) fn on_response_headers(&mut self) {
         let Some(running) = &mut self.running else {
-            return Action::Continue;
+            return;
         };
         let Running {
             config, exchange, ..
@@ -170,10 +166,10 @@ impl HttpContext for Stream {
                 exchange.response(config.host().origin(status, &headers, property), half);
             }
         }
-        Action::Continue
     }
 
-    fn on_log(&mut self) {
+    /// The exchange is over.
+    pub(crate) fn on_log(&mut self) {
         let Some(shared) = &self.shared else {
             return;
         };
@@ -228,7 +224,12 @@ fn read_request(
     if headers.is_empty() {
         return (Head::Unreadable, policy, Dialect::Http, None);
     }
-    let dialect = Dialect::of(&headers);
+    // Nothing else is ever refused.
+    let dialect = if policy.treatment.asks() {
+        Dialect::of(&headers)
+    } else {
+        Dialect::Http
+    };
     strip_reserved(&headers, config);
     let source_address = match config.client_address() {
         ClientAddressSource::Envoy => asked(Some(b"source\0address")),
@@ -330,6 +331,7 @@ impl Running {
     /// Does what the exchange wants; a question that the host does not send may be followed by one more.
     fn carry_out(
         &mut self,
+        context: u32,
         shared: &Shared,
         mut effect: Effect,
         request: Request,
@@ -340,7 +342,7 @@ impl Running {
         } = self;
         while matches!(effect, Effect::Ask) {
             shared.failed_over(exchange, config);
-            let sent = callout::ask(config, exchange);
+            let sent = callout::ask(config, exchange, context);
             effect = shared.with_breaker(|breaker| exchange.dispatched(sent, config, breaker, now));
         }
         match effect {
