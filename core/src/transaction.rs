@@ -127,6 +127,8 @@ pub enum End {
     Failed,
     /// It ended before any response.
     Aborted,
+    /// It has not: a record of its end will follow, under the id of which this record's is [`RecordId::while_open`].
+    Open,
 }
 
 /// ASE's answer in one word (`x-ase-verdict`).
@@ -175,6 +177,12 @@ impl RecordId {
         let leading = usize::try_from((counter | 1).leading_zeros() / 4).unwrap_or(0);
         text.extend(digits(counter).skip(leading));
         Self(text)
+    }
+
+    /// The id of the record that tells of this exchange while it is still open. A minted id has room for the two letters more.
+    #[must_use]
+    pub fn while_open(&self) -> Self {
+        Self([self.as_str(), ".o"].concat())
     }
 
     /// The id as text.
@@ -299,12 +307,13 @@ impl GatewayDecision {
 
 impl End {
     /// Every end.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Upstream,
         Self::Gateway,
         Self::Denied,
         Self::Failed,
         Self::Aborted,
+        Self::Open,
     ];
 
     /// Its name in records and logs.
@@ -316,6 +325,7 @@ impl End {
             Self::Denied => "denied",
             Self::Failed => "failed",
             Self::Aborted => "aborted",
+            Self::Open => "open",
         }
     }
 }

@@ -125,6 +125,8 @@ pub struct Delivery {
     pub tick: Duration,
     /// Longest wait for the answer to a call, 1 ms to 1 min.
     pub timeout: Duration,
+    /// An exchange that is open for so long is reported before its end; `None` for none.
+    pub open_after: Option<Duration>,
     /// Bounds of the outbox.
     pub limits: OutboxLimits,
 }

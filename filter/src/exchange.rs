@@ -115,6 +115,8 @@ pub struct Exchange {
     asked_for: Option<Duration>,
     request_half: Vec<u8>,
     response: Response,
+    /// It has been told of before its end.
+    told_open: bool,
     finished: bool,
 }
 
@@ -205,6 +207,7 @@ impl Exchange {
             asked_for: None,
             request_half,
             response: Response::None,
+            told_open: false,
             finished: false,
         }
     }
@@ -352,21 +355,44 @@ impl Exchange {
         if std::mem::replace(&mut self.finished, true) {
             return None;
         }
-        Some(Record {
-            id: &self.id,
+        Some(self.record(&self.id, decision, self.end(decision), now))
+    }
+
+    /// Tells of an exchange that is still open, once, when its request passed and `after` has gone by since its start.
+    pub fn tell_if_open(&mut self, after: Duration, now: Moment, tell: impl FnOnce(&Record<'_>)) {
+        let is_due = self.place == Place::Upstream
+            && !self.finished
+            && !self.told_open
+            && now.since(self.started) >= after;
+        if let (true, Some(decision)) = (is_due, self.decision) {
+            self.told_open = true;
+            let id = self.id.while_open();
+            tell(&self.record(&id, decision, End::Open, now));
+        }
+    }
+
+    fn record<'r>(
+        &'r self,
+        id: &'r RecordId,
+        decision: GatewayDecision,
+        end: End,
+        now: Moment,
+    ) -> Record<'r> {
+        Record {
+            id,
             started: self.started.unix_millis(),
             duration: now.since(self.started),
             mode: self.mode,
             decision,
             verdict: self.verdict,
             asked_for: self.asked_for,
-            end: self.end(decision),
+            end,
             request_json: &self.request_half,
             response_json: match &self.response {
                 Response::Came { half, .. } => half.as_deref(),
                 Response::None => None,
             },
-        })
+        }
     }
 
     fn end(&self, decision: GatewayDecision) -> End {

@@ -48,7 +48,7 @@ extern "C" fn proxy_on_configure(root: u32, size: usize) -> u32 {
 
 #[unsafe(no_mangle)]
 extern "C" fn proxy_on_tick(root: u32) {
-    plugin::on_root(root, plugin::Root::on_tick);
+    plugin::tick(root);
 }
 
 #[unsafe(no_mangle)]

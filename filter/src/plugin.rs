@@ -27,7 +27,7 @@ use shared::Shared;
 use stream::Stream;
 
 pub(crate) use body::Shown;
-pub(crate) use contexts::{Action, create, delete, on_answer, on_root, on_stream};
+pub(crate) use contexts::{Action, create, delete, on_answer, on_root, on_stream, tick};
 
 /// Longest answer to a batch that is read, in bytes.
 const MAX_RECEIPT_BYTES: usize = 1 << 20;
@@ -149,14 +149,14 @@ impl Root {
         }
     }
 
-    /// Time went on by one tick.
-    pub(crate) fn on_tick(&mut self) {
-        if let Some(shared) = &self.shared {
-            shared.tick();
-            if shared.drained() {
-                end_root();
-            }
+    /// Time went on by one tick. Gives what the streams are to be looked at with, when a look for exchanges that stay open is due.
+    fn on_tick(&mut self) -> Option<Rc<Shared>> {
+        let shared = self.shared.as_ref()?;
+        shared.tick();
+        if shared.drained() {
+            end_root();
         }
+        shared.look_is_due().then(|| Rc::clone(shared))
     }
 }
 

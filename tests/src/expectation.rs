@@ -82,6 +82,11 @@ impl Differences {
             RecordCount::Exactly(count) => self.equal("records", &records.len(), &count),
             RecordCount::Unsaid(Any::Any) => {}
         }
+        if let Some(wanted) = &wanted.ends {
+            let end = |record: &Value| record.get("end")?.as_str().map(str::to_owned);
+            let got: Vec<String> = records.iter().filter_map(end).collect();
+            self.equal("records: end", &got, wanted);
+        }
         for record in records {
             let text = |name: &str| record.get(name).and_then(Value::as_str).map(str::to_owned);
             let mut compare = |name: &str, wanted: &Option<String>| {

@@ -288,6 +288,8 @@ pub struct RecordExpectation {
     pub verdict: Option<String>,
     /// `end`.
     pub end: Option<String>,
+    /// `end` of each record, in their order.
+    pub ends: Option<Vec<String>>,
     /// `mode`.
     pub mode: Option<String>,
     /// `local` stands for `verdict`, without ASE's word.

@@ -13,7 +13,7 @@ use ase_core::json;
 use ase_core::metadata::{RequestFault, RequestReport};
 use ase_core::time::UnixMillis;
 use ase_core::transaction::wire::read_record;
-use ase_core::transaction::{FailureClass, GatewayDecision, Mode, Transaction, VerdictLabel};
+use ase_core::transaction::{End, FailureClass, GatewayDecision, Mode, Transaction, VerdictLabel};
 use ase_core::wire;
 use bytes::Bytes;
 use tokio::sync::oneshot;
@@ -241,8 +241,11 @@ impl Ase {
             verdict: transaction.verdict.or_else(own_label),
             found: found.as_ref(),
         };
+        // The engine and the rules deal with the record of its end: then there is all to judge by, and nothing to judge twice.
+        let is_open = transaction.end == End::Open;
         let mut observed = report
             .as_ref()
+            .filter(|_| !is_open)
             .and_then(|report| self.engine.begun(report, &facts));
         if let Some(observed) = &mut observed {
             observed.end(transaction.response.as_ref(), Some(transaction.duration));
@@ -256,7 +259,7 @@ impl Ase {
         drop(found);
         let deed = match question_of(transaction) {
             Question::Asked => None,
-            Question::NotAsked => deed,
+            Question::NotAsked => deed.filter(|_| !is_open),
         };
         Record {
             id,

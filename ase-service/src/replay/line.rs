@@ -8,6 +8,9 @@ use serde_json::{Map, Value};
 
 use super::target::{self, Change};
 
+/// What ASE's own log says of an exchange that had not ended.
+pub(super) const STILL_OPEN: &str = "open";
+
 /// How the lines of a log look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Format {
@@ -44,6 +47,8 @@ pub(super) enum Unsendable {
     Connect,
     /// A target that no HTTP client can send, such as one over 64 KiB.
     Target,
+    /// ASE's word on an exchange before its end, of which another line tells.
+    StillOpen,
 }
 
 impl Unsendable {
@@ -54,6 +59,7 @@ impl Unsendable {
             Self::NotHttp => "not HTTP",
             Self::Connect => "CONNECT",
             Self::Target => "target cannot be sent",
+            Self::StillOpen => "still open, and in another line when it had ended",
         }
     }
 }
@@ -143,6 +149,9 @@ fn method(name: &[u8]) -> Result<hyper::Method, Unsendable> {
 fn json(line: &[u8]) -> Result<Request, Unsendable> {
     let fields: Map<String, Value> =
         serde_json::from_slice(line).map_err(|_| Unsendable::Unparsable)?;
+    if fields.get("outcome").and_then(Value::as_str) == Some(STILL_OPEN) {
+        return Err(Unsendable::StillOpen);
+    }
     let fields = Fields::of(&fields);
     let name = fields
         .first(&["method", "request_method"])

@@ -43,8 +43,11 @@ impl Default for Exchanges {
 }
 
 impl Exchanges {
-    /// Counts an exchange.
+    /// Counts an exchange when it has ended.
     pub fn count(&self, kind: Kind) {
+        if kind.end == End::Open {
+            return;
+        }
         let decision = kind.decision.as_str();
         self.ended.add(&(decision, kind.end.as_str()), 0, 1);
         if let Some(class) = kind.decision.cause() {

@@ -226,6 +226,20 @@ fn an_exchange_is_studied_once_however_often_it_is_told_and_not_when_it_was_refu
 }
 
 #[test]
+fn an_exchange_that_is_still_open_is_logged_at_once_and_studied_when_it_has_ended() {
+    let ase = Ase::start();
+    let mut open = record("1.o", "192.0.2.1", "/shop");
+    open["end"] = json!("open");
+    open["response"] = Value::Null;
+    batch(&ase, &[open]);
+    batch(&ase, &[record("1", "192.0.2.1", "/shop")]);
+    wait_for("the end", || (event(&ase, "observed") == 1).then_some(()));
+    let log = ase.stop();
+    let outcomes: Vec<&Value> = log.iter().map(|line| &line["outcome"]).collect();
+    assert_eq!(outcomes, ["open", "upstream"]);
+}
+
+#[test]
 fn what_finds_no_room_is_dropped_and_counted() {
     let ase = Ase::with("[engine]\nqueue = 16\n");
     batch(&ase, &failures("203.0.113.9", "shop"));

@@ -281,11 +281,15 @@ fn delivery(mut fields: Fields<'_, '_>) -> Delivery {
         attempts: fields.integer("attempts", 1..=100_u32, 20),
     };
     let timeout = millis(fields.integer("timeout_ms", 1..=60_000_u32, 5000));
+    let open_after = millis(fields.integer("open_after_ms", 0..=86_400_000_u32, 5000));
     fields.finish();
     Delivery {
         kind,
         tick,
         timeout,
+        // Policies with a call for each half have no word for it.
+        open_after: Some(open_after)
+            .filter(|after| !after.is_zero() && kind == DeliveryKind::Batch),
         limits,
     }
 }

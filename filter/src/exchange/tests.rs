@@ -460,6 +460,57 @@ fn a_reply_that_the_gateway_made_is_not_upstreams() {
 }
 
 #[test]
+fn an_exchange_that_stays_open_is_told_of_once_and_again_at_its_end() {
+    let config = config(r#"{"mode": "async"}"#);
+    let (mut exchange, effect) = Exchange::request(
+        RecordId::mint(1, 3),
+        Head::Read(b"{}".to_vec()),
+        config.policy(b"", b""),
+        &config,
+        &mut Breaker::default(),
+        Moment::default(),
+    );
+    assert!(matches!(effect, Effect::Pass(_)));
+    let after = Duration::from_secs(5);
+    let at = |seconds| Moment::default().after(Duration::from_secs(seconds));
+    let told = |exchange: &mut Exchange, seconds| {
+        let mut told = Vec::new();
+        exchange.tell_if_open(after, at(seconds), |record| {
+            told.push((record.id.as_str().to_owned(), record.end, record.duration));
+        });
+        told
+    };
+    assert_eq!(told(&mut exchange, 4), []);
+    let id = RecordId::mint(1, 3);
+    let open = (format!("{}.o", id.as_str()), End::Open, after);
+    assert_eq!(told(&mut exchange, 5), [open]);
+    assert_eq!(told(&mut exchange, 6), []);
+    exchange.response(ResponseOrigin::Upstream, Some(b"{}".to_vec()));
+    let record = exchange.finish(at(7)).unwrap();
+    assert_eq!((record.id, record.end), (&id, End::Upstream));
+    assert_eq!(told(&mut exchange, 8), []);
+}
+
+#[test]
+fn a_request_that_waits_for_its_verdict_or_was_denied_is_not_told_of_as_open() {
+    let config = config("{}");
+    let (mut exchange, mut breaker) = started(&config);
+    let late = Moment::default().after(Duration::from_secs(60));
+    let never = |_: &Record<'_>| panic!("told");
+    exchange.tell_if_open(Duration::ZERO, late, never);
+    let _held = exchange.dispatched(
+        Ok(CalloutToken(1)),
+        &config,
+        &mut breaker,
+        Moment::default(),
+    );
+    exchange.tell_if_open(Duration::ZERO, late, never);
+    let denial = from_ase("403", None);
+    let _reply = exchange.answer(CalloutToken(1), &denial, &config, &mut breaker, late);
+    exchange.tell_if_open(Duration::ZERO, late, never);
+}
+
+#[test]
 fn a_failing_ase_is_left_alone() {
     let config = config(r#"{"breaker": {"failures": 1}}"#);
     let (mut exchange, mut breaker) = started(&config);

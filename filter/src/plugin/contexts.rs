@@ -69,6 +69,18 @@ pub(crate) fn on_root<T>(context: u32, act: impl FnOnce(&mut Root) -> T) -> Opti
     with(|contexts| contexts.root(context).map(act)).flatten()
 }
 
+/// Time went on by one tick of a root context.
+pub(crate) fn tick(root: u32) {
+    with(|contexts| {
+        let look = contexts.root(root).and_then(Root::on_tick);
+        if let Some(shared) = look {
+            for stream in contexts.streams.values_mut() {
+                stream.look_if_open(&shared);
+            }
+        }
+    });
+}
+
 /// Runs `act` on a stream.
 pub(crate) fn on_stream<T>(context: u32, act: impl FnOnce(&mut Stream) -> T) -> Option<T> {
     with(|contexts| contexts.streams.get_mut(context).map(act)).flatten()

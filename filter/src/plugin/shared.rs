@@ -27,6 +27,9 @@ use crate::notice::{Line, Notice};
 use crate::outbox::{Call, Outbox, Receipt};
 use crate::site::Site;
 
+/// Time between two looks for exchanges that stay open.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
 /// What a root context and its streams share.
 pub(super) struct Shared {
     config: RefCell<Rc<Config>>,
@@ -46,7 +49,8 @@ pub(super) struct Shared {
     /// Makes record ids unique across root contexts.
     random: u64,
     minted: Cell<u64>,
-    last_moment: Cell<Moment>,
+    pub(super) last_moment: Cell<Moment>,
+    last_look: Cell<Moment>,
     pub(super) level: Cell<Level>,
 }
 
@@ -85,6 +89,7 @@ impl Shared {
             random,
             minted: Cell::new(0),
             last_moment: Cell::new(Moment::default()),
+            last_look: Cell::new(Moment::default()),
             level: Cell::new(log_level(&config)),
             config: RefCell::new(Rc::new(config)),
         }
@@ -249,6 +254,17 @@ impl Shared {
         self.send(&config);
         self.tell_refusals();
         self.metrics.tick(self.records_waiting());
+    }
+
+    /// Whether it is time to look for exchanges that stay open: once in [`LOOK_INTERVAL`], so that a look through thousands of streams costs nothing.
+    pub(super) fn look_is_due(&self) -> bool {
+        let (now, last) = (self.last_moment.get(), self.last_look.get());
+        // Before the last look only when the clock was set back.
+        let is_due = now < last || now.since(last) >= LOOK_INTERVAL;
+        if is_due {
+            self.last_look.set(now);
+        }
+        is_due
     }
 
     /// What the host has refused since the last tick.

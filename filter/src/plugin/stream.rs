@@ -69,6 +69,22 @@ impl Stream {
         running.carry_out(self.context, shared, effect, Request::InItsHook, now)
     }
 
+    /// Reports the exchange before its end where it has been open for long; `root` is what the looking root context has.
+    pub(super) fn look_if_open(&mut self, root: &Rc<Shared>) {
+        let (Some(shared), Some(running)) = (&self.shared, &mut self.running) else {
+            return;
+        };
+        let Running {
+            config, exchange, ..
+        } = running;
+        if let (true, Some(after)) = (Rc::ptr_eq(shared, root), config.delivery().open_after) {
+            let site = exchange.site();
+            exchange.tell_if_open(after, shared.last_moment.get(), |record| {
+                shared.report(record, site, config);
+            });
+        }
+    }
+
     /// The callout whose answer is waited for.
     pub(super) fn callout(&self) -> Option<CalloutToken> {
         self.running.as_ref()?.exchange.callout()

@@ -83,6 +83,8 @@ fn what_is_no_request_is_named() {
         Err(Unsendable::NoRequest)
     );
     assert_eq!(Format::Json.parse(b"[]"), Err(Unsendable::Unparsable));
+    let open = br#"{"method":"GET","url":"/","outcome":"open"}"#;
+    assert_eq!(Format::Json.parse(open), Err(Unsendable::StillOpen));
 }
 
 #[test]

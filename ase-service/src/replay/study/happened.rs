@@ -14,7 +14,7 @@ use ase_core::time::UnixMillis;
 use ase_engine::Carried;
 use serde_json::{Map, Value};
 
-use super::super::line::{Format, address, find, quoted};
+use super::super::line::{Format, STILL_OPEN, address, find, quoted};
 use crate::clock;
 
 const MONTHS: [&str; 12] = [
@@ -60,6 +60,8 @@ pub(super) enum LeftOut {
     Unreadable,
     /// The gateway did not let the request through.
     Refused,
+    /// The exchange had not ended; another line tells of its end.
+    StillOpen,
 }
 
 impl LeftOut {
@@ -67,6 +69,7 @@ impl LeftOut {
         match self {
             Self::Unreadable => "without client, time or form",
             Self::Refused => "not let through by the gateway",
+            Self::StillOpen => "still open",
         }
     }
 }
@@ -173,6 +176,9 @@ fn json(line: &[u8]) -> Result<Happened, LeftOut> {
     let refused = text(&line, &["decision"]).is_some_and(|decision| REFUSED.contains(&decision));
     if refused {
         return Err(LeftOut::Refused);
+    }
+    if text(&line, &["outcome"]) == Some(STILL_OPEN) {
+        return Err(LeftOut::StillOpen);
     }
     happened(&line).ok_or(LeftOut::Unreadable)
 }
@@ -349,6 +355,10 @@ mod tests {
             Some(Detection::Pattern(Pattern::Method))
         );
         assert_eq!(happened.duration, Some(Duration::from_micros(1500)));
+        let mut open = line.clone();
+        open["outcome"] = "open".into();
+        let still_open = read(Format::Json, open.to_string().as_bytes());
+        assert_eq!(still_open, Err(LeftOut::StillOpen));
         let mut refused = line;
         refused["decision"] = "denied".into();
         let read = read(Format::Json, refused.to_string().as_bytes());
