@@ -5,7 +5,7 @@
 pub(crate) enum Variant {
     /// Envoy without any filter.
     Bare,
-    /// A wasm filter of the Rust SDK whose every hook continues.
+    /// A wasm filter with the same exports as ours, whose every hook continues.
     DoNothing,
     /// A Lua script with two callouts: the question, and the log of the response.
     Lua,
