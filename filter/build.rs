@@ -1,4 +1,4 @@
-//! How the module is linked: with a stack that the filter has been measured to need, a quarter of the linker's usual one.
+//! How the module is linked: with a quarter of the linker's usual stack, in which every scenario runs.
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");

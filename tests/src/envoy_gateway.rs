@@ -208,6 +208,10 @@ impl Gateway for EnvoyGateway {
         Ok(kib.trim().trim_end_matches(" kB").parse::<u64>()? * 1024)
     }
 
+    fn longest_hook(&self) -> Option<Duration> {
+        None
+    }
+
     fn lines_in_vain(&self) -> Option<u64> {
         None
     }

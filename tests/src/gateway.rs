@@ -7,6 +7,7 @@ mod wasmtime;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use serde::Deserialize;
@@ -126,6 +127,8 @@ pub trait Gateway {
     /// # Errors
     /// When the gateway has ended.
     fn memory_bytes(&self) -> Result<u64>;
+    /// How long the filter has held its worker at most; none where the gateway does not tell.
+    fn longest_hook(&self) -> Option<Duration>;
     /// Leaves what is less grave out of the log from now on.
     ///
     /// # Errors

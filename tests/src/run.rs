@@ -96,6 +96,10 @@ impl Stage {
             folder: folder.path().to_path_buf(),
         };
         let gateway = kind.start(&plan)?;
+        let judges = plan.plugin_configuration.get("mode") == Some(&Value::from("local"));
+        if daemon.is_some() && judges {
+            wait_for_image(&*gateway)?;
+        }
         Ok(Self {
             gateway,
             ase,
@@ -209,6 +213,20 @@ impl Stage {
             lines(tail.into_iter().rev().collect()),
         )
     }
+}
+
+/// Else the first steps would be as in `sync`.
+fn wait_for_image(gateway: &dyn Gateway) -> Result<()> {
+    wait::until_some(SETTLES_WITHIN, "the image of every worker", || {
+        let taken = gateway.counters()?.get("ase_images_taken").copied();
+        let workers = if gateway.lines_in_vain().is_some() {
+            1
+        } else {
+            2
+        };
+        Ok(taken.filter(|images| *images >= workers))
+    })
+    .map(drop)
 }
 
 fn clusters(

@@ -37,6 +37,32 @@ fn in_async_the_listed_clients_of_a_generated_log_pass_and_are_logged_as_would_b
 }
 
 #[test]
+fn in_local_exactly_the_listed_clients_of_a_generated_log_are_blocked() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    replay(&generated_log(folder.path())?, "local")
+}
+
+#[test]
+fn with_decoys_tokens_and_patterns_local_blocks_exactly_the_requests_that_sync_blocks() -> Result<()>
+{
+    let folder = tempfile::tempdir()?;
+    let log = rules_log(folder.path())?;
+    let (in_sync, in_local) = (blocked(&log, "sync")?, blocked(&log, "local")?);
+    ensure!(in_sync.blocked == in_local.blocked, "not the same requests");
+    let must = (0..RULES_LINES).filter(|number| Visitor::of(*number).is_to_be_blocked(*number));
+    ensure!(in_sync.blocked == must.collect(), "{:?}", in_sync.blocked);
+    ensure!(in_sync.unasked == 0);
+    println!(
+        "{} of {RULES_LINES} requests blocked in both; in local {} passed unasked",
+        in_local.blocked.len(),
+        in_local.unasked
+    );
+    // Who is neither listed nor at an API with rules.
+    ensure!(in_local.unasked >= RULES_LINES / 3, "{}", in_local.unasked);
+    Ok(())
+}
+
+#[test]
 fn the_recorded_traffic_of_a_public_site_is_replayed_in_both_modes() -> Result<()> {
     let Some(folder) = std::env::var_os("ASE_TRAFFIC") else {
         println!("ASE_TRAFFIC is unset: no recorded traffic to replay, only the generated log was");
@@ -44,6 +70,7 @@ fn the_recorded_traffic_of_a_public_site_is_replayed_in_both_modes() -> Result<(
     };
     let log = PathBuf::from(folder).join("public-site-2015.access.log");
     replay(&log, "sync")?;
+    replay(&log, "local")?;
     replay(&log, "async")
 }
 
@@ -56,6 +83,9 @@ fn replay(log: &Path, mode: &str) -> Result<()> {
     let upstream = Upstream::start()?;
     let ase = RealAse::start(&ase_plan(&listed), folder.path())?;
     let gateway = EnvoyGateway::start(&gateway_plan(&upstream, &ase, folder.path(), mode))?;
+    if mode == "local" {
+        wait_for_image(&gateway)?;
+    }
 
     let summary = run_replay(log, &gateway)?;
 
@@ -77,6 +107,142 @@ fn replay(log: &Path, mode: &str) -> Result<()> {
         listed_requests(&expected, &listed)
     );
     Ok(())
+}
+
+fn wait_for_image(gateway: &EnvoyGateway) -> Result<()> {
+    wait::until_some(Duration::from_secs(20), "the first image", || {
+        let taken = gateway.counters()?.get("ase_images_taken").copied();
+        // The worker's, and the one of the main thread.
+        Ok(taken.filter(|images| *images >= 2))
+    })
+    .map(drop)
+}
+
+/// What became of a log.
+struct Replayed {
+    /// The requests that were blocked, by their numbers.
+    blocked: BTreeSet<usize>,
+    /// How many passed by the gateway's image.
+    unasked: usize,
+}
+
+fn blocked(log: &Path, mode: &str) -> Result<Replayed> {
+    let folder = tempfile::tempdir()?;
+    let upstream = Upstream::start()?;
+    let ase = RealAse::start(&rules_plan(), folder.path())?;
+    let gateway = EnvoyGateway::start(&gateway_plan(&upstream, &ase, folder.path(), mode))?;
+    if mode == "local" {
+        wait_for_image(&gateway)?;
+    }
+    run_replay(log, &gateway)?;
+    let lines = wait::until_some(Duration::from_secs(60), "every record", || {
+        let lines = ase.access_log();
+        Ok((lines.len() >= RULES_LINES).then_some(lines))
+    })?;
+    let is =
+        |line: &Value, key: &str, value: &str| line.get(key).is_some_and(|found| found == value);
+    let number = |line: &Value| {
+        let referer = line.get("referer")?.as_str()?;
+        referer.rsplit('/').next()?.parse().ok()
+    };
+    let denied = lines.iter().filter(|line| is(line, "outcome", "denied"));
+    Ok(Replayed {
+        blocked: denied
+            .map(|line| number(line).with_context(|| line.to_string()))
+            .collect::<Result<_>>()?,
+        unasked: lines
+            .iter()
+            .filter(|line| is(line, "decision", "local"))
+            .count(),
+    })
+}
+
+const RULES_LINES: usize = 1200;
+const VISITORS: usize = 60;
+
+/// Who sends one line of the log with rules. Each breaks the same rule with every request, so it does not matter who is listed for it first.
+#[derive(Clone, Copy)]
+enum Visitor {
+    FallsForTheDecoy,
+    UsesAnotherMethod,
+    BringsNoToken,
+    KeepsTheRules,
+    IsListed,
+    VisitsWhereThereAreNone,
+}
+
+impl Visitor {
+    fn of(number: usize) -> Self {
+        match number % VISITORS {
+            0..5 => Self::FallsForTheDecoy,
+            5..10 => Self::UsesAnotherMethod,
+            10..15 => Self::BringsNoToken,
+            15..25 => Self::KeepsTheRules,
+            25..32 => Self::IsListed,
+            _ => Self::VisitsWhereThereAreNone,
+        }
+    }
+
+    fn target(self, number: usize) -> &'static str {
+        match self {
+            Self::FallsForTheDecoy => "GET /shop/admin",
+            Self::UsesAnotherMethod => "GET /orders/1",
+            Self::BringsNoToken => "GET /accounts/1",
+            Self::KeepsTheRules if number.is_multiple_of(2) => "GET /shop/books",
+            Self::KeepsTheRules => "POST /orders/1",
+            Self::IsListed if number.is_multiple_of(2) => "POST /orders/1",
+            Self::IsListed | Self::VisitsWhereThereAreNone => "GET /index.html",
+        }
+    }
+
+    fn is_to_be_blocked(self, number: usize) -> bool {
+        match self {
+            // The decoy answers whoever comes for the first time.
+            Self::FallsForTheDecoy => number >= VISITORS,
+            Self::UsesAnotherMethod | Self::BringsNoToken | Self::IsListed => true,
+            Self::KeepsTheRules | Self::VisitsWhereThereAreNone => false,
+        }
+    }
+}
+
+fn rules_log(folder: &Path) -> Result<PathBuf> {
+    let mut text = String::new();
+    for number in 0..RULES_LINES {
+        let (client, target) = (number % VISITORS, Visitor::of(number).target(number));
+        writeln!(
+            text,
+            "198.51.100.{client} - - [17/May/2015:10:05:03 +0000] \"{target} HTTP/1.1\" 200 2030 \"http://a.example/{number}\" \"curl/8.5\""
+        )?;
+    }
+    let log = folder.join("rules.access.log");
+    std::fs::write(&log, text)?;
+    Ok(log)
+}
+
+fn rules_plan() -> RealAsePlan {
+    let api = |url: &str, rules: Value| {
+        let mut metadata =
+            json!({"protocol": "http", "url": url, "hostname": "*", "enable_blocking": true});
+        if let (Some(metadata), Value::Object(rules)) = (metadata.as_object_mut(), rules) {
+            metadata.extend(rules);
+        }
+        json!({"api_metadata": metadata})
+    };
+    let decoy = json!({"decoy_config": {"decoy_enabled": true, "decoy_subpaths": ["/admin"]}});
+    let pattern = json!({"api_pattern_enforcement": {"methods_allowed": ["POST"]}});
+    let token = json!({"oauth2_access_token": true, "is_token_mandatory": true});
+    RealAsePlan {
+        apis: BTreeMap::from([
+            ("root".to_owned(), api("/", json!({}))),
+            ("shop".to_owned(), api("/shop", decoy)),
+            ("orders".to_owned(), api("/orders", pattern)),
+            ("accounts".to_owned(), api("/accounts", token)),
+        ]),
+        config: "enable_ase_detected_attack = true\n".to_owned(),
+        deny: (25..32)
+            .map(|client| format!("ip 198.51.100.{client}"))
+            .collect(),
+    }
 }
 
 fn run_replay(log: &Path, gateway: &EnvoyGateway) -> Result<Value> {
@@ -106,7 +272,7 @@ fn check_summary(summary: &Value, total: u64, mode: &str, listed: u64) -> Result
         count("/sent") == total,
         "{total} requests in the log: {summary}"
     );
-    let blocked = if mode == "sync" { listed } else { 0 };
+    let blocked = if mode == "async" { 0 } else { listed };
     ensure!(
         count("/statuses/403") == blocked,
         "{blocked} requests to block: {summary}"
@@ -143,8 +309,8 @@ fn check_lines(
         let outcome = (text(line, "outcome"), text(line, "verdict"));
         let outcome = (outcome.0.as_str(), outcome.1.as_str());
         let promised = match (mode, listed.contains(&client)) {
-            ("sync", true) => ("denied", "blocked"),
-            ("sync", false) => ("upstream", "allowed"),
+            ("sync" | "local", true) => ("denied", "blocked"),
+            ("sync" | "local", false) => ("upstream", "allowed"),
             (_, true) => ("upstream", "would_block"),
             (_, false) => ("upstream", "allowed"),
         };

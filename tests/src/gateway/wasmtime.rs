@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use serde_json::Value;
@@ -78,6 +79,10 @@ impl Gateway for WasmtimeGateway {
 
     fn memory_bytes(&self) -> Result<u64> {
         Ok(u64::try_from(self.host.memory_bytes())?)
+    }
+
+    fn longest_hook(&self) -> Option<Duration> {
+        Some(self.host.longest_hook())
     }
 
     fn lines_in_vain(&self) -> Option<u64> {

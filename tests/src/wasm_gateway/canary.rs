@@ -3,7 +3,7 @@
 //! A canary shares log, metrics and shared data with the working VM; what it started (callouts, ticks) vanishes with it. Must never serve.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use wasmtime::Module;
 
@@ -24,6 +24,8 @@ pub(super) struct Parts {
     pub(super) trapped: Arc<AtomicBool>,
     /// The size of the working VM's memory.
     pub(super) memory_bytes: Arc<AtomicUsize>,
+    /// How long the longest hook of the working VM took, in microseconds.
+    pub(super) longest_hook_us: Arc<AtomicU64>,
 }
 
 impl Parts {

@@ -38,7 +38,8 @@ pub(super) fn buffer_bytes(
     };
     let start = usize::try_from(start).map_err(|_| Status::BadArgument)?;
     let size = usize::try_from(size).map_err(|_| Status::BadArgument)?;
-    let bytes: Vec<u8> = buffer.iter().skip(start).take(size).copied().collect();
+    let end = start.saturating_add(size).min(buffer.len());
+    let bytes = buffer.get(start..end).unwrap_or_default().to_vec();
     if bytes.is_empty() {
         return Ok(());
     }

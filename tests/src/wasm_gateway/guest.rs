@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 use wasmtime::{Engine, Instance, Linker, Module, Store, WasmParams, WasmResults};
 
@@ -32,6 +33,7 @@ pub(super) fn compile(path: &Path) -> wasmtime::Result<Module> {
 pub(super) struct Guest {
     store: Store<Host>,
     instance: Instance,
+    longest_call: Duration,
 }
 
 impl Guest {
@@ -42,7 +44,11 @@ impl Guest {
         wasi::link(&mut linker)?;
         let mut store = Store::new(module.engine(), host);
         let instance = linker.instantiate(&mut store, module)?;
-        let mut guest = Self { store, instance };
+        let mut guest = Self {
+            store,
+            instance,
+            longest_call: Duration::ZERO,
+        };
         for start in ["_initialize", "_start"] {
             if guest.instance.get_func(&mut guest.store, start).is_some() {
                 guest.call(ContextId(0), start, (), ())?;
@@ -54,6 +60,11 @@ impl Guest {
 
     pub(super) fn host(&mut self) -> &mut Host {
         self.store.data_mut()
+    }
+
+    /// How long the longest hook took so far.
+    pub(super) fn longest_call(&self) -> Duration {
+        self.longest_call
     }
 
     /// The size of the guest's linear memory.
@@ -169,7 +180,9 @@ impl Guest {
         self.store.data_mut().hook = hook;
         self.store.data_mut().current = context;
         self.store.data_mut().effective = None;
+        let started = Instant::now();
         let result = function.call(&mut self.store, arguments);
+        self.longest_call = self.longest_call.max(started.elapsed());
         self.store.data_mut().current = current;
         self.store.data_mut().effective = effective;
         result
