@@ -192,7 +192,10 @@ impl Bench<'_> {
 fn version(envoy: &Path) -> Result<String> {
     let said = Command::new(envoy).arg("--version").output()?;
     let said = String::from_utf8_lossy(&said.stdout);
-    let version = said.split('/').nth(1);
+    // In `.../envoy  version: <hash>/1.40.0/Clean/RELEASE/BoringSSL`, the one part of numbers and dots.
+    let is_version =
+        |part: &&str| part.contains('.') && part.chars().all(|c| c == '.' || c.is_ascii_digit());
+    let version = said.split('/').find(is_version);
     Ok(format!(
         "Envoy {}",
         version.context("the version of Envoy")?
