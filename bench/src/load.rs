@@ -58,6 +58,13 @@ impl Outcome {
         })
     }
 
+    /// The same without its first answers.
+    #[must_use]
+    pub fn without_first(mut self, answers: usize) -> Self {
+        self.latencies.drain(..answers.min(self.latencies.len()));
+        self
+    }
+
     /// Calls per second.
     #[must_use]
     pub fn rate(&self) -> f64 {
