@@ -162,12 +162,11 @@ fn tails(name: &str, workload: &Workload, rounds: usize, servers: [&Server; 2]) 
         // What half of the peak is changes with what else the machine does: a rate of minutes ago may be more than it has now.
         let [yardstick, _] = servers;
         let peak = yardstick.run(workload, Pace::Closed, TAIL_ROUND)?.rate();
-        let pace = Pace::Open {
-            per_second: peak / 2.0,
-        };
+        let per_second = peak / 2.0;
+        let pace = Pace::Open { per_second };
+        let beginning = per_second * TAIL_BEGINNING.as_secs_f64();
         for ((server, by_round), together) in servers.iter().zip(&mut by_round).zip(&mut together) {
             let outcome = server.run(workload, pace, TAIL_ROUND)?;
-            let beginning = peak / 2.0 * TAIL_BEGINNING.as_secs_f64();
             let steady = outcome.clone().without_first(beginning as usize);
             by_round.push(steady.percentile_us(0.99));
             together.push(outcome);
