@@ -115,13 +115,7 @@ impl Lists {
         state.advance(file.networks.len().saturating_add(1))?;
         let reason: Arc<str> = Arc::from(reason);
         let entry = |network: &Network| {
-            let entry = Entry {
-                scope: Scope::All,
-                expires: None,
-                source: Source::File,
-                reason: Arc::clone(&reason),
-                added: now,
-            };
+            let entry = Entry::everywhere(Source::File, Arc::clone(&reason), now);
             What::Put(ListedIdentifier::Network(*network), entry)
         };
         let cleared = What::Cleared(Sources::Only(Source::File));

@@ -12,11 +12,9 @@ use ase_core::api_id::ApiId;
 use ase_core::credential::{CredentialKey, CredentialKind, KeyId, KeyRing};
 use ase_core::decision::Snapshot;
 use ase_core::headers::Headers;
-use ase_core::identifier_list::{Entry, ListedIdentifier, Scope, Source};
+use ase_core::identifier_list::{Entry, ListedIdentifier, Source};
 use ase_core::identity::Credentials;
-use ase_core::policy_image::{
-    FingerprintBits, LocalRequest, PolicyImage, RANGES_BYTES, Settings, build,
-};
+use ase_core::policy_image::{FingerprintBits, LocalRequest, PolicyImage, Settings, build};
 use ase_core::registry::{ApiDefinition, Registry};
 use ase_core::time::UnixMillis;
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
@@ -123,13 +121,7 @@ fn judging(criterion: &mut Criterion) {
 
 fn built(snapshot: &Snapshot, width: FingerprintBits) -> Vec<u8> {
     let keys = KeyRing::new(key(), None);
-    let settings = Settings {
-        width,
-        build: 1,
-        seed: [9; 16],
-        keys: &keys,
-        ranges_bytes: RANGES_BYTES,
-    };
+    let settings = Settings::new(&keys, width, 1, [9; 16]);
     build(snapshot, &settings).unwrap_or_default()
 }
 
@@ -152,13 +144,7 @@ fn listing(identifiers: impl Iterator<Item = ListedIdentifier>) -> Snapshot {
         registry: Arc::new(registry()),
         ..Snapshot::default()
     };
-    let entry = Entry {
-        scope: Scope::All,
-        expires: None,
-        source: Source::Engine,
-        reason: "".into(),
-        added: UnixMillis(0),
-    };
+    let entry = Entry::everywhere(Source::Engine, "", UnixMillis(0));
     for identifier in identifiers {
         snapshot.attack.insert(identifier, entry.clone());
     }

@@ -11,7 +11,7 @@ use ase_core::address::{ClientAddress, Ipv6Width, Network};
 use ase_core::api_id::ApiId;
 use ase_core::credential::{CredentialKey, CredentialKind, KeyId};
 use ase_core::identifier_list::{
-    Entry, IdentifierList, ListedIdentifier, RemoveWhich, Scope, Source, parse_plain,
+    Entry, IdentifierList, ListedIdentifier, RemoveWhich, Source, parse_plain,
 };
 use ase_core::time::UnixMillis;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
@@ -157,14 +157,7 @@ fn nested(size: u32) -> IdentifierList {
 }
 
 fn insert_all(list: &mut IdentifierList, networks: impl IntoIterator<Item = Network>) {
-    let reason = "listed".into();
-    let entry = Entry {
-        scope: Scope::All,
-        expires: None,
-        source: Source::File,
-        reason,
-        added: NOW,
-    };
+    let entry = Entry::everywhere(Source::File, "listed", NOW);
     for network in networks {
         list.insert(ListedIdentifier::Network(network), entry.clone());
     }

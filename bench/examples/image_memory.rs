@@ -9,8 +9,8 @@ use std::time::Instant;
 use ase_core::address::{ClientAddress, Ipv6Width};
 use ase_core::credential::{CredentialKey, CredentialKind, KeyId, KeyRing};
 use ase_core::decision::Snapshot;
-use ase_core::identifier_list::{Entry, ListedIdentifier, Scope, Source};
-use ase_core::policy_image::{FingerprintBits, RANGES_BYTES, Settings, build};
+use ase_core::identifier_list::{Entry, ListedIdentifier, Source};
+use ase_core::policy_image::{FingerprintBits, Settings, build};
 use ase_core::time::UnixMillis;
 
 fn main() {
@@ -25,13 +25,7 @@ fn main() {
                 snapshot.attack.insert(identifier, entry());
             }
             for width in [FingerprintBits::Eight, FingerprintBits::Sixteen] {
-                let settings = Settings {
-                    width,
-                    build: 1,
-                    seed: [9; 16],
-                    keys: &keys,
-                    ranges_bytes: RANGES_BYTES,
-                };
+                let settings = Settings::new(&keys, width, 1, [9; 16]);
                 let began = Instant::now();
                 let bytes = build(&snapshot, &settings).map_or(0, |image| image.len());
                 let took = began.elapsed();
@@ -62,11 +56,5 @@ fn identifier(n: u32, mixed: bool, key: &CredentialKey) -> ListedIdentifier {
 }
 
 fn entry() -> Entry {
-    Entry {
-        scope: Scope::All,
-        expires: None,
-        source: Source::Engine,
-        reason: "".into(),
-        added: UnixMillis(0),
-    }
+    Entry::everywhere(Source::Engine, "", UnixMillis(0))
 }

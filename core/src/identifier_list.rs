@@ -68,6 +68,20 @@ pub struct Entry {
     pub added: UnixMillis,
 }
 
+impl Entry {
+    /// One that counts for every API, for ever.
+    #[must_use]
+    pub fn everywhere(source: Source, reason: impl Into<Arc<str>>, added: UnixMillis) -> Self {
+        Self {
+            scope: Scope::All,
+            expires: None,
+            source,
+            reason: reason.into(),
+            added,
+        }
+    }
+}
+
 /// Which entries of an identifier to remove.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RemoveWhich {

@@ -119,7 +119,15 @@ impl PolicyImage {
         &self.bytes
     }
 
-    /// The image without any overlay. Together with [`Self::write_overlay`] from 0 it is what [`Self::parse`] reads.
+    /// The image with all of its overlay, as [`Self::parse`] reads it.
+    #[must_use]
+    pub fn whole(&self) -> Vec<u8> {
+        let mut whole = self.base().to_vec();
+        self.write_overlay(0, &mut whole);
+        whole
+    }
+
+    /// The image without any overlay.
     #[must_use]
     pub fn base(&self) -> &[u8] {
         self.bytes.get(..self.parts.length).unwrap_or_default()

@@ -11,9 +11,7 @@ use ase_core::decision::{Decision, Effects, NoCounts, Snapshot, Verdict, decide}
 use ase_core::headers::Headers;
 use ase_core::identifier_list::{Entry, ListedIdentifier};
 use ase_core::metadata::{RequestReport, TlsFacts};
-use ase_core::policy_image::{
-    FingerprintBits, Judgement, PolicyImage, RANGES_BYTES, Settings, build,
-};
+use ase_core::policy_image::{FingerprintBits, Judgement, PolicyImage, Settings, build};
 use ase_core::wire::{body_text, read_request};
 use ase_filter::config::Config;
 use ase_filter::head::{RequiredParts, SeenRequest, Verified, client, write_request_half};
@@ -154,13 +152,7 @@ fn judged(case: &Case) -> Vec<(&Request, Judgement, Option<Option<Decision>>)> {
     for (identifier, entry) in &case.allowed {
         snapshot.allow.insert(*identifier, entry.clone());
     }
-    let settings = Settings {
-        width: FingerprintBits::Sixteen,
-        build: 1,
-        seed: [4; 16],
-        keys: &ring,
-        ranges_bytes: RANGES_BYTES,
-    };
+    let settings = Settings::new(&ring, FingerprintBits::Sixteen, 1, [4; 16]);
     let image = PolicyImage::parse(build(&snapshot, &settings).unwrap()).unwrap();
     let judge = |(request, host_header): &'_ (Request, &'static str)| {
         let mut headers = Headers::default();

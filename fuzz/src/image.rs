@@ -6,8 +6,7 @@ use ase_core::decision::Snapshot;
 use ase_core::headers::Headers;
 use ase_core::identity::Credentials;
 use ase_core::policy_image::{
-    FingerprintBits, Judgement, LocalRequest, PolicyImage, RANGES_BYTES, Settings, build, reseal,
-    reseal_overlay,
+    FingerprintBits, Judgement, LocalRequest, PolicyImage, Settings, build, reseal, reseal_overlay,
 };
 
 /// An image: refused, or every look-up in it ends; with what it says of its own overlay it is the same image again.
@@ -18,9 +17,7 @@ pub fn policy_image(bytes: &[u8]) {
         return;
     };
     judge(&image);
-    let mut again = image.base().to_vec();
-    image.write_overlay(0, &mut again);
-    match PolicyImage::parse(again) {
+    match PolicyImage::parse(image.whole()) {
         Ok(again) => assert_eq!(again.revision(), image.revision()),
         Err(fault) => panic!("what was read once is refused: {fault}"),
     }
@@ -29,13 +26,7 @@ pub fn policy_image(bytes: &[u8]) {
 /// An overlay for an image of nothing: refused, or its records count.
 pub fn image_overlay(bytes: &[u8]) {
     let keys = KeyRing::new(CredentialKey::from_bytes(KeyId(1), [1; 32]), None);
-    let settings = Settings {
-        width: FingerprintBits::Eight,
-        build: 1,
-        seed: [1; 16],
-        keys: &keys,
-        ranges_bytes: RANGES_BYTES,
-    };
+    let settings = Settings::new(&keys, FingerprintBits::Eight, 1, [1; 16]);
     let built = build(&Snapshot::default(), &settings).unwrap_or_default();
     let Ok(mut image) = PolicyImage::parse(built) else {
         panic!("an image of nothing is refused");

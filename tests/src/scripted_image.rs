@@ -7,8 +7,8 @@ use ase_core::address::ClientAddress;
 use ase_core::api_id::ApiId;
 use ase_core::credential::{CredentialKey, KeyId, KeyRing};
 use ase_core::decision::Snapshot;
-use ase_core::identifier_list::{Entry, ListedIdentifier, Scope, Source};
-use ase_core::policy_image::{self, FingerprintBits, PolicyImage, RANGES_BYTES, Settings};
+use ase_core::identifier_list::{Entry, ListedIdentifier, Source};
+use ase_core::policy_image::{self, FingerprintBits, PolicyImage, Settings};
 use ase_core::registry::{ApiDefinition, Registry};
 use ase_core::time::UnixMillis;
 
@@ -85,11 +85,7 @@ impl ScriptedImage {
                 self.image.write_overlay(revision, &mut overlay);
                 ("application/vnd.ase.image-overlay", overlay)
             }
-            Some(_) | None => {
-                let mut whole = self.image.base().to_vec();
-                self.image.write_overlay(0, &mut whole);
-                ("application/vnd.ase.image", whole)
-            }
+            Some(_) | None => ("application/vnd.ase.image", self.image.whole()),
         };
         let length = body.len();
         let head = format!(
@@ -118,24 +114,12 @@ fn listed(client: ClientAddress) -> ListedIdentifier {
 }
 
 fn entry() -> Entry {
-    Entry {
-        scope: Scope::All,
-        expires: None,
-        source: Source::Engine,
-        reason: "".into(),
-        added: UnixMillis(0),
-    }
+    Entry::everywhere(Source::Engine, "", UnixMillis(0))
 }
 
 fn built(snapshot: &Snapshot, width: FingerprintBits, build: u64) -> Result<PolicyImage> {
     let keys = KeyRing::new(CredentialKey::from_bytes(KeyId(1), [2; 32]), None);
-    let settings = Settings {
-        width,
-        build,
-        seed: [9; 16],
-        keys: &keys,
-        ranges_bytes: RANGES_BYTES,
-    };
+    let settings = Settings::new(&keys, width, build, [9; 16]);
     Ok(PolicyImage::parse(policy_image::build(
         snapshot, &settings,
     )?)?)

@@ -6,7 +6,7 @@ use std::sync::mpsc::Receiver;
 use std::time::Instant;
 
 use ase_core::policy_image::{
-    BuildError, FingerprintBits, ImageFault, PolicyImage, RANGES_BYTES, Settings, build,
+    BuildError, FingerprintBits, ImageFault, PolicyImage, Settings, build,
 };
 use thiserror::Error;
 
@@ -97,13 +97,7 @@ impl Builder {
         for random in [&mut number[..], &mut seed[..]] {
             getrandom::fill(random).map_err(Failure::Randomness)?;
         }
-        let settings = Settings {
-            width,
-            build: u64::from_le_bytes(number),
-            seed,
-            keys: &keys,
-            ranges_bytes: RANGES_BYTES,
-        };
+        let settings = Settings::new(&keys, width, u64::from_le_bytes(number), seed);
         let image = PolicyImage::parse(build(&snapshot, &settings)?)?;
         let registry = Arc::clone(&snapshot.registry);
         let entries = snapshot.attack.len();

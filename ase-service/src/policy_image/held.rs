@@ -132,8 +132,6 @@ impl Held {
 
     /// The image with its overlay.
     pub(super) fn whole(&self) -> Vec<u8> {
-        let mut whole = self.image.base().to_vec();
-        self.image.write_overlay(0, &mut whole);
-        whole
+        self.image.whole()
     }
 }

@@ -8,7 +8,7 @@ use ase_core::address::{ClientAddress, Network};
 use ase_core::api_id::ApiId;
 use ase_core::decision::Snapshot;
 use ase_core::headers::Headers;
-use ase_core::identifier_list::{Entry, ListedIdentifier, Scope, Source, Sources};
+use ase_core::identifier_list::{Entry, ListedIdentifier, Source, Sources};
 use ase_core::identity::Credentials;
 use ase_core::policy_image::{AskReason, Judgement, LocalRequest, PolicyImage};
 use ase_core::registry::{ApiDefinition, Registry};
@@ -64,13 +64,7 @@ fn client(number: u32) -> ClientAddress {
 }
 
 fn entry(number: u32) -> (ListedIdentifier, Entry) {
-    let entry = Entry {
-        scope: Scope::All,
-        expires: None,
-        source: Source::Engine,
-        reason: "".into(),
-        added: clock::now(),
-    };
+    let entry = Entry::everywhere(Source::Engine, "", clock::now());
     let network = Network::of(client(number));
     (ListedIdentifier::Network(network), entry)
 }

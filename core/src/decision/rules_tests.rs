@@ -6,7 +6,7 @@ use super::*;
 use crate::address::Network;
 use crate::api_id::ApiId;
 use crate::credential::{CredentialKey, KeyId};
-use crate::identifier_list::{Rule, Scope};
+use crate::identifier_list::Rule;
 use crate::registry::Pattern;
 use crate::wire::read_request;
 
@@ -479,11 +479,5 @@ fn client() -> ListedIdentifier {
 }
 
 fn entry(source: Source) -> crate::identifier_list::Entry {
-    crate::identifier_list::Entry {
-        scope: Scope::All,
-        expires: None,
-        source,
-        reason: "test".into(),
-        added: UnixMillis(0),
-    }
+    crate::identifier_list::Entry::everywhere(source, "test", UnixMillis(0))
 }

@@ -376,13 +376,7 @@ mod tests {
 
     #[test]
     fn a_reason_that_many_entries_share_stands_once_and_a_very_long_one_is_cut() {
-        let entry = |reason: &str| Entry {
-            scope: Scope::All,
-            expires: None,
-            source: Source::File,
-            reason: reason.into(),
-            added: UnixMillis(0),
-        };
+        let entry = |reason: &str| Entry::everywhere(Source::File, reason, UnixMillis(0));
         let mut leaf = Leaf::default();
         for key in 0..100_u32 {
             leaf.insert((tag(key), key), &entry("a feed of addresses"));

@@ -38,6 +38,20 @@ pub struct Settings<'s> {
     pub ranges_bytes: usize,
 }
 
+impl<'s> Settings<'s> {
+    /// The usual ones.
+    #[must_use]
+    pub fn new(keys: &'s KeyRing, width: FingerprintBits, build: u64, seed: [u8; 16]) -> Self {
+        Self {
+            width,
+            build,
+            seed,
+            keys,
+            ranges_bytes: RANGES_BYTES,
+        }
+    }
+}
+
 /// Why there is no image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum BuildError {

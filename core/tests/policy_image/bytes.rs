@@ -45,20 +45,15 @@ fn with_overlay(
 ) -> Vec<u8> {
     let keys = key_ring((Key(2, 2), None));
     let settings = Settings {
-        width,
-        build: number,
-        seed: [7; 16],
-        keys: &keys,
         ranges_bytes,
+        ..Settings::new(&keys, width, number, [7; 16])
     };
     let mut image = PolicyImage::parse(build(snapshot, &settings).unwrap()).unwrap();
     for network in ["192.0.2.1", "192.0.2.2"] {
         let network = ListedIdentifier::Network(Network::parse(network).unwrap());
         image.add(&network).unwrap();
     }
-    let mut whole = image.base().to_vec();
-    image.write_overlay(0, &mut whole);
-    whole
+    image.whole()
 }
 
 fn judge(image: &PolicyImage, request: &Request) {

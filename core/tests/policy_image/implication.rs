@@ -164,11 +164,8 @@ fn judged(case: &Case) -> Vec<(&Request, Judgement, Option<Decision>)> {
     }
     let (width, ranges_bytes) = case.build;
     let settings = Settings {
-        width,
-        build: 7,
-        seed: [5; 16],
-        keys: &keys,
         ranges_bytes,
+        ..Settings::new(&keys, width, 7, [5; 16])
     };
     let image = build(&snapshot, &settings).unwrap();
     let mut owners = PolicyImage::parse(image.clone()).unwrap();

@@ -7,10 +7,10 @@ use ase_core::api_id::ApiId;
 use ase_core::credential::{CredentialKey, CredentialKind};
 use ase_core::decision::Snapshot;
 use ase_core::headers::Headers;
-use ase_core::identifier_list::{Entry, ListedIdentifier, Scope, Source};
+use ase_core::identifier_list::{Entry, ListedIdentifier, Source};
 use ase_core::identity::Credentials;
 use ase_core::policy_image::{
-    AskReason, FingerprintBits, Judgement, LocalRequest, PolicyImage, RANGES_BYTES, Settings, build,
+    AskReason, FingerprintBits, Judgement, LocalRequest, PolicyImage, Settings, build,
 };
 use ase_core::registry::{ApiDefinition, Registry};
 use ase_core::time::UnixMillis;
@@ -29,23 +29,11 @@ fn image() -> PolicyImage {
     };
     let kind = CredentialKind::ApiKey;
     let id = keys.current().id_of(kind, "", b"s3cret");
-    let entry = Entry {
-        scope: Scope::All,
-        expires: None,
-        source: Source::Manual,
-        reason: "".into(),
-        added: UnixMillis(0),
-    };
+    let entry = Entry::everywhere(Source::Manual, "", UnixMillis(0));
     snapshot
         .attack
         .insert(ListedIdentifier::Credential { kind, id }, entry);
-    let settings = Settings {
-        width: FingerprintBits::Sixteen,
-        build: 1,
-        seed: [3; 16],
-        keys: &keys,
-        ranges_bytes: RANGES_BYTES,
-    };
+    let settings = Settings::new(&keys, FingerprintBits::Sixteen, 1, [3; 16]);
     PolicyImage::parse(build(&snapshot, &settings).unwrap()).unwrap()
 }
 

@@ -7,10 +7,10 @@ use ase_core::address::{ClientAddress, Network};
 use ase_core::api_id::ApiId;
 use ase_core::decision::Snapshot;
 use ase_core::headers::Headers;
-use ase_core::identifier_list::{Entry, ListedIdentifier, Scope, Source};
+use ase_core::identifier_list::{Entry, ListedIdentifier, Source};
 use ase_core::identity::Credentials;
 use ase_core::policy_image::{
-    FingerprintBits, Judgement, LocalRequest, PolicyImage, RANGES_BYTES, Settings, build,
+    FingerprintBits, Judgement, LocalRequest, PolicyImage, Settings, build,
 };
 use ase_core::registry::{ApiDefinition, Registry};
 use ase_core::time::UnixMillis;
@@ -46,13 +46,7 @@ fn snapshot(identifiers: impl Iterator<Item = ListedIdentifier>) -> Snapshot {
         registry: Arc::new(Registry::compile([api]).unwrap()),
         ..Snapshot::default()
     };
-    let entry = Entry {
-        scope: Scope::All,
-        expires: None,
-        source: Source::Engine,
-        reason: "".into(),
-        added: UnixMillis(0),
-    };
+    let entry = Entry::everywhere(Source::Engine, "", UnixMillis(0));
     for identifier in identifiers {
         snapshot.attack.insert(identifier, entry.clone());
     }
@@ -61,13 +55,7 @@ fn snapshot(identifiers: impl Iterator<Item = ListedIdentifier>) -> Snapshot {
 
 fn image(snapshot: &Snapshot, width: FingerprintBits) -> PolicyImage {
     let keys = key_ring((Key(2, 2), None));
-    let settings = Settings {
-        width,
-        build: 1,
-        seed: [3; 16],
-        keys: &keys,
-        ranges_bytes: RANGES_BYTES,
-    };
+    let settings = Settings::new(&keys, width, 1, [3; 16]);
     PolicyImage::parse(build(snapshot, &settings).unwrap()).unwrap()
 }
 

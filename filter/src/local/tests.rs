@@ -9,9 +9,9 @@ use ase_core::api_id::ApiId;
 use ase_core::credential::{CredentialKey, KeyId, KeyRing};
 use ase_core::decision::Snapshot;
 use ase_core::headers::Headers;
-use ase_core::identifier_list::{Entry, ListedIdentifier, Scope, Source};
+use ase_core::identifier_list::{Entry, ListedIdentifier, Source};
 use ase_core::identity::Credentials;
-use ase_core::policy_image::{self, RANGES_BYTES, Settings};
+use ase_core::policy_image::{self, Settings};
 use ase_core::registry::{ApiDefinition, Registry};
 use ase_core::time::UnixMillis;
 use proptest::prelude::*;
@@ -303,13 +303,7 @@ impl Ase {
     }
 
     fn list_at(&mut self, client: u8, now: Moment) {
-        let entry = Entry {
-            scope: Scope::All,
-            expires: None,
-            source: Source::Engine,
-            reason: "".into(),
-            added: UnixMillis(0),
-        };
+        let entry = Entry::everywhere(Source::Engine, "", UnixMillis(0));
         let identifier = ListedIdentifier::Network(address(client).prefixed(32));
         self.image.add(&identifier).unwrap();
         self.snapshot.attack.insert(identifier, entry);
@@ -330,9 +324,7 @@ impl Ase {
             }
             Some(_) | None => {
                 self.whole_images += 1;
-                let mut whole = self.image.base().to_vec();
-                self.image.write_overlay(0, &mut whole);
-                Some((true, whole))
+                Some((true, self.image.whole()))
             }
         }
     }
@@ -340,13 +332,7 @@ impl Ase {
 
 fn built(snapshot: &Snapshot, build: u64) -> PolicyImage {
     let keys = KeyRing::new(CredentialKey::from_bytes(KeyId(1), [2; 32]), None);
-    let settings = Settings {
-        width: FingerprintBits::Eight,
-        build,
-        seed: [9; 16],
-        keys: &keys,
-        ranges_bytes: RANGES_BYTES,
-    };
+    let settings = Settings::new(&keys, FingerprintBits::Eight, build, [9; 16]);
     PolicyImage::parse(policy_image::build(snapshot, &settings).unwrap()).unwrap()
 }
 

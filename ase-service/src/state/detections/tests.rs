@@ -164,13 +164,7 @@ fn a_client_taken_off_the_list_has_its_detections_undone_and_a_later_offence_is_
         outcome: Outcome::Listed,
         ..decoy(last, at)
     };
-    let entry = Entry {
-        scope: Scope::All,
-        expires: None,
-        source: DECOY,
-        reason: "decoy".into(),
-        added: UnixMillis(1),
-    };
+    let entry = Entry::everywhere(DECOY, "decoy", UnixMillis(1));
     for last in [1, 2] {
         let entries = [(client(last), entry.clone())];
         state

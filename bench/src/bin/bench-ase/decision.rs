@@ -9,7 +9,7 @@ use ase_core::address::Network;
 use ase_core::api_id::ApiId;
 use ase_core::credential::{CredentialId, CredentialKey, CredentialKind, KeyId, KeyRing};
 use ase_core::decision::{NoCounts, Snapshot, decide};
-use ase_core::identifier_list::{Entry, IdentifierList, ListedIdentifier, Scope, Source};
+use ase_core::identifier_list::{Entry, IdentifierList, ListedIdentifier, Source};
 use ase_core::metadata::{RequestMetadata, RequestReport};
 use ase_core::registry::{ApiDefinition, Registry};
 use ase_core::time::UnixMillis;
@@ -98,17 +98,8 @@ fn snapshot(entries: u32) -> Result<Snapshot> {
                 id: CredentialId::parse(id)?,
             },
         };
-        let reason = population::reason(n).into();
-        attack.insert(
-            identifier,
-            Entry {
-                scope: Scope::All,
-                expires: None,
-                source: Source::Manual,
-                reason,
-                added: NOW,
-            },
-        );
+        let reason = population::reason(n);
+        attack.insert(identifier, Entry::everywhere(Source::Manual, reason, NOW));
     }
     Ok(Snapshot {
         registry: Arc::new(registry),
