@@ -23,7 +23,7 @@ use crate::state::{ListName, SharedState, StateError, Version};
 
 mod changes;
 
-pub use changes::{Change, Changes, What};
+pub use changes::{Change, Changes, Step, What};
 
 /// Most blocks of entries that one step of a purge changes: some milliseconds.
 const PURGE_STEP: usize = 256;
@@ -35,7 +35,10 @@ const STORED_PURGE_STEP: u32 = 2000;
 pub struct Lists {
     /// Held by whoever changes a list, from the disk to the snapshot.
     state: SharedState,
+    /// Held for as long as it takes to note a step, however much was done in it: gateways wait for it.
     changes: Mutex<Changes>,
+    /// Held by whoever changes the registry.
+    definitions: Mutex<()>,
     published: Arc<ArcSwap<Snapshot>>,
 }
 
@@ -93,10 +96,11 @@ impl Lists {
         let lists = Self {
             state,
             changes: Mutex::new(Changes::beginning_at(version)),
+            definitions: Mutex::default(),
             published,
         };
-        lists.publish(ListName::Deny, deny);
-        lists.publish(ListName::Allow, allow);
+        drop(lists.publish(ListName::Deny, deny));
+        drop(lists.publish(ListName::Allow, allow));
         Ok(lists)
     }
 
@@ -124,7 +128,7 @@ impl Lists {
         Ok(())
     }
 
-    /// Puts another registry in place of the one that questions are decided by; nothing else changes meanwhile.
+    /// Puts another registry in place of the one that questions are decided by; nobody else does meanwhile.
     ///
     /// # Errors
     /// Those of `change`; then the registry stays.
@@ -132,7 +136,7 @@ impl Lists {
         &self,
         change: impl FnOnce(&Registry) -> Result<Registry, E>,
     ) -> Result<(), E> {
-        let _order = self.changes();
+        let _order = self.definitions();
         let registry = Arc::new(change(&self.published.load().registry)?);
         self.publish_registry(&registry);
         Ok(())
@@ -284,7 +288,7 @@ impl Lists {
 
     /// Publishes another set of API definitions.
     pub fn set_registry(&self, registry: Arc<Registry>) {
-        let _order = self.changes();
+        let _order = self.definitions();
         self.publish_registry(&registry);
     }
 
@@ -318,7 +322,7 @@ impl Lists {
         let mut list = list_of(&self.published.load(), name).clone();
         let purged = list.purge_expired(now, PURGE_STEP);
         if purged.entries > 0 {
-            self.publish(name, list);
+            drop(self.publish(name, list));
         }
         purged.rest
     }
@@ -326,7 +330,7 @@ impl Lists {
     /// The caller holds the state and has stored the changes.
     fn apply(&self, name: ListName, whats: impl Iterator<Item = What>) {
         let mut list = list_of(&self.published.load(), name).clone();
-        let mut changes = self.changes();
+        let mut step = Step::default();
         for what in whats {
             match &what {
                 What::Put(identifier, entry) => {
@@ -339,23 +343,34 @@ impl Lists {
                     list.clear(*sources);
                 }
             }
-            changes.note(name, what);
+            step.push(what);
         }
+        let mut changes = self.changes();
+        changes.note(name, step);
         // Under the lock of the changes: who asks for them finds no revision that is not published.
-        self.publish(name, list);
+        let former = self.publish(name, list);
+        drop(changes);
+        // It may be the last to hold a million entries.
+        drop(former);
     }
 
-    fn publish(&self, name: ListName, list: IdentifierList) {
+    fn publish(&self, name: ListName, list: IdentifierList) -> Arc<Snapshot> {
         self.published.rcu(|snapshot| {
             let mut snapshot = Snapshot::clone(snapshot);
             *list_mut(&mut snapshot, name) = list.clone();
             snapshot
-        });
+        })
     }
 
     fn changes(&self) -> MutexGuard<'_, Changes> {
         // A panic between two notes leaves the changes in order.
         self.changes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn definitions(&self) -> MutexGuard<'_, ()> {
+        // It guards nothing but the order.
+        let definitions = self.definitions.lock();
+        definitions.unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -380,3 +395,6 @@ fn list_mut(snapshot: &mut Snapshot, name: ListName) -> &mut IdentifierList {
         ListName::Allow => &mut snapshot.allow,
     }
 }
+
+#[cfg(test)]
+mod tests;

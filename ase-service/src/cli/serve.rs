@@ -31,7 +31,8 @@ pub(super) fn run((config, overrides, level): (Option<PathBuf>, Overrides, traci
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
-        // Batches, which never take more than BATCHES_AT_ONCE of them, list changes and other visits to the disk; each is short.
+        // Batches, which never take more than BATCHES_AT_ONCE of them, policy images, and what management asks of lists and disk. What
+        // gateways ask for takes milliseconds and waits for no list change.
         .max_blocking_threads(2 * BATCHES_AT_ONCE)
         .build();
     match runtime {

@@ -32,12 +32,32 @@ pub enum What {
     Cleared(Sources),
 }
 
+/// What is done in one step, in order, gathered before it is noted: noting it takes no longer than what is kept of it.
+#[derive(Debug, Default)]
+pub struct Step {
+    /// The last ones.
+    last: VecDeque<What>,
+    /// How many came before them.
+    before: u64,
+}
+
 /// See the module's text.
 #[derive(Debug)]
 pub struct Changes {
     version: Version,
     /// The last ones, without a gap up to the version.
     last: VecDeque<Change>,
+}
+
+impl Step {
+    /// Adds what is done next.
+    pub fn push(&mut self, what: What) {
+        if self.last.len() >= BOUND {
+            self.last.pop_front();
+            self.before = self.before.saturating_add(1);
+        }
+        self.last.push_back(what);
+    }
 }
 
 impl Changes {
@@ -56,8 +76,18 @@ impl Changes {
         self.version
     }
 
-    /// Notes a change: the next revision.
-    pub fn note(&mut self, list: ListName, what: What) {
+    /// Notes a step: each change is a revision.
+    pub fn note(&mut self, list: ListName, step: Step) {
+        if step.before > 0 {
+            self.last.clear();
+            self.version.revision = self.version.revision.saturating_add(step.before);
+        }
+        for what in step.last {
+            self.note_one(list, what);
+        }
+    }
+
+    fn note_one(&mut self, list: ListName, what: What) {
         self.version.revision = self.version.revision.saturating_add(1);
         if self.last.len() >= BOUND {
             self.last.pop_front();
@@ -96,9 +126,11 @@ mod tests {
 
     fn changed(changes: usize) -> Changes {
         let mut all = Changes::beginning_at(at(1, 10));
+        let mut step = Step::default();
         for _ in 0..changes {
-            all.note(ListName::Deny, What::Cleared(Sources::All));
+            step.push(What::Cleared(Sources::All));
         }
+        all.note(ListName::Deny, step);
         all
     }
 
@@ -122,11 +154,15 @@ mod tests {
         for version in [at(1, 9), at(1, 14), at(2, 12), at(2, 13)] {
             assert_eq!(revisions(&changes, version), None, "{version:?}");
         }
-        let many = changed(BOUND + 1);
-        assert_eq!(revisions(&many, at(1, 10)), None);
-        assert_eq!(
-            revisions(&many, at(1, 11)).map(|all| all.len()),
-            Some(BOUND)
-        );
+        let mut many = changed(BOUND + 1);
+        for last in [11, 12] {
+            assert_eq!(revisions(&many, at(1, last - 1)), None);
+            let kept = revisions(&many, at(1, last)).unwrap();
+            assert_eq!(kept.len(), BOUND);
+            assert_eq!(kept.first(), Some(&(last + 1)));
+            let mut step = Step::default();
+            step.push(What::Cleared(Sources::All));
+            many.note(ListName::Deny, step);
+        }
     }
 }
