@@ -292,7 +292,10 @@ pub struct RecordExpectation {
     pub ends: Option<Vec<String>>,
     /// `mode`.
     pub mode: Option<String>,
-    /// `local` stands for `verdict`, without ASE's word.
+    /// `verdict` where the image has passed the request, if ASE's word on the whole record differs from what it would have answered: the record
+    /// may know more than a question does.
+    pub verdict_by_image: Option<String>,
+    /// `local` stands for `verdict` where that is `allowed`.
     #[serde(skip)]
     pub may_pass_by_image: bool,
     /// JSON pointers and values.
