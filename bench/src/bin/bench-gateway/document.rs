@@ -21,7 +21,8 @@ pub(crate) struct Findings {
     pub(crate) bars: Vec<Bar>,
     /// What was to be run and could not be, and why.
     pub(crate) missing: Vec<String>,
-    pub(crate) chart: String,
+    /// None where the table that it shows was not asked for.
+    pub(crate) chart: Option<String>,
     /// Envoy's own name and version.
     pub(crate) envoy: String,
 }
@@ -44,22 +45,24 @@ impl Findings {
         text
     }
 
-    /// Writes the document at `file`, and the chart beside it.
+    /// Writes the document at `file`, and the chart beside it; without one, that of an earlier run stays.
     pub(crate) fn write(&self, file: &Path) -> Result<()> {
         let old = fs::read_to_string(file).unwrap_or_default();
         let text = replaced(&old, &self.markdown(file));
         fs::write(file, text).with_context(|| file.display().to_string())?;
-        fs::write(file.with_extension("svg"), &self.chart)?;
+        if let Some(chart) = &self.chart {
+            fs::write(file.with_extension("svg"), chart)?;
+        }
         Ok(())
     }
 
     fn markdown(&self, file: &Path) -> String {
-        let chart = file.with_extension("svg");
-        let chart = chart.file_name().unwrap_or_default().to_string_lossy();
-        let mut text = format!(
-            "{}\n\n![Envoy's CPU time per request]({chart})\n",
-            machine(&self.envoy)
-        );
+        let mut text = format!("{}\n", machine(&self.envoy));
+        if self.chart.is_some() {
+            let chart = file.with_extension("svg");
+            let chart = chart.file_name().unwrap_or_default().to_string_lossy();
+            text.push_str(&format!("\n![Envoy's CPU time per request]({chart})\n"));
+        }
         for table in &self.tables {
             text.push('\n');
             text.push_str(&table.markdown());
@@ -136,6 +139,22 @@ mod tests {
         let once = replaced(&format!("# Title\n\n{BEGIN}{END}\nafter\n"), "first");
         let twice = replaced(&once, "second");
         assert_eq!(twice, format!("# Title\n\n{BEGIN}\nsecond\n{END}\nafter\n"));
+    }
+
+    #[test]
+    fn a_run_without_a_chart_leaves_the_last_one_and_shows_none() -> Result<()> {
+        let folder = tempfile::tempdir()?;
+        let file = folder.path().join("gateway.md");
+        let whole = Findings {
+            chart: Some("<svg/>".to_owned()),
+            ..Findings::default()
+        };
+        whole.write(&file)?;
+        assert!(fs::read_to_string(&file)?.contains("(gateway.svg)"));
+        Findings::default().write(&file)?;
+        assert!(!fs::read_to_string(&file)?.contains("(gateway.svg)"));
+        assert_eq!(fs::read_to_string(file.with_extension("svg"))?, "<svg/>");
+        Ok(())
     }
 
     #[test]

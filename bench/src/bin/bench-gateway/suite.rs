@@ -115,7 +115,7 @@ impl Bench<'_> {
         let rate = rounds::play("variants", &mut lanes, plan).await?;
         findings.tables.push(figures::costs(&lanes, rate));
         findings.bars.extend(bars::of_variants(&lanes));
-        findings.chart = figures::chart(&lanes);
+        findings.chart = Some(figures::chart(&lanes));
         Ok(())
     }
 
