@@ -129,6 +129,20 @@ fn the_capability_list_is_what_the_filter_declares_and_the_hooks_it_works_in() -
 }
 
 #[test]
+fn the_yardstick_of_the_benchmark_works_in_the_hooks_of_the_filter_and_no_others() -> Result<()> {
+    let hooks = |file: &str| -> Result<BTreeSet<String>> {
+        let source = fs::read_to_string(repository().join(file))?;
+        Ok(exported_hooks(&source).collect())
+    };
+    let filter = hooks("filter/src/hooks.rs")?;
+    let yardstick = hooks("bench/do-nothing/src/lib.rs")?;
+    let differing: Vec<_> = filter.symmetric_difference(&yardstick).collect();
+    ensure!(differing.is_empty(), "in only one of them: {differing:?}");
+    ensure!(filter.contains("proxy_on_log"), "no hook was found");
+    Ok(())
+}
+
+#[test]
 fn the_envoys_that_are_tried_are_those_that_the_demo_pins_and_the_documents_name() -> Result<()> {
     let read = |file: &str| fs::read_to_string(repository().join(file));
     let pinned = |file: &str| -> Result<String> {
@@ -163,7 +177,6 @@ fn check(file: &str, configuration: &str, cluster: &str) -> Result<()> {
     }
 }
 
-/// The functions in the `extern` blocks of the filter's host module.
 /// The hooks, without what every module must have to be loaded at all.
 fn exported_hooks(source: &str) -> impl Iterator<Item = String> {
     let names = source.lines().filter_map(|line| {
@@ -173,6 +186,7 @@ fn exported_hooks(source: &str) -> impl Iterator<Item = String> {
     names.filter(|name| name.starts_with("proxy_on_") && name != "proxy_on_memory_allocate")
 }
 
+/// The functions in the `extern` blocks of the filter's host module.
 fn declared_imports(source: &str) -> BTreeSet<String> {
     let mut imports = BTreeSet::new();
     let mut inside = false;
