@@ -9,13 +9,17 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 use serde_json::Value;
 
 use self::wasmtime::WasmtimeGateway;
 use crate::envoy_gateway::EnvoyGateway;
+use crate::wait;
 use crate::wasm_gateway::{HostKind, LogLevel};
+
+/// Longest wait for the first image, the start of a daemon that builds it included.
+const IMAGE_WITHIN: Duration = Duration::from_secs(20);
 
 /// Which gateway.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -152,6 +156,15 @@ impl GatewayKind {
         }
     }
 
+    /// How many of its VMs hold a policy image: Envoy has one more than it has workers, in its main thread.
+    #[must_use]
+    pub fn vms(self, listener: &Listener) -> u64 {
+        match self {
+            Self::Wasmtime | Self::Nginx => 1,
+            Self::Envoy => u64::from(listener.workers.unwrap_or(1)) + 1,
+        }
+    }
+
     /// Starts it with the filter in it.
     ///
     /// # Errors
@@ -168,6 +181,19 @@ impl GatewayKind {
             Self::Envoy => Ok(Box::new(EnvoyGateway::start(plan)?)),
         }
     }
+}
+
+/// Waits until each of so many VMs has the policy image of mode `local`: before that it is as `sync`.
+///
+/// # Errors
+/// When that does not come; the error holds the gateway's log.
+pub fn wait_for_image(gateway: &dyn Gateway, vms: u64) -> Result<()> {
+    wait::until_some(IMAGE_WITHIN, "the image of every worker", || {
+        let taken = gateway.counters()?.get("ase_images_taken").copied();
+        Ok(taken.filter(|images| *images >= vms))
+    })
+    .map(drop)
+    .with_context(|| gateway.log())
 }
 
 /// The repository's root folder.

@@ -57,6 +57,21 @@ impl Client {
         })
     }
 
+    /// Asks for `/x` as the client of this address and returns the status.
+    ///
+    /// # Errors
+    /// When no reply comes.
+    pub fn get_from(&mut self, client: &str) -> Result<u16> {
+        let request = format!(
+            "GET /x HTTP/1.1\r\nhost: api.example.com\r\nx-forwarded-for: {client}\r\n\r\n"
+        );
+        self.send(&Bytes {
+            method: "GET".to_owned(),
+            pieces: vec![request.into_bytes()],
+        })?;
+        Ok(self.reply("GET", None)?.status)
+    }
+
     /// Writes the request.
     ///
     /// # Errors

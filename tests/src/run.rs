@@ -14,7 +14,7 @@ use anyhow::{Result, anyhow, bail, ensure};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::gateway::{Gateway, GatewayKind, GatewayPlan, filter_module};
+use crate::gateway::{Gateway, GatewayKind, GatewayPlan, filter_module, wait_for_image};
 use crate::real_ase::RealAse;
 use crate::scenario::on_nginx::configuration_on;
 use crate::scenario::{AseCluster, Scenario};
@@ -98,7 +98,7 @@ impl Stage {
         let gateway = kind.start(&plan)?;
         let judges = plan.plugin_configuration.get("mode") == Some(&Value::from("local"));
         if daemon.is_some() && judges {
-            wait_for_image(&*gateway)?;
+            wait_for_image(&*gateway, kind.vms(&plan.listener))?;
         }
         Ok(Self {
             gateway,
@@ -213,20 +213,6 @@ impl Stage {
             lines(tail.into_iter().rev().collect()),
         )
     }
-}
-
-/// Else the first steps would be as in `sync`.
-fn wait_for_image(gateway: &dyn Gateway) -> Result<()> {
-    wait::until_some(SETTLES_WITHIN, "the image of every worker", || {
-        let taken = gateway.counters()?.get("ase_images_taken").copied();
-        let workers = if gateway.lines_in_vain().is_some() {
-            1
-        } else {
-            2
-        };
-        Ok(taken.filter(|images| *images >= workers))
-    })
-    .map(drop)
 }
 
 fn clusters(

@@ -18,7 +18,9 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use system_tests::envoy_gateway::EnvoyGateway;
-use system_tests::gateway::{Gateway, GatewayPlan, Listener, filter_module};
+use system_tests::gateway::{
+    Gateway, GatewayKind, GatewayPlan, Listener, filter_module, wait_for_image,
+};
 use system_tests::real_ase::{self, RealAse, RealAsePlan};
 use system_tests::upstream::Upstream;
 use system_tests::wait;
@@ -82,10 +84,7 @@ fn replay(log: &Path, mode: &str) -> Result<()> {
     let listed = busiest(&expected, 10);
     let upstream = Upstream::start()?;
     let ase = RealAse::start(&ase_plan(&listed), folder.path())?;
-    let gateway = EnvoyGateway::start(&gateway_plan(&upstream, &ase, folder.path(), mode))?;
-    if mode == "local" {
-        wait_for_image(&gateway)?;
-    }
+    let gateway = gateway(&upstream, &ase, folder.path(), mode)?;
 
     let summary = run_replay(log, &gateway)?;
 
@@ -109,15 +108,6 @@ fn replay(log: &Path, mode: &str) -> Result<()> {
     Ok(())
 }
 
-fn wait_for_image(gateway: &EnvoyGateway) -> Result<()> {
-    wait::until_some(Duration::from_secs(20), "the first image", || {
-        let taken = gateway.counters()?.get("ase_images_taken").copied();
-        // The worker's, and the one of the main thread.
-        Ok(taken.filter(|images| *images >= 2))
-    })
-    .map(drop)
-}
-
 /// What became of a log.
 struct Replayed {
     /// The requests that were blocked, by their numbers.
@@ -130,10 +120,7 @@ fn blocked(log: &Path, mode: &str) -> Result<Replayed> {
     let folder = tempfile::tempdir()?;
     let upstream = Upstream::start()?;
     let ase = RealAse::start(&rules_plan(), folder.path())?;
-    let gateway = EnvoyGateway::start(&gateway_plan(&upstream, &ase, folder.path(), mode))?;
-    if mode == "local" {
-        wait_for_image(&gateway)?;
-    }
+    let gateway = gateway(&upstream, &ase, folder.path(), mode)?;
     run_replay(log, &gateway)?;
     let lines = wait::until_some(Duration::from_secs(60), "every record", || {
         let lines = ase.access_log();
@@ -392,8 +379,9 @@ fn ase_plan(listed: &BTreeSet<String>) -> RealAsePlan {
     }
 }
 
-fn gateway_plan(upstream: &Upstream, ase: &RealAse, folder: &Path, mode: &str) -> GatewayPlan {
-    GatewayPlan {
+/// In `local` mode with its image.
+fn gateway(upstream: &Upstream, ase: &RealAse, folder: &Path, mode: &str) -> Result<EnvoyGateway> {
+    let plan = GatewayPlan {
         module: filter_module(),
         plugin_configuration: json!({
             "mode": mode,
@@ -404,5 +392,10 @@ fn gateway_plan(upstream: &Upstream, ase: &RealAse, folder: &Path, mode: &str) -
         clusters: BTreeMap::from([("ase".to_owned(), vec![ase.data_address()])]),
         listener: Listener::default(),
         folder: folder.join("gateway"),
+    };
+    let gateway = EnvoyGateway::start(&plan)?;
+    if mode == "local" {
+        wait_for_image(&gateway, GatewayKind::Envoy.vms(&plan.listener))?;
     }
+    Ok(gateway)
 }
