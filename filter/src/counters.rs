@@ -68,7 +68,7 @@ pub enum Counter {
     Uninspected,
     /// Exchanges that went on as another one by an internal redirect of the host.
     Redirected,
-    /// Requests in `local` mode that were asked about all the same.
+    /// Requests in `local` mode that the image did not clear.
     LocalAsked(Asked),
     /// Images that came into use.
     ImageTaken,

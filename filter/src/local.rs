@@ -29,6 +29,11 @@ pub use sharing::{PIECE_BYTES, Piece, Seen, Wish};
 use polls::Polls;
 use sharing::Taking;
 
+/// The longest age that [`LocalLimits::max_age`] can be, in ms.
+pub const LONGEST_AGE_MS: u32 = 86_400_000;
+/// What the gauge of the image's age says when that is not known: past any limit.
+const UNKNOWN_AGE_MS: u64 = LONGEST_AGE_MS as u64 + 1;
+
 /// How the image is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LocalLimits {
@@ -60,6 +65,10 @@ pub struct Local {
     confirmed: Option<Moment>,
     taking: Option<Taking>,
     polls: Polls,
+    /// Counts the images that were shared, as of the last look at the board.
+    serial: u32,
+    /// The same when the call went out that was answered last: only then may its image take the place of another.
+    succeeds: u32,
 }
 
 impl Local {
@@ -74,6 +83,8 @@ impl Local {
             confirmed: None,
             taking: None,
             polls: Polls::default(),
+            serial: 0,
+            succeeds: 0,
         }
     }
 
@@ -107,9 +118,24 @@ impl Local {
     /// How long ago ASE confirmed the image; `None` when that is not known.
     #[must_use]
     pub fn age(&self, now: Moment) -> Option<Duration> {
-        // Seen from a clock that was set back, it lies in the future.
-        let confirmed = self.confirmed.filter(|confirmed| *confirmed <= now)?;
+        let confirmed = self.confirmed_by(now)?;
         self.image.as_ref().map(|_| now.since(confirmed))
+    }
+
+    /// What the gauges show: age in ms, length in bytes, entries behind the build.
+    #[must_use]
+    pub fn figures(&self, now: Moment) -> [u64; 3] {
+        let age = self.age(now).map(|age| age.as_millis());
+        let (bytes, revision) = self
+            .image
+            .as_ref()
+            .map_or((0, 0), |image| (image.as_bytes().len(), image.revision()));
+        [
+            age.and_then(|age| u64::try_from(age).ok())
+                .unwrap_or(UNKNOWN_AGE_MS),
+            u64::try_from(bytes).unwrap_or(u64::MAX),
+            u64::from(revision),
+        ]
     }
 
     /// Whether ASE would have nothing against the request.
@@ -149,7 +175,8 @@ impl Local {
 
     /// The call for news went out.
     pub fn sent(&mut self, token: CalloutToken, site: Site, now: Moment, limits: &LocalLimits) {
-        self.polls.sent(token, site, now, limits.patience_ticks);
+        let patience = limits.patience_ticks;
+        self.polls.sent(token, site, now, patience, self.serial);
     }
 
     /// Whether this is the answer to the call for news.
@@ -161,6 +188,7 @@ impl Local {
     /// The call for news was answered. Where it went and when; take in what came before the next tick.
     pub fn answered(&mut self, token: CalloutToken) -> Option<(Site, Moment)> {
         let poll = self.polls.answered(token)?;
+        self.succeeds = poll.serial;
         Some((poll.site, poll.sent))
     }
 
@@ -232,6 +260,11 @@ impl Local {
     /// The call for news failed, whatever the reason.
     pub fn failed(&mut self, limits: &LocalLimits) {
         self.polls.failed(limits.poll_ticks);
+    }
+
+    /// When ASE last confirmed the image, unless the clock was set back since: then nobody knows how long ago that was.
+    fn confirmed_by(&self, now: Moment) -> Option<Moment> {
+        self.confirmed.filter(|confirmed| *confirmed <= now)
     }
 
     /// `known` is what was listed behind the image, up to the revision that was confirmed.

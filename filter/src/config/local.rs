@@ -6,7 +6,7 @@ use ase_core::fault::Fields;
 use ase_core::policy_image::FingerprintBits;
 
 use super::{Ase, Delivery};
-use crate::local::LocalLimits;
+use crate::local::{LONGEST_AGE_MS, LocalLimits};
 
 /// A VM that fetches may be silent for so many calls before another one does.
 const LEASE_POLLS: u32 = 10;
@@ -27,7 +27,7 @@ pub(super) fn read(
     delivery: &Delivery,
     usage: Use,
 ) -> LocalLimits {
-    let max_age = super::read::millis(fields.integer("max_age_ms", 100..=86_400_000_u32, 60_000));
+    let max_age = super::read::millis(fields.integer("max_age_ms", 100..=LONGEST_AGE_MS, 60_000));
     let poll_ticks = fields.integer("poll_ticks", 1..=10_000_u32, 2);
     let largest = fields.integer("max_image_bytes", 4096..=268_435_456_u32, 8_388_608);
     let width = match fields.integer("fingerprint_bits", 8..=16_u8, 8) {
@@ -61,7 +61,8 @@ pub(super) fn read(
     }
 }
 
-/// FNV-1a over all that makes an image another one: two configurations in one VM may speak to two ASEs.
+/// FNV-1a over all that makes an image another one: two configurations in one VM may speak to two ASEs. Not the token, which changes more often than the gateway is
+/// started anew: what is in the host's shared data stays there.
 fn key(ase: &Ase, width: FingerprintBits) -> String {
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;
     let mut mix = |text: &str| {
@@ -77,7 +78,6 @@ fn key(ase: &Ase, width: FingerprintBits) -> String {
         mix(&peer.authority);
     }
     mix(&ase.image_path);
-    mix(ase.token.as_ref().map_or("", |token| token.expose()));
     mix(match width {
         FingerprintBits::Eight => "8",
         FingerprintBits::Sixteen => "16",

@@ -27,6 +27,8 @@ pub(super) struct Poll {
     pub(super) site: Site,
     /// What it confirms was so then, or later.
     pub(super) sent: Moment,
+    /// How many images had been shared then.
+    pub(super) serial: u32,
     /// Ticks after which it is taken for lost.
     patience: u32,
 }
@@ -53,12 +55,26 @@ impl Polls {
         self.whole
     }
 
-    /// A call went out.
-    pub(super) fn sent(&mut self, token: CalloutToken, site: Site, now: Moment, patience: u32) {
+    /// Another VM's image has taken the place of the one that all this was about.
+    pub(super) fn replaced(&mut self) {
+        self.under_way = None;
+        self.whole = false;
+    }
+
+    /// A call went out, when so many images had been shared.
+    pub(super) fn sent(
+        &mut self,
+        token: CalloutToken,
+        site: Site,
+        now: Moment,
+        patience: u32,
+        serial: u32,
+    ) {
         self.under_way = Some(Poll {
             token,
             site,
             sent: now,
+            serial,
             patience: patience.max(1),
         });
     }
@@ -104,7 +120,7 @@ mod tests {
     fn one_call_at_a_time_every_so_many_ticks() {
         let mut polls = Polls::default();
         assert!(polls.tick());
-        polls.sent(CalloutToken(1), Site::Primary, at(5), 100);
+        polls.sent(CalloutToken(1), Site::Primary, at(5), 100, 0);
         assert!(!polls.tick());
         assert!(polls.answered(CalloutToken(2)).is_none());
         assert_eq!(
@@ -137,7 +153,7 @@ mod tests {
     #[test]
     fn an_answer_that_never_comes_is_given_up() {
         let mut polls = Polls::default();
-        polls.sent(CalloutToken(1), Site::Primary, at(0), 3);
+        polls.sent(CalloutToken(1), Site::Primary, at(0), 3, 0);
         assert_eq!(ticks_until_due(&mut polls), 3);
         assert!(polls.answered(CalloutToken(1)).is_none());
     }

@@ -57,19 +57,18 @@ pub(super) struct Taking {
 impl Local {
     /// A tick went by, and this was seen.
     pub fn tick(&mut self, seen: Seen<'_>, now: Moment, limits: &LocalLimits) -> Wish {
+        self.confirmed = self.confirmed_by(now);
         let due = self.polls.tick();
-        let mut board = match seen {
-            Seen::Alone => {
-                return Wish {
-                    fetch: due,
-                    holds: true,
-                    ..Wish::default()
-                };
-            }
-            Seen::Nothing => Board::default(),
-            Seen::Board(bytes) => Board::read(bytes).unwrap_or_default(),
-        };
-        self.look(&board, now, limits);
+        if let Seen::Alone = seen {
+            return Wish {
+                fetch: due,
+                holds: true,
+                ..Wish::default()
+            };
+        }
+        let mut board = board_of(seen, now).unwrap_or_default();
+        self.serial = board.serial;
+        self.look(&board, limits);
         if self.taking.is_some() {
             // What is being copied may be all the news there is.
             return Wish {
@@ -88,7 +87,7 @@ impl Local {
     }
 
     /// Takes in what the board has: another image, or what was listed since.
-    fn look(&mut self, board: &Board, now: Moment, limits: &LocalLimits) {
+    fn look(&mut self, board: &Board, limits: &LocalLimits) {
         if let Some(taking) = &mut self.taking {
             taking.left = PIECES_PER_TICK;
             if taking.board.serial == board.serial && board.image_bytes != 0 {
@@ -106,7 +105,7 @@ impl Local {
                     // What does not fit comes with ASE's next answer, or with the next image.
                     let _comes_again = image.extend(&board.overlay);
                 }
-                if image.revision() >= board.revision && board.confirmed <= now {
+                if image.revision() >= board.revision {
                     self.confirmed = self.confirmed.max(Some(board.confirmed));
                 }
             }
@@ -155,55 +154,62 @@ impl Local {
         }
         self.put_to_use(&taking.board)
             .map_err(|_| ImageFailure::Torn)?;
+        self.polls.replaced();
         Ok(true)
     }
 
     /// A board from which the image is gone, so that the VM that fetches shares it again; `None` when the board is about another one by now.
     #[must_use]
-    pub fn disowned(&self, seen: Seen<'_>) -> Option<Vec<u8>> {
-        let mut board = board_of(seen)?;
+    pub fn disowned(&self, seen: Seen<'_>, now: Moment) -> Option<Vec<u8>> {
+        let mut board = board_of(seen, now)?;
         let unlike = |image: &PolicyImage| image.build() != board.build;
         let meant = self.image.as_ref().is_none_or(unlike) && board.image_bytes != 0;
         board.image_bytes = 0;
         meant.then(|| board.to_bytes())
     }
 
-    /// The row for the pieces of the image, and the board that says that they are there. The pieces go first.
+    /// The row for the pieces of the image, and the board that says that they are there. The pieces go first. `None` when another VM has shared one since this
+    /// VM asked for its own: its answer may have been so long under way that the other one is newer.
     #[must_use]
-    pub fn publication(&self, seen: Seen<'_>) -> Option<(u8, Vec<u8>)> {
+    pub fn publication(&self, seen: Seen<'_>, now: Moment) -> Option<(u8, Vec<u8>)> {
         let image = self.image.as_ref()?;
-        let mut board = board_of(seen).unwrap_or_default();
+        let mut board = board_of(seen, now).unwrap_or_default();
+        if board.image_bytes != 0 && board.serial != self.succeeds {
+            return None;
+        }
         board.serial = board.serial.wrapping_add(1);
         board.image_bytes = u32::try_from(image.as_bytes().len()).ok()?;
         board.build = image.build();
         board.confirmed = Moment::default();
-        self.tell(image, &mut board);
+        self.tell(image, &mut board, now);
         Some((row_of(board.serial), board.to_bytes()))
     }
 
     /// The board with what is newer here; `None` when nothing is, or when it is about another image.
     #[must_use]
-    pub fn news(&self, seen: Seen<'_>) -> Option<Vec<u8>> {
-        let (image, mut board) = (self.image.as_ref()?, board_of(seen)?);
+    pub fn news(&self, seen: Seen<'_>, now: Moment) -> Option<Vec<u8>> {
+        let (image, mut board) = (self.image.as_ref()?, board_of(seen, now)?);
         let same = board.build == image.build() && board.image_bytes != 0;
-        let newer = image.revision() > board.revision || self.confirmed > Some(board.confirmed);
+        let is_later = self.confirmed_by(now) > Some(board.confirmed);
+        let newer = image.revision() > board.revision || is_later;
         if !same || !newer || image.revision() < board.revision {
             return None;
         }
-        self.tell(image, &mut board);
+        self.tell(image, &mut board, now);
         Some(board.to_bytes())
     }
 
     /// The board without this VM's lease, when the root context ends.
     #[must_use]
-    pub fn farewell(&self, seen: Seen<'_>) -> Option<Vec<u8>> {
-        let mut board = board_of(seen).filter(|board| board.owner == self.me)?;
+    pub fn farewell(&self, seen: Seen<'_>, now: Moment) -> Option<Vec<u8>> {
+        let mut board = board_of(seen, now).filter(|board| board.owner == self.me)?;
         board.owner = 0;
         Some(board.to_bytes())
     }
 
-    fn tell(&self, image: &PolicyImage, board: &mut Board) {
-        board.confirmed = board.confirmed.max(self.confirmed.unwrap_or_default());
+    fn tell(&self, image: &PolicyImage, board: &mut Board, now: Moment) {
+        let confirmed = self.confirmed_by(now).unwrap_or_default();
+        board.confirmed = board.confirmed.max(confirmed);
         board.revision = image.revision();
         board.overlay.clear();
         image.write_overlay(0, &mut board.overlay);
@@ -235,9 +241,14 @@ fn row_of(serial: u32) -> u8 {
     u8::from(serial % 2 == 1)
 }
 
-fn board_of(seen: Seen<'_>) -> Option<Board> {
-    match seen {
-        Seen::Board(bytes) => Board::read(bytes),
-        Seen::Nothing | Seen::Alone => None,
+/// The board; what was confirmed after `now`, by a clock that was set back since, is not confirmed.
+fn board_of(seen: Seen<'_>, now: Moment) -> Option<Board> {
+    let mut board = match seen {
+        Seen::Board(bytes) => Board::read(bytes)?,
+        Seen::Nothing | Seen::Alone => return None,
+    };
+    if board.confirmed > now {
+        board.confirmed = Moment::default();
     }
+    Some(board)
 }

@@ -42,16 +42,7 @@ impl Shared {
 
     /// Sets the gauges.
     fn tell_image(&self, now: Moment) {
-        let figures = self.image(|local| {
-            let image = local.image()?;
-            let age = local.age(now).map_or(0, |age| age.as_millis());
-            Some([
-                u64::try_from(age).unwrap_or(u64::MAX),
-                u64::try_from(image.as_bytes().len()).unwrap_or(u64::MAX),
-                u64::from(image.revision()),
-            ])
-        });
-        let Some(figures) = figures.flatten() else {
+        let Some(figures) = self.image(|local| local.figures(now)) else {
             return;
         };
         let define = |name| host::define_metric(MetricKind::Gauge, name).ok();
@@ -125,7 +116,7 @@ pub(super) fn tick(shared: &Shared, config: &Config, now: Moment) {
     let Some(wish) = shared.image(|local| local.tick(reading.seen(), now, limits)) else {
         return;
     };
-    copy(shared, config);
+    copy(shared, config, now);
     if let Some(board) = wish.post {
         post(shared, config, &board, reading.cas);
     }
@@ -141,7 +132,7 @@ pub(super) fn tick(shared: &Shared, config: &Config, now: Moment) {
 }
 
 /// Copies what another VM has shared.
-fn copy(shared: &Shared, config: &Config) {
+fn copy(shared: &Shared, config: &Config, now: Moment) {
     while let Some(Some(piece)) = shared.image(|local| local.wanted_piece()) {
         let read = host::shared_data(&key_of(config, piece)).ok().flatten();
         let bytes = read.as_ref().map(|(bytes, _)| &**bytes);
@@ -151,7 +142,7 @@ fn copy(shared: &Shared, config: &Config) {
             Some(Err(failure)) => {
                 failed(shared, config, failure, Site::Primary);
                 let reading = Reading::of(shared, config);
-                let board = shared.image(|local| local.disowned(reading.seen()));
+                let board = shared.image(|local| local.disowned(reading.seen(), now));
                 if let Some(board) = board.flatten() {
                     post(shared, config, &board, reading.cas);
                 }
@@ -278,8 +269,8 @@ pub(super) fn heard(shared: &Shared, config: &Config, news: Option<&str>) {
 
 /// The root context ends, or speaks to another ASE.
 pub(super) fn farewell(shared: &Shared, config: &Config) {
-    let reading = Reading::of(shared, config);
-    let board = shared.image(|local| local.farewell(reading.seen()));
+    let (reading, now) = (Reading::of(shared, config), shared.last_moment.get());
+    let board = shared.image(|local| local.farewell(reading.seen(), now));
     if let Some(board) = board.flatten() {
         post(shared, config, &board, reading.cas);
     }
@@ -288,13 +279,13 @@ pub(super) fn farewell(shared: &Shared, config: &Config) {
 
 /// Shares the image: the pieces first, then the board that says that they are there.
 fn publish(shared: &Shared, config: &Config) {
-    let mut written = None;
+    let (mut written, now) = (None, shared.now());
     for _ in 0..POST_ATTEMPTS {
         let reading = Reading::of(shared, config);
         if !reading.is_shared {
             return;
         }
-        let publication = shared.image(|local| local.publication(reading.seen()));
+        let publication = shared.image(|local| local.publication(reading.seen(), now));
         let Some((row, board)) = publication.flatten() else {
             return;
         };
@@ -320,9 +311,10 @@ fn write_pieces(shared: &Shared, config: &Config, row: u8) {
 
 /// Tells the other VMs what is newer here than on the board.
 fn tell_others(shared: &Shared, config: &Config) {
+    let now = shared.now();
     for _ in 0..POST_ATTEMPTS {
         let reading = Reading::of(shared, config);
-        let board = shared.image(|local| local.news(reading.seen()));
+        let board = shared.image(|local| local.news(reading.seen(), now));
         match board.flatten() {
             Some(board) if !post(shared, config, &board, reading.cas) => {}
             Some(_) | None => return,
