@@ -107,6 +107,8 @@ pub enum ImageEvent {
     FetchedOverlay,
     /// There was nothing new to fetch.
     FetchedUnchanged,
+    /// What was listed since an image was fetched that has been replaced, and there was no other one yet.
+    FetchedReplaced,
     /// There was none yet to fetch.
     NotReady,
     /// A question with an absent or wrong sideband token.
@@ -268,6 +270,7 @@ const GROUPS: [(&str, &[Counter]); 9] = [
             Counter::Image(ImageEvent::FetchedWhole),
             Counter::Image(ImageEvent::FetchedOverlay),
             Counter::Image(ImageEvent::FetchedUnchanged),
+            Counter::Image(ImageEvent::FetchedReplaced),
             Counter::Image(ImageEvent::NotReady),
             Counter::Image(ImageEvent::Authentication),
             Counter::Image(ImageEvent::Refused),
@@ -511,6 +514,7 @@ impl ImageEvent {
             Self::FetchedWhole => "fetched whole",
             Self::FetchedOverlay => "fetched overlay",
             Self::FetchedUnchanged => "fetched unchanged",
+            Self::FetchedReplaced => "fetched overlay of a replaced image",
             Self::NotReady => "not ready",
             Self::Authentication => "authentication failure",
             Self::Refused => "refused",
@@ -531,6 +535,7 @@ impl ImageEvent {
             Self::Refused => 67,
             Self::ReceiptOverlay => 68,
             Self::ReceiptStale => 69,
+            Self::FetchedReplaced => 70,
         }
     }
 }

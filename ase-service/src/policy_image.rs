@@ -13,6 +13,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use ase_core::credential::KeyRing;
 use ase_core::policy_image::FingerprintBits;
+use bytes::Bytes;
 use tokio::sync::watch;
 
 use crate::background::{self, Place};
@@ -57,6 +58,8 @@ struct Slot {
     contents: Mutex<Contents>,
     /// Counts builds, for who waits for one.
     built: watch::Sender<u64>,
+    /// The last figures, for who must not wait while the image is brought up to date.
+    shown: Mutex<Option<Shown>>,
 }
 
 #[derive(Debug, Default)]
@@ -72,11 +75,13 @@ struct Contents {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fetched {
     /// The image, with all that was listed since.
-    Whole(Vec<u8>),
+    Whole(Bytes),
     /// What was listed since the gateway's own.
     Overlay(Vec<u8>),
     /// Nothing: its own is up to date.
     Unchanged,
+    /// What was listed since the gateway's own, which may be nothing; ASE has other definitions or keys, and no image of them yet.
+    Replaced(Vec<u8>),
     /// Nothing yet.
     NotReady,
 }
@@ -121,6 +126,21 @@ impl Images {
         keys: Arc<ArcSwap<KeyRing>>,
         counters: Arc<Counters>,
     ) -> io::Result<Self> {
+        let (images, builder) = Self::with_builder(lists, keys, counters);
+        let thread = std::thread::Builder::new().name("policy-image".to_owned());
+        thread.spawn(move || {
+            background::stand_back(Place::Behind);
+            while builder.build_next().is_ok() {}
+        })?;
+        Ok(images)
+    }
+
+    /// With the builder, for whoever runs it.
+    fn with_builder(
+        lists: Arc<Lists>,
+        keys: Arc<ArcSwap<KeyRing>>,
+        counters: Arc<Counters>,
+    ) -> (Self, Builder) {
         let shared = Arc::new(Shared {
             lists,
             keys,
@@ -130,14 +150,8 @@ impl Images {
         });
         let (bell, rings) = channel();
         let builder = Builder::new(Arc::clone(&shared), rings);
-        let thread = std::thread::Builder::new().name("policy-image".to_owned());
-        thread.spawn(move || {
-            background::stand_back(Place::Behind);
-            builder.run();
-        })?;
-        Ok(Self {
-            owner: Some(Owner { shared, bell }),
-        })
+        let owner = Some(Owner { shared, bell });
+        (Self { owner }, builder)
     }
 
     /// What a gateway gets that asks for an image. Where there is none that serves, one is built.
@@ -148,13 +162,20 @@ impl Images {
         };
         let mut contents = owner.shared.slot(wanted.width).lock();
         owner.bring_up_to_date(&mut contents, wanted.width);
-        let Some(held) = contents.held.as_ref().filter(|held| held.serves()) else {
+        let Some(held) = &mut contents.held else {
             return Fetched::NotReady;
         };
-        match wanted.have.map(|have| held.since(have)) {
-            Some(News::Nothing) => Fetched::Unchanged,
-            Some(News::Overlay(overlay)) => Fetched::Overlay(overlay),
-            Some(News::OtherBuild) | None => Fetched::Whole(held.whole()),
+        match held.standing() {
+            Standing::Good | Standing::Worn => match wanted.have.map(|have| held.since(have)) {
+                Some(News::Nothing) => Fetched::Unchanged,
+                Some(News::Overlay(overlay)) => Fetched::Overlay(overlay),
+                Some(News::OtherBuild) | None => Fetched::Whole(held.whole()),
+            },
+            Standing::Replaced => {
+                let overlay = wanted.have.and_then(|have| held.overlay(have));
+                overlay.map_or(Fetched::NotReady, Fetched::Replaced)
+            }
+            Standing::Useless => Fetched::NotReady,
         }
     }
 
@@ -169,8 +190,13 @@ impl Images {
             let is_it = |held: &Held| held.build() == have.build;
             if contents.held.as_ref().is_some_and(is_it) {
                 owner.bring_up_to_date(&mut contents, width);
-                let held = contents.held.as_ref().filter(|held| held.serves());
-                return held.map_or(News::OtherBuild, |held| held.since(have));
+                return match &contents.held {
+                    Some(held) => match held.standing() {
+                        Standing::Good | Standing::Worn => held.since(have),
+                        Standing::Replaced | Standing::Useless => News::OtherBuild,
+                    },
+                    None => News::OtherBuild,
+                };
             }
         }
         News::OtherBuild
@@ -183,25 +209,15 @@ impl Images {
         Some(owner.shared.slot(width).built.subscribe())
     }
 
-    /// The images that there are, but for one that is being brought up to date at the moment.
+    /// The images that there are, as of their last use.
     #[must_use]
     pub fn held(&self) -> Vec<Shown> {
-        let widths = [
-            ("8", FingerprintBits::Eight),
-            ("16", FingerprintBits::Sixteen),
-        ];
-        let shown = |(bits, width)| {
-            let contents = self.owner.as_ref()?.shared.slot(width).contents.try_lock();
-            let contents = contents.ok()?;
-            let held = contents.held.as_ref()?;
-            Some(Shown {
-                bits,
-                bytes: held.bytes(),
-                records: held.records(),
-                took: contents.took,
-            })
+        let shown = |owner: &Owner| {
+            let Shared { eight, sixteen, .. } = &*owner.shared;
+            let shown = [eight, sixteen].map(|slot| *slot.shown());
+            shown.into_iter().flatten().collect()
         };
-        widths.into_iter().filter_map(shown).collect()
+        self.owner.as_ref().map_or_else(Vec::new, shown)
     }
 }
 
@@ -213,9 +229,10 @@ impl Owner {
         let standing = held.map_or(Standing::Useless, |held| {
             held.catch_up(&shared.lists, &shared.keys)
         });
+        shared.slot(width).show(contents);
         match standing {
             Standing::Good => {}
-            Standing::Worn | Standing::Useless => {
+            Standing::Worn | Standing::Replaced | Standing::Useless => {
                 if !std::mem::replace(&mut contents.awaited, true) && self.bell.send(width).is_err()
                 {
                     tracing::error!("nobody builds policy images any more");
@@ -238,6 +255,19 @@ impl Slot {
     /// A panic while it was held leaves an image that is whole, if an older one.
     fn lock(&self) -> MutexGuard<'_, Contents> {
         self.contents.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn show(&self, contents: &Contents) {
+        *self.shown() = contents.held.as_ref().map(|held| Shown {
+            bits: held.bits(),
+            bytes: held.bytes(),
+            records: held.records(),
+            took: contents.took,
+        });
+    }
+
+    fn shown(&self) -> MutexGuard<'_, Option<Shown>> {
+        self.shown.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -56,11 +56,13 @@ pub enum Answer {
     /// A batch was taken; the JSON report on it.
     Batch(Vec<u8>),
     /// A whole policy image.
-    Image(Vec<u8>),
+    Image(Bytes),
     /// What was listed since the gateway's policy image.
     ImageOverlay(Vec<u8>),
     /// The gateway's policy image is up to date.
     ImageUnchanged,
+    /// What was listed since the gateway's policy image; ASE has replaced it, and has no other one yet.
+    ImageReplaced(Vec<u8>),
     /// There is no policy image yet.
     ImageNotReady,
 }
@@ -135,7 +137,7 @@ impl Answer {
             Some((CONTENT_TYPE, "application/json"))
         } else if let Self::Image(_) = self {
             Some((CONTENT_TYPE, "application/vnd.ase.image"))
-        } else if let Self::ImageOverlay(_) = self {
+        } else if let Self::ImageOverlay(_) | Self::ImageReplaced(_) = self {
             Some((CONTENT_TYPE, "application/vnd.ase.image-overlay"))
         } else {
             None
@@ -169,7 +171,8 @@ impl Answer {
             | Self::Batch(_)
             | Self::Image(_)
             | Self::ImageOverlay(_)
-            | Self::ImageUnchanged => None,
+            | Self::ImageUnchanged
+            | Self::ImageReplaced(_) => None,
         }
     }
 
@@ -188,9 +191,11 @@ impl Answer {
             Self::Blocked => StatusCode::FORBIDDEN,
             Self::Malformed(_) => StatusCode::BAD_REQUEST,
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
-            Self::UnknownApi | Self::UnknownHostname | Self::Overloaded | Self::ImageNotReady => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            Self::UnknownApi
+            | Self::UnknownHostname
+            | Self::Overloaded
+            | Self::ImageReplaced(_)
+            | Self::ImageNotReady => StatusCode::SERVICE_UNAVAILABLE,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TimedOut => StatusCode::REQUEST_TIMEOUT,
             Self::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
@@ -216,9 +221,25 @@ impl Answer {
             Self::MethodNotAllowed(_) => fixed("Error: Method Not Allowed"),
             Self::ImageUnchanged => fixed(""),
             Self::ImageNotReady => fixed("Error: Policy Image Not Ready"),
-            Self::Batch(content) | Self::Image(content) | Self::ImageOverlay(content) => {
+            Self::Image(content) => content,
+            Self::Batch(content) | Self::ImageOverlay(content) | Self::ImageReplaced(content) => {
                 content.into()
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_listed_since_a_replaced_image_comes_with_a_status_that_confirms_nothing() {
+        let response = Answer::ImageReplaced(b"overlay".to_vec()).into_response();
+        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+        let header = |name: HeaderName| response.headers().get(name).map(HeaderValue::as_bytes);
+        let overlay = &b"application/vnd.ase.image-overlay"[..];
+        assert_eq!(header(CONTENT_TYPE), Some(overlay));
+        assert_eq!((header(RETRY_AFTER), header(X_ASE_VERDICT)), (None, None));
     }
 }

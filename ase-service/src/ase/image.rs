@@ -43,6 +43,9 @@ impl Ase {
                 (ImageEvent::FetchedOverlay, Answer::ImageOverlay(overlay))
             }
             Fetched::Unchanged => (ImageEvent::FetchedUnchanged, Answer::ImageUnchanged),
+            Fetched::Replaced(overlay) => {
+                (ImageEvent::FetchedReplaced, Answer::ImageReplaced(overlay))
+            }
             Fetched::NotReady => (ImageEvent::NotReady, Answer::ImageNotReady),
         };
         self.counters.count(Counter::Image(event));

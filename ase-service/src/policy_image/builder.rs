@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::mpsc::Receiver;
+use std::sync::mpsc::{Receiver, RecvError};
 use std::time::Instant;
 
 use ase_core::policy_image::{
@@ -42,34 +42,38 @@ impl Builder {
         Self { shared, rings }
     }
 
-    /// Builds what is asked for until nobody can ask any more.
-    pub(super) fn run(self) {
-        while let Ok(width) = self.rings.recv() {
-            let began = Instant::now();
-            let built = catch_unwind(AssertUnwindSafe(|| self.build(width)));
-            let built = built.unwrap_or(Err(Failure::BrokenOff));
-            let took = began.elapsed();
-            let slot = self.shared.slot(width);
-            let mut contents = slot.lock();
-            contents.awaited = false;
-            let old = match built {
-                Ok(held) => {
-                    let (bytes, bits) = (held.bytes(), width.bits());
-                    tracing::debug!(bytes, bits, ?took, "policy image built");
-                    self.count(ImageEvent::Built);
-                    contents.took = took;
-                    contents.held.replace(held)
-                }
-                Err(error) => {
-                    tracing::error!(%error, "no policy image: gateways in local mode ask about every request");
-                    self.count(ImageEvent::BuildFailed);
-                    None
-                }
-            };
-            drop(contents);
-            slot.built.send_modify(|builds| *builds += 1);
-            drop(old);
-        }
+    /// Builds what is asked for next.
+    ///
+    /// # Errors
+    /// When nobody can ask any more.
+    pub(super) fn build_next(&self) -> Result<(), RecvError> {
+        let width = self.rings.recv()?;
+        let began = Instant::now();
+        let built = catch_unwind(AssertUnwindSafe(|| self.build(width)));
+        let built = built.unwrap_or(Err(Failure::BrokenOff));
+        let took = began.elapsed();
+        let slot = self.shared.slot(width);
+        let mut contents = slot.lock();
+        contents.awaited = false;
+        let old = match built {
+            Ok(held) => {
+                let (bytes, bits) = (held.bytes(), width.bits());
+                tracing::debug!(bytes, bits, ?took, "policy image built");
+                self.count(ImageEvent::Built);
+                contents.took = took;
+                contents.held.replace(held)
+            }
+            Err(error) => {
+                tracing::error!(%error, "no newer policy image: gateways in local mode clear requests by the one that they have until it is too old, and then ask about all");
+                self.count(ImageEvent::BuildFailed);
+                None
+            }
+        };
+        slot.show(&contents);
+        drop(contents);
+        slot.built.send_modify(|builds| *builds += 1);
+        drop(old);
+        Ok(())
     }
 
     fn count(&self, event: ImageEvent) {
@@ -82,7 +86,7 @@ impl Builder {
             let mut held = self.attempt(width)?;
             match held.catch_up(&self.shared.lists, &self.shared.keys) {
                 Standing::Good | Standing::Worn => return Ok(held),
-                Standing::Useless => {}
+                Standing::Replaced | Standing::Useless => {}
             }
         }
         Err(Failure::Overtaken)

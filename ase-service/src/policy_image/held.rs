@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use ase_core::credential::KeyRing;
-use ase_core::policy_image::PolicyImage;
+use ase_core::policy_image::{FingerprintBits, PolicyImage};
 use ase_core::registry::Registry;
+use bytes::Bytes;
 
 use super::{Have, News};
 use crate::lists::{Lists, What};
@@ -27,6 +28,8 @@ pub(super) struct Held {
     /// Of the deny list, when the image was built.
     entries: usize,
     standing: Standing,
+    /// The image with its overlay up to this revision: one copy for all who read it at the moment.
+    whole: Option<(u32, Bytes)>,
 }
 
 /// What an image is good for.
@@ -36,7 +39,10 @@ pub(super) enum Standing {
     Good,
     /// It serves until there is another one.
     Worn,
-    /// It lacks something that ASE acts on.
+    /// It was made of other definitions or keys than ASE has. Its holders get what is listed until there is another one; nobody else gets
+    /// it, and nothing confirms it.
+    Replaced,
+    /// It lacks entries, and more cannot be added.
     Useless,
 }
 
@@ -55,11 +61,20 @@ impl Held {
             keys,
             entries,
             standing: Standing::Good,
+            whole: None,
         }
     }
 
     pub(super) fn build(&self) -> u64 {
         self.image.build()
+    }
+
+    /// The bits of its fingerprints, as metrics name them.
+    pub(super) fn bits(&self) -> &'static str {
+        match self.image.width() {
+            FingerprintBits::Eight => "8",
+            FingerprintBits::Sixteen => "16",
+        }
     }
 
     pub(super) fn bytes(&self) -> usize {
@@ -70,18 +85,18 @@ impl Held {
         self.image.revision()
     }
 
-    /// Whether gateways may go by it, as of the last look.
-    pub(super) fn serves(&self) -> bool {
-        match self.standing {
-            Standing::Good | Standing::Worn => true,
-            Standing::Useless => false,
-        }
+    /// What it is good for, as of the last look.
+    pub(super) fn standing(&self) -> Standing {
+        self.standing
     }
 
     /// Takes in everything that has been listed by now.
     pub(super) fn catch_up(&mut self, lists: &Lists, keys: &ArcSwap<KeyRing>) -> Standing {
-        if self.serves() {
-            self.standing = self.caught_up(lists, keys);
+        match self.standing {
+            Standing::Good | Standing::Worn | Standing::Replaced => {
+                self.standing = self.caught_up(lists, keys);
+            }
+            Standing::Useless => {}
         }
         self.standing
     }
@@ -106,7 +121,7 @@ impl Held {
         let snapshot = lists.snapshot();
         let same_keys = Arc::ptr_eq(&self.keys, &keys.load());
         if !same_keys || !Arc::ptr_eq(&self.registry, &snapshot.registry) {
-            return Standing::Useless;
+            return Standing::Replaced;
         }
         let added = usize::try_from(self.records()).unwrap_or(usize::MAX);
         let gone = self.entries.saturating_add(added);
@@ -119,19 +134,33 @@ impl Held {
 
     /// What is new to a gateway that holds this image or another.
     pub(super) fn since(&self, have: Have) -> News {
-        if have.build != self.build() || have.revision > self.records() {
-            return News::OtherBuild;
+        match self.overlay(have) {
+            None => News::OtherBuild,
+            Some(_) if have.revision == self.records() => News::Nothing,
+            Some(overlay) => News::Overlay(overlay),
         }
-        if have.revision == self.records() {
-            return News::Nothing;
+    }
+
+    /// What was listed since a gateway's image, which may be nothing; `None` when it is not this one.
+    pub(super) fn overlay(&self, have: Have) -> Option<Vec<u8>> {
+        if have.build != self.build() || have.revision > self.records() {
+            return None;
         }
         let mut overlay = Vec::new();
         self.image.write_overlay(have.revision, &mut overlay);
-        News::Overlay(overlay)
+        Some(overlay)
     }
 
     /// The image with its overlay.
-    pub(super) fn whole(&self) -> Vec<u8> {
-        self.image.whole()
+    pub(super) fn whole(&mut self) -> Bytes {
+        let revision = self.records();
+        match &self.whole {
+            Some((of, whole)) if *of == revision => whole.clone(),
+            Some(_) | None => {
+                let whole = Bytes::from(self.image.whole());
+                self.whole = Some((revision, whole.clone()));
+                whole
+            }
+        }
     }
 }

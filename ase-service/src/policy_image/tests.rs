@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use ase_core::address::{ClientAddress, Network};
 use ase_core::api_id::ApiId;
+use ase_core::credential::{CredentialKey, KeyId};
 use ase_core::decision::Snapshot;
 use ase_core::headers::Headers;
 use ase_core::identifier_list::{Entry, ListedIdentifier, Source, Sources};
@@ -22,6 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 struct World {
     lists: Arc<Lists>,
+    keys: Arc<ArcSwap<KeyRing>>,
     images: Images,
     counters: Arc<Counters>,
     _folder: tempfile::TempDir,
@@ -40,7 +42,15 @@ fn registry() -> Registry {
     Registry::compile([api]).unwrap()
 }
 
+/// A world whose images are built.
 fn world() -> World {
+    let (world, builder) = idle_world();
+    thread::spawn(move || while builder.build_next().is_ok() {});
+    world
+}
+
+/// A world, and the builder that builds when the test says so.
+fn idle_world() -> (World, Builder) {
     let folder = tempfile::tempdir().unwrap();
     let mut state = State::open(folder.path()).unwrap();
     let keys = Arc::new(ArcSwap::from_pointee(state.key_ring().unwrap()));
@@ -50,13 +60,20 @@ fn world() -> World {
     }));
     let lists = Arc::new(Lists::open(SharedState::new(state), published).unwrap());
     let counters = Arc::new(Counters::default());
-    let images = Images::start(Arc::clone(&lists), keys, Arc::clone(&counters)).unwrap();
-    World {
+    let (images, builder) =
+        Images::with_builder(Arc::clone(&lists), Arc::clone(&keys), Arc::clone(&counters));
+    let world = World {
         lists,
+        keys,
         images,
         counters,
         _folder: folder,
-    }
+    };
+    (world, builder)
+}
+
+fn other_keys() -> KeyRing {
+    KeyRing::new(CredentialKey::from_bytes(KeyId(200), [1; 32]), None)
 }
 
 fn client(number: u32) -> ClientAddress {
@@ -84,15 +101,15 @@ impl World {
 impl Gateway<'_> {
     /// Asks once, as `GET /ase/image` does; says what it was told.
     fn ask(&mut self) -> &'static str {
-        let have = self.image.as_ref().map(|image| Have {
-            build: image.build(),
-            revision: image.revision(),
-        });
-        let width = FingerprintBits::Eight;
+        let (have, width) = (self.have(), FingerprintBits::Eight);
         match self.images.fetch(Wanted { have, width }) {
             Fetched::Whole(bytes) => {
-                self.image = Some(PolicyImage::parse(bytes).unwrap());
+                self.image = Some(PolicyImage::parse(bytes.to_vec()).unwrap());
                 "whole"
+            }
+            Fetched::Replaced(overlay) => {
+                self.image.as_mut().unwrap().extend(&overlay).unwrap();
+                "replaced"
             }
             Fetched::Overlay(overlay) => {
                 self.image.as_mut().unwrap().extend(&overlay).unwrap();
@@ -101,6 +118,13 @@ impl Gateway<'_> {
             Fetched::Unchanged => "unchanged",
             Fetched::NotReady => "not ready",
         }
+    }
+
+    fn have(&self) -> Option<Have> {
+        self.image.as_ref().map(|image| Have {
+            build: image.build(),
+            revision: image.revision(),
+        })
     }
 
     /// Asks until it is told something else than "not ready".
@@ -154,7 +178,7 @@ fn an_entry_that_was_acknowledged_is_in_every_later_answer_while_images_are_buil
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
         let ends = Ends(&done);
-        // Another registry makes an image useless soon after its build, so that builds are under way most of the time.
+        // Another registry replaces an image soon after its build, so that builds are under way most of the time.
         scope.spawn(|| {
             let mut seen = 0;
             while !done.load(Ordering::Relaxed) {
@@ -178,7 +202,7 @@ fn an_entry_that_was_acknowledged_is_in_every_later_answer_while_images_are_buil
         while overlays < 30 || wholes < 10 || world.builds() < 10 {
             world.add(number..number + 3);
             match follower.ask_until_told() {
-                "overlay" => overlays += 1,
+                "overlay" | "replaced" => overlays += 1,
                 "whole" => wholes += 1,
                 told => panic!("{told} right after an addition"),
             }
@@ -233,4 +257,72 @@ fn a_long_overlay_and_a_list_that_shrinks_are_worth_another_build_and_serve_unti
     assert!(!follower.asks_about(7));
     assert_eq!(follower.ask(), "unchanged");
     assert_eq!(world.builds(), 3);
+}
+
+#[test]
+fn until_there_is_an_image_of_new_definitions_or_keys_the_holders_of_the_old_one_get_what_is_listed_and_no_confirmation()
+ {
+    let (world, builder) = idle_world();
+    let mut follower = gateway(&world.images);
+    assert_eq!(follower.ask(), "not ready");
+    builder.build_next().unwrap();
+    assert_eq!(follower.ask(), "whole");
+    let definitions = || world.lists.set_registry(Arc::new(registry()));
+    let keys = || world.keys.store(Arc::new(other_keys()));
+    for (number, replace) in [(10, &definitions as &dyn Fn()), (20, &keys)] {
+        world.add(number..=number);
+        replace();
+        world.add(number + 1..=number + 1);
+        assert_eq!(follower.ask(), "replaced");
+        assert!(follower.asks_about(number) && follower.asks_about(number + 1));
+        assert_eq!(follower.ask(), "replaced");
+        assert_eq!(
+            world.images.news(follower.have().unwrap()),
+            News::OtherBuild
+        );
+        let mut newcomer = gateway(&world.images);
+        assert_eq!(newcomer.ask(), "not ready");
+        builder.build_next().unwrap();
+        assert_eq!(follower.ask(), "whole");
+        assert_eq!(world.images.news(follower.have().unwrap()), News::Nothing);
+        assert_eq!(newcomer.ask(), "whole");
+        assert!(newcomer.asks_about(number + 1));
+    }
+    assert_eq!(world.builds(), 3);
+}
+
+#[test]
+fn all_who_read_an_image_at_the_moment_share_one_copy() {
+    let (world, builder) = idle_world();
+    let mut follower = gateway(&world.images);
+    assert_eq!(follower.ask(), "not ready");
+    builder.build_next().unwrap();
+    let whole = || {
+        let (have, width) = (None, FingerprintBits::Eight);
+        let Fetched::Whole(whole) = world.images.fetch(Wanted { have, width }) else {
+            panic!("there is an image");
+        };
+        whole
+    };
+    let (one, other) = (whole(), whole());
+    assert_eq!(one.as_ptr(), other.as_ptr());
+    world.add(0..1);
+    assert!(whole().len() > one.len());
+}
+
+#[test]
+fn the_figures_of_an_image_are_told_while_it_is_brought_up_to_date() {
+    let (world, builder) = idle_world();
+    assert_eq!(world.images.held(), []);
+    let mut follower = gateway(&world.images);
+    follower.ask();
+    builder.build_next().unwrap();
+    world.add(0..2);
+    follower.ask();
+    let owner = world.images.owner.as_ref().unwrap();
+    let busy = owner.shared.eight.lock();
+    let held = world.images.held();
+    drop(busy);
+    let told: Vec<_> = held.iter().map(|held| (held.bits, held.records)).collect();
+    assert_eq!(told, [("8", 2)]);
 }

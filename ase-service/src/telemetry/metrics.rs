@@ -248,13 +248,12 @@ fn access_log_gauges(page: &mut Page, ase: &Ase, access_log: &Path) {
 
 fn policy_images(page: &mut Page, ase: &Ase) {
     let held = ase.images.held();
-    let help =
-        "Bytes of the policy image that gateways fetch, without its overlay; 0 until one asks.";
+    let help = "Bytes of the policy image that gateways fetch, without its overlay; absent until one asks.";
     let mut family = page.family("ase_policy_image_bytes", Kind::Gauge, help);
     for image in &held {
         family.sample(&[("bits", image.bits)], image.bytes);
     }
-    let help = "Identifiers listed since the policy image was built.";
+    let help = "Identifiers listed since the policy image was built, as of the last call for it.";
     let mut family = page.family("ase_policy_image_overlay_records", Kind::Gauge, help);
     for image in &held {
         family.sample(&[("bits", image.bits)], image.records);

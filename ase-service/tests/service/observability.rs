@@ -101,6 +101,10 @@ fn exercised() -> Ase {
     failed["cause"] = "timeout".into();
     let batch = format!("{}\n{failed}\n", record("r-1", "192.0.2.1", "/shop"));
     assert_eq!(ase.post("/ase/batch", &[], batch).status, 200);
+    wait_for("a policy image", || {
+        let reply = ase.connect().call("GET", "/ase/image", &[], b"");
+        (reply.status == 200).then_some(())
+    });
     ase
 }
 
