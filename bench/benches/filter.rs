@@ -76,7 +76,7 @@ fn write_request(out: &mut Vec<u8>, headers: &Headers<'_>, config: &Config) {
         tls: TlsFacts::default(),
     };
     let client = head::client(config.client_address(), &seen);
-    head::write_request_half(out, &seen, client, config, |_| ());
+    head::write_request_half(out, &seen, client, config);
 }
 
 fn record<'a>(id: &'a RecordId, request: &'a [u8], response: &'a [u8]) -> Record<'a> {

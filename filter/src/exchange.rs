@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use ase_core::time::UnixMillis;
 use ase_core::transaction::wire::Record;
 use ase_core::transaction::{End, FailureClass, GatewayDecision, Mode, RecordId, VerdictLabel};
 
@@ -47,14 +48,14 @@ impl DispatchRefusal {
 }
 
 /// What is known of a request's head.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Head {
-    /// The request half of the report, which is the question as well.
-    Read(Vec<u8>),
+    /// All that a question needs.
+    Read,
     /// As `Read`; and the gateway's image rules out that ASE has anything against the request.
-    Cleared(Vec<u8>),
-    /// The request half of the report; a part is missing without which ASE could only refuse the question.
-    Incomplete(Vec<u8>),
+    Cleared,
+    /// A part is missing without which ASE could only refuse the question.
+    Incomplete,
     /// The host refused to show it, so ASE cannot be asked.
     Unreadable,
 }
@@ -63,7 +64,7 @@ pub enum Head {
 #[derive(Debug)]
 #[must_use = "an effect that is not carried out leaves a request in limbo"]
 pub enum Effect {
-    /// Send [`Exchange::question`] to [`Exchange::site`], hold the request and report through [`Exchange::dispatched`]. Comes once, and once more where
+    /// Ask about the request at [`Exchange::site`], hold it and report through [`Exchange::dispatched`]. Comes once, and once more where
     /// there is a second ASE and the first could not be reached.
     Ask,
     /// Nothing changes: a held request stays held.
@@ -87,15 +88,6 @@ enum Place {
     Answered,
 }
 
-/// What the gateway's image says of a request.
-#[derive(Clone, Copy)]
-enum Image {
-    /// ASE has nothing against it.
-    Clears,
-    /// Nothing, or it was not looked at.
-    Silent,
-}
-
 /// One HTTP exchange.
 #[derive(Debug)]
 pub struct Exchange {
@@ -113,22 +105,51 @@ pub struct Exchange {
     decision: Option<GatewayDecision>,
     verdict: Option<VerdictLabel>,
     asked_for: Option<Duration>,
-    request_half: Vec<u8>,
-    response: Response,
+    /// Who made the response to a request that passed.
+    response: Option<ResponseOrigin>,
     /// It has been told of before its end.
     told_open: bool,
     finished: bool,
 }
 
-/// The response to a request that passed.
-#[derive(Debug)]
-enum Response {
-    None,
-    /// `half` is `None` when the host did not show it.
-    Came {
-        origin: ResponseOrigin,
-        half: Option<Vec<u8>>,
-    },
+/// What became of an exchange: its record without what was said in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Course {
+    /// The id of the record.
+    pub id: RecordId,
+    /// When the request's headers were complete.
+    pub started: UnixMillis,
+    /// Since then.
+    pub duration: Duration,
+    /// How the gateway decides.
+    pub mode: Mode,
+    /// What it did.
+    pub decision: GatewayDecision,
+    /// What ASE said, where it said it.
+    pub verdict: Option<VerdictLabel>,
+    /// How long the request has waited for ASE.
+    pub asked_for: Option<Duration>,
+    /// How the exchange ended.
+    pub end: End,
+}
+
+impl Course {
+    /// The record, with its two halves.
+    #[must_use]
+    pub fn record<'r>(&'r self, request: &'r [u8], response: Option<&'r [u8]>) -> Record<'r> {
+        Record {
+            id: &self.id,
+            started: self.started,
+            duration: self.duration,
+            mode: self.mode,
+            decision: self.decision,
+            verdict: self.verdict,
+            asked_for: self.asked_for,
+            end: self.end,
+            request_json: request,
+            response_json: response,
+        }
+    }
 }
 
 /// Who made the response to a request that passed.
@@ -150,14 +171,10 @@ impl Exchange {
         breaker: &mut Breaker,
         now: Moment,
     ) -> (Self, Effect) {
-        let (request_half, image, obstacle) = match head {
-            Head::Read(half) => (half, Image::Silent, None),
-            Head::Cleared(half) => (half, Image::Clears, None),
-            Head::Incomplete(half) => (half, Image::Silent, Some(FailureClass::Undecidable)),
-            Head::Unreadable => {
-                let class = FailureClass::NotDispatched;
-                (b"{}".to_vec(), Image::Silent, Some(class))
-            }
+        let obstacle = match head {
+            Head::Read | Head::Cleared => None,
+            Head::Incomplete => Some(FailureClass::Undecidable),
+            Head::Unreadable => Some(FailureClass::NotDispatched),
         };
         let mode = match policy.treatment {
             Treatment::Sync => Mode::Sync,
@@ -165,11 +182,11 @@ impl Exchange {
             Treatment::Local => Mode::Local,
             Treatment::Async | Treatment::Off(_) => Mode::Async,
         };
-        let mut exchange = Self::new(id, mode, policy, request_half, now);
-        let effect = match (policy.treatment, image, obstacle) {
+        let mut exchange = Self::new(id, mode, policy, now);
+        let effect = match (policy.treatment, head, obstacle) {
             (Treatment::Off(reason), ..) => exchange.pass(PermitReason::NotAsked(reason)),
             (Treatment::Async, ..) => exchange.pass(PermitReason::Async),
-            (Treatment::Local, Image::Clears, None) => exchange.pass(PermitReason::Local),
+            (Treatment::Local, Head::Cleared, None) => exchange.pass(PermitReason::Local),
             (Treatment::Sync | Treatment::Shadow | Treatment::Local, _, Some(class)) => {
                 exchange.fail(class)
             }
@@ -186,13 +203,7 @@ impl Exchange {
         (exchange, effect)
     }
 
-    fn new(
-        id: RecordId,
-        mode: Mode,
-        policy: Policy,
-        request_half: Vec<u8>,
-        started: Moment,
-    ) -> Self {
+    fn new(id: RecordId, mode: Mode, policy: Policy, started: Moment) -> Self {
         Self {
             id,
             mode,
@@ -205,17 +216,10 @@ impl Exchange {
             decision: Some(GatewayDecision::Undecided),
             verdict: None,
             asked_for: None,
-            request_half,
-            response: Response::None,
+            response: None,
             told_open: false,
             finished: false,
         }
-    }
-
-    /// The body of the call that [`Effect::Ask`] wants sent.
-    #[must_use]
-    pub fn question(&self) -> &[u8] {
-        &self.request_half
     }
 
     /// Where the question goes.
@@ -327,14 +331,14 @@ impl Exchange {
         let interim = status.is_some_and(|status| status < 200 && status != 101);
         self.place == Place::Upstream
             && self.decision.is_some()
-            && matches!(self.response, Response::None)
+            && self.response.is_none()
             && !interim
             && !self.finished
     }
 
-    /// The response headers are complete; `half` is `None` when the host did not show them. Call it where [`Self::wants_response`] says so.
-    pub fn response(&mut self, origin: ResponseOrigin, half: Option<Vec<u8>>) {
-        self.response = Response::Came { origin, half };
+    /// The response headers are complete. Call it where [`Self::wants_response`] says so.
+    pub fn response(&mut self, origin: ResponseOrigin) {
+        self.response = Some(origin);
     }
 
     /// The host has sent a request that passed on another way by itself (an internal redirect): that one's exchange has the record, and this one none.
@@ -342,43 +346,28 @@ impl Exchange {
         self.finished = true;
     }
 
-    /// Adds to what the record says of the request, behind what was asked about.
-    pub fn add_to_record(&mut self, add: impl FnOnce(&mut Vec<u8>)) {
-        if !self.finished {
-            add(&mut self.request_half);
-        }
-    }
-
-    /// The exchange is over. Gives its record, once, unless it is not reported.
-    pub fn finish(&mut self, now: Moment) -> Option<Record<'_>> {
+    /// The exchange is over. Gives what its record says of it, once, unless it is not reported.
+    pub fn finish(&mut self, now: Moment) -> Option<Course> {
         let decision = self.decision?;
         if std::mem::replace(&mut self.finished, true) {
             return None;
         }
-        Some(self.record(&self.id, decision, self.end(decision), now))
+        Some(self.course(self.id.clone(), decision, self.end(decision), now))
     }
 
-    /// Tells of an exchange that is still open, once, when its request passed and `after` has gone by since its start.
-    pub fn tell_if_open(&mut self, after: Duration, now: Moment, tell: impl FnOnce(&Record<'_>)) {
+    /// What the record of an exchange that is still open says of it: once, when its request passed and `after` has gone by since its start.
+    pub fn tell_if_open(&mut self, after: Duration, now: Moment) -> Option<Course> {
         let is_due = self.place == Place::Upstream
             && !self.finished
             && !self.told_open
             && now.since(self.started) >= after;
-        if let (true, Some(decision)) = (is_due, self.decision) {
-            self.told_open = true;
-            let id = self.id.while_open();
-            tell(&self.record(&id, decision, End::Open, now));
-        }
+        let decision = self.decision.filter(|_| is_due)?;
+        self.told_open = true;
+        Some(self.course(self.id.while_open(), decision, End::Open, now))
     }
 
-    fn record<'r>(
-        &'r self,
-        id: &'r RecordId,
-        decision: GatewayDecision,
-        end: End,
-        now: Moment,
-    ) -> Record<'r> {
-        Record {
+    fn course(&self, id: RecordId, decision: GatewayDecision, end: End, now: Moment) -> Course {
+        Course {
             id,
             started: self.started.unix_millis(),
             duration: now.since(self.started),
@@ -387,11 +376,6 @@ impl Exchange {
             verdict: self.verdict,
             asked_for: self.asked_for,
             end,
-            request_json: &self.request_half,
-            response_json: match &self.response {
-                Response::Came { half, .. } => half.as_deref(),
-                Response::None => None,
-            },
         }
     }
 
@@ -407,12 +391,10 @@ impl Exchange {
             | GatewayDecision::FailOpen(_)
             | GatewayDecision::ShadowDenied
             | GatewayDecision::ShadowUnregisteredBlocked
-            | GatewayDecision::ShadowFailedClosed(_) => match &self.response {
-                Response::None => End::Aborted,
-                Response::Came { origin, .. } => match origin {
-                    ResponseOrigin::Upstream => End::Upstream,
-                    ResponseOrigin::Gateway => End::Gateway,
-                },
+            | GatewayDecision::ShadowFailedClosed(_) => match self.response {
+                None => End::Aborted,
+                Some(ResponseOrigin::Upstream) => End::Upstream,
+                Some(ResponseOrigin::Gateway) => End::Gateway,
             },
         }
     }

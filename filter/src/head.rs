@@ -81,30 +81,53 @@ pub fn client(source: ClientAddressSource, seen: &SeenRequest<'_>) -> Client {
     }
 }
 
-/// Appends the request half of a report and shows `judge` what an image is asked about; the half is the question as well, where no required part is missing.
+/// Whether the request has what every question needs.
+#[must_use]
+pub fn required_parts(seen: &SeenRequest<'_>, client: Client) -> RequiredParts {
+    let line = Line::of(seen);
+    if client.address.is_none() || line.method.is_empty() || line.url.is_empty() {
+        RequiredParts::Missing
+    } else {
+        RequiredParts::Present
+    }
+}
+
+/// What `judge` says of what an image is asked about.
+pub fn judged<T>(
+    seen: &SeenRequest<'_>,
+    client: Client,
+    config: &Config,
+    judge: impl FnOnce(&LocalRequest<'_>) -> T,
+) -> T {
+    let line = Line::of(seen);
+    let tokens = user::Tokens::of(seen, line.url, config);
+    judge(&LocalRequest {
+        client: client.address,
+        headers: seen.headers,
+        url: line.url,
+        host: line.host,
+        credentials: &credentials(seen, line.url, &tokens, config),
+        username: user::names(seen, &tokens, config).username.as_deref(),
+    })
+}
+
+/// Appends the request half of a report, which is the question as well, where it has its [`required_parts`].
 pub fn write_request_half(
     out: &mut Vec<u8>,
     seen: &SeenRequest<'_>,
     client: Client,
     config: &Config,
-    judge: impl FnOnce(&LocalRequest<'_>),
-) -> RequiredParts {
-    let headers = seen.headers;
-    let first = |name: &[u8]| value_of(headers, name);
-    // An empty authority is a host that matches APIs of every host; only an absent one is no host.
-    let authority = first(b":authority");
-    let method = first(b":method").unwrap_or_default();
-    // CONNECT has no path: its target is the authority.
-    let url = first(b":path").or(authority).unwrap_or_default();
+) {
+    let line = Line::of(seen);
     let report = config.report();
-    let tokens = user::Tokens::of(seen, url, config);
+    let tokens = user::Tokens::of(seen, line.url, config);
     let names = user::names(seen, &tokens, config);
     let head = RequestHead {
         source_ip: client.address,
         source_port: client.port,
-        method,
-        url: &told::url(url, config),
-        host: authority.or_else(|| first(b"host")),
+        method: line.method,
+        url: &told::url(line.url, config),
+        host: line.host,
         http_version: seen
             .protocol
             .map(|protocol| protocol.strip_prefix(b"HTTP/").unwrap_or(protocol)),
@@ -116,28 +139,47 @@ pub fn write_request_half(
             .filter(|_| !matches!(report.credentials, CredentialForm::Ids(_))),
         client_id: names.client_id.as_deref(),
     };
-    let mut credentials = Credentials::find(headers, url, config.credentials());
-    user::add_usernames(&mut credentials, seen, &tokens, config.user_info());
-    judge(&LocalRequest {
-        client: client.address,
-        headers,
-        url,
-        host: head.host,
-        credentials: &credentials,
-        username: names.username.as_deref(),
-    });
     write_request(
         out,
         &head,
-        told::headers(headers, &report.request_headers, config)
+        told::headers(seen.headers, &report.request_headers, config)
             .filter(|(name, _)| !name.eq_ignore_ascii_case(b"host")),
-        told::identifiers(&credentials, report),
+        told::identifiers(&credentials(seen, line.url, &tokens, config), report),
     );
-    if client.address.is_none() || method.is_empty() || url.is_empty() {
-        RequiredParts::Missing
-    } else {
-        RequiredParts::Present
+}
+
+/// Method, target and host of a request.
+struct Line<'s> {
+    /// Empty where there is none.
+    method: &'s [u8],
+    /// Path and query; empty where there is none.
+    url: &'s [u8],
+    host: Option<&'s [u8]>,
+}
+
+impl<'s> Line<'s> {
+    fn of(seen: &SeenRequest<'s>) -> Self {
+        let first = |name: &[u8]| value_of(seen.headers, name);
+        // An empty authority is a host that matches APIs of every host; only an absent one is no host.
+        let authority = first(b":authority");
+        Self {
+            method: first(b":method").unwrap_or_default(),
+            // CONNECT has no path: its target is the authority.
+            url: first(b":path").or(authority).unwrap_or_default(),
+            host: authority.or_else(|| first(b"host")),
+        }
     }
+}
+
+fn credentials<'s>(
+    seen: &SeenRequest<'s>,
+    url: &'s [u8],
+    tokens: &'s user::Tokens<'_>,
+    config: &'s Config,
+) -> Credentials<'s> {
+    let mut credentials = Credentials::find(seen.headers, url, config.credentials());
+    user::add_usernames(&mut credentials, seen, tokens, config.user_info());
+    credentials
 }
 
 /// Adds the names of a token request to the request half of a record.

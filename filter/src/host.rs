@@ -195,6 +195,13 @@ pub(crate) struct MetricId(u32);
 #[derive(Debug, Default)]
 pub(crate) struct Returned(Vec<u8>);
 
+impl Returned {
+    /// To keep them.
+    pub(crate) fn into_vec(self) -> Vec<u8> {
+        self.0
+    }
+}
+
 impl std::ops::Deref for Returned {
     type Target = [u8];
 

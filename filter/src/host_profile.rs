@@ -161,14 +161,14 @@ impl HostProfile {
 
     /// An address and a port as `ip:port`; `port` is the value of [`Self::source_port_property`].
     #[must_use]
-    pub fn peer<'a>(self, address: &'a [u8], port: Option<&[u8]>) -> Cow<'a, [u8]> {
+    pub fn peer(self, address: Vec<u8>, port: Option<&[u8]>) -> Vec<u8> {
         // An address that nginx took from a header has none.
         match (self, port.filter(|port| !port.is_empty())) {
             (Self::Nginx, Some(port)) if address.contains(&b':') => {
-                Cow::Owned([b"[", address, b"]:", port].concat())
+                [b"[", &*address, b"]:", port].concat()
             }
-            (Self::Nginx, Some(port)) => Cow::Owned([address, b":", port].concat()),
-            (Self::Envoy | Self::Nginx, _) => Cow::Borrowed(address),
+            (Self::Nginx, Some(port)) => [&*address, b":", port].concat(),
+            (Self::Envoy | Self::Nginx, _) => address,
         }
     }
 

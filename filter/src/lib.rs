@@ -14,6 +14,7 @@ pub mod exchange;
 pub mod form;
 pub mod head;
 pub mod host_profile;
+pub mod kept;
 pub mod local;
 pub mod notice;
 pub mod numbered;
@@ -21,6 +22,7 @@ pub mod outbox;
 pub mod pairs;
 pub mod site;
 pub mod token_request;
+pub mod unwritten;
 
 #[cfg(target_arch = "wasm32")]
 mod hooks;

@@ -197,6 +197,12 @@ impl Outbox {
         self.held_records
     }
 
+    /// Whether at most half of its room is taken.
+    #[must_use]
+    pub fn is_half_empty(&self) -> bool {
+        self.held_bytes <= self.limits.queue_bytes / 2 && self.held_records <= MAX_RECORDS / 2
+    }
+
     /// Sends what is due through `send`, as far as the bounds allow.
     pub fn dispatch(
         &mut self,

@@ -18,6 +18,7 @@ mod complaint;
 mod contexts;
 mod halves;
 mod image;
+mod incoming;
 mod metrics;
 mod refusal;
 mod shared;

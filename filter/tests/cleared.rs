@@ -14,7 +14,9 @@ use ase_core::metadata::{RequestReport, TlsFacts};
 use ase_core::policy_image::{FingerprintBits, Judgement, PolicyImage, Settings, build};
 use ase_core::wire::{body_text, read_request};
 use ase_filter::config::Config;
-use ase_filter::head::{RequiredParts, SeenRequest, Verified, client, write_request_half};
+use ase_filter::head::{
+    RequiredParts, SeenRequest, Verified, client, judged, required_parts, write_request_half,
+};
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 use proptest::test_runner::{Config as Cases, TestRunner};
@@ -111,7 +113,7 @@ fn what_the_filter_clears_ase_would_have_passed_without_a_word() {
         ..Cases::default()
     });
     let result = runner.run(&cases(), |case| {
-        for (request, judgement, decision) in judged(&case) {
+        for (request, judgement, decision) in judgements(&case) {
             if judgement == Judgement::Pass {
                 cleared.set(cleared.get() + 1);
                 prop_assert!(
@@ -139,7 +141,7 @@ fn is_plain_pass(decision: &Option<Decision>) -> bool {
 }
 
 /// Each request, what the image says of it, and what ASE would have said: nothing to a question that it would have refused; `None` where the filter has no question to ask.
-fn judged(case: &Case) -> Vec<(&Request, Judgement, Option<Option<Decision>>)> {
+fn judgements(case: &Case) -> Vec<(&Request, Judgement, Option<Option<Decision>>)> {
     let ring = key_ring(case.ring);
     let config = Config::parse(case.config.as_bytes()).unwrap();
     let mut snapshot = Snapshot {
@@ -175,17 +177,17 @@ fn judged(case: &Case) -> Vec<(&Request, Judgement, Option<Option<Decision>>)> {
             },
             tls: TlsFacts::default(),
         };
-        let (mut half, mut judgement) = (Vec::new(), None);
         let client = client(config.client_address(), &seen);
-        let parts = write_request_half(&mut half, &seen, client, &config, |local| {
-            judgement = Some(image.judge(local, config.report().credentials.keys()));
-        });
+        let keys = config.report().credentials.keys();
+        let judgement = judged(&seen, client, &config, |local| image.judge(local, keys));
+        let mut half = Vec::new();
+        write_request_half(&mut half, &seen, client, &config);
         let text = body_text(&half);
         let metadata = read_request(&text).unwrap();
         let report = RequestReport::of(&metadata).ok();
         let decision = report.map(|report| decide(&report, &snapshot, &ring, &NoCounts, NOW));
-        let is_asked = parts == RequiredParts::Present;
-        (judgement.unwrap(), is_asked.then_some(decision))
+        let is_asked = required_parts(&seen, client) == RequiredParts::Present;
+        (judgement, is_asked.then_some(decision))
     };
     case.requests
         .iter()

@@ -33,7 +33,7 @@ fn from_ase(status: &'static str, verdict: Option<&'static str>) -> Answer {
 
 fn started(config: &Config) -> (Exchange, Breaker) {
     let mut breaker = Breaker::default();
-    let head = Head::Read(b"{\"q\":1}".to_vec());
+    let head = Head::Read;
     let (exchange, effect) = Exchange::request(
         RecordId::mint(1, 2),
         head,
@@ -417,7 +417,7 @@ fn a_request_that_cannot_be_put_as_a_question_is_not_asked_about_and_says_nothin
         let config = config(document);
         let (mut exchange, effect) = Exchange::request(
             RecordId::mint(0, 0),
-            Head::Incomplete(b"{\"q\":1}".to_vec()),
+            Head::Incomplete,
             config.policy(b"", b""),
             &config,
             &mut Breaker::default(),
@@ -426,7 +426,6 @@ fn a_request_that_cannot_be_put_as_a_question_is_not_asked_about_and_says_nothin
         assert!(matches!(effect, Effect::Pass(_) | Effect::Reply(_)));
         let record = exchange.finish(Moment::default()).unwrap();
         assert_eq!(record.decision, expected);
-        assert_eq!(record.request_json, b"{\"q\":1}");
         assert_eq!(record.asked_for, None);
     }
     let config = config(r#"{"breaker": {"failures": 1}}"#);
@@ -446,17 +445,16 @@ fn a_reply_that_the_gateway_made_is_not_upstreams() {
     let config = config(r#"{"mode": "async"}"#);
     let (mut exchange, effect) = Exchange::request(
         RecordId::mint(1, 3),
-        Head::Read(Vec::new()),
+        Head::Read,
         config.policy(b"", b""),
         &config,
         &mut Breaker::default(),
         Moment::default(),
     );
     assert!(matches!(effect, Effect::Pass(_)));
-    exchange.response(ResponseOrigin::Gateway, Some(b"{}".to_vec()));
+    exchange.response(ResponseOrigin::Gateway);
     let record = exchange.finish(Moment::default()).unwrap();
     assert_eq!(record.end, End::Gateway);
-    assert_eq!(record.response_json, Some(b"{}".as_slice()));
 }
 
 #[test]
@@ -464,7 +462,7 @@ fn an_exchange_that_stays_open_is_told_of_once_and_again_at_its_end() {
     let config = config(r#"{"mode": "async"}"#);
     let (mut exchange, effect) = Exchange::request(
         RecordId::mint(1, 3),
-        Head::Read(b"{}".to_vec()),
+        Head::Read,
         config.policy(b"", b""),
         &config,
         &mut Breaker::default(),
@@ -474,21 +472,18 @@ fn an_exchange_that_stays_open_is_told_of_once_and_again_at_its_end() {
     let after = Duration::from_secs(5);
     let at = |seconds| Moment::default().after(Duration::from_secs(seconds));
     let told = |exchange: &mut Exchange, seconds| {
-        let mut told = Vec::new();
-        exchange.tell_if_open(after, at(seconds), |record| {
-            told.push((record.id.as_str().to_owned(), record.end, record.duration));
-        });
-        told
+        let told = exchange.tell_if_open(after, at(seconds))?;
+        Some((told.id.as_str().to_owned(), told.end, told.duration))
     };
-    assert_eq!(told(&mut exchange, 4), []);
+    assert_eq!(told(&mut exchange, 4), None);
     let id = RecordId::mint(1, 3);
     let open = (format!("{}.o", id.as_str()), End::Open, after);
-    assert_eq!(told(&mut exchange, 5), [open]);
-    assert_eq!(told(&mut exchange, 6), []);
-    exchange.response(ResponseOrigin::Upstream, Some(b"{}".to_vec()));
+    assert_eq!(told(&mut exchange, 5), Some(open));
+    assert_eq!(told(&mut exchange, 6), None);
+    exchange.response(ResponseOrigin::Upstream);
     let record = exchange.finish(at(7)).unwrap();
-    assert_eq!((record.id, record.end), (&id, End::Upstream));
-    assert_eq!(told(&mut exchange, 8), []);
+    assert_eq!((record.id, record.end), (id, End::Upstream));
+    assert_eq!(told(&mut exchange, 8), None);
 }
 
 #[test]
@@ -496,18 +491,18 @@ fn a_request_that_waits_for_its_verdict_or_was_denied_is_not_told_of_as_open() {
     let config = config("{}");
     let (mut exchange, mut breaker) = started(&config);
     let late = Moment::default().after(Duration::from_secs(60));
-    let never = |_: &Record<'_>| panic!("told");
-    exchange.tell_if_open(Duration::ZERO, late, never);
+    let told = |exchange: &mut Exchange| exchange.tell_if_open(Duration::ZERO, late);
+    assert_eq!(told(&mut exchange), None);
     let _held = exchange.dispatched(
         Ok(CalloutToken(1)),
         &config,
         &mut breaker,
         Moment::default(),
     );
-    exchange.tell_if_open(Duration::ZERO, late, never);
+    assert_eq!(told(&mut exchange), None);
     let denial = from_ase("403", None);
     let _reply = exchange.answer(CalloutToken(1), &denial, &config, &mut breaker, late);
-    exchange.tell_if_open(Duration::ZERO, late, never);
+    assert_eq!(told(&mut exchange), None);
 }
 
 #[test]
@@ -521,7 +516,7 @@ fn a_failing_ase_is_left_alone() {
         Moment::default(),
     );
     assert!(matches!(first, Effect::Pass(_)));
-    let head = Head::Read(Vec::new());
+    let head = Head::Read;
     let (_, second) = Exchange::request(
         RecordId::mint(1, 3),
         head,
@@ -538,7 +533,7 @@ fn a_failing_ase_is_left_alone() {
 #[test]
 fn the_end_says_what_the_client_got() {
     let config = config("{}");
-    let ended = |answer: Option<Answer>, response: Option<Option<Vec<u8>>>| {
+    let ended = |answer: Option<Answer>, responds: bool| {
         let (mut exchange, mut breaker) = started(&config);
         let _held = exchange.dispatched(
             Ok(CalloutToken(1)),
@@ -555,50 +550,35 @@ fn the_end_says_what_the_client_got() {
                 Moment::default(),
             );
         }
-        if let Some(half) = response
-            && exchange.wants_response(Some(200))
-        {
-            exchange.response(ResponseOrigin::Upstream, half);
+        if responds && exchange.wants_response(Some(200)) {
+            exchange.response(ResponseOrigin::Upstream);
         }
         let record = exchange.finish(Moment::default()).unwrap();
-        (
-            record.decision,
-            record.end,
-            record.response_json.map(<[u8]>::to_vec),
-        )
+        (record.decision, record.end)
     };
     let (pass, block) = (from_ase("200", None), from_ase("403", None));
-    let half = || Some(Some(b"{}".to_vec()));
     assert_eq!(
-        ended(Some(pass), half()),
-        (
-            GatewayDecision::Verdict,
-            End::Upstream,
-            Some(b"{}".to_vec())
-        )
+        ended(Some(pass), true),
+        (GatewayDecision::Verdict, End::Upstream)
     );
     assert_eq!(
-        ended(Some(pass), Some(None)),
-        (GatewayDecision::Verdict, End::Upstream, None)
+        ended(Some(pass), false),
+        (GatewayDecision::Verdict, End::Aborted)
     );
     assert_eq!(
-        ended(Some(pass), None),
-        (GatewayDecision::Verdict, End::Aborted, None)
+        ended(Some(block), true),
+        (GatewayDecision::Denied, End::Denied)
     );
     assert_eq!(
-        ended(Some(block), half()),
-        (GatewayDecision::Denied, End::Denied, None)
-    );
-    assert_eq!(
-        ended(None, half()),
-        (GatewayDecision::Undecided, End::Aborted, None)
+        ended(None, true),
+        (GatewayDecision::Undecided, End::Aborted)
     );
 }
 
 #[test]
 fn interim_responses_do_not_count_but_a_protocol_switch_does() {
     let config = config(r#"{"mode": "async"}"#);
-    let head = Head::Read(Vec::new());
+    let head = Head::Read;
     let (mut exchange, effect) = Exchange::request(
         RecordId::mint(1, 3),
         head,
@@ -610,7 +590,7 @@ fn interim_responses_do_not_count_but_a_protocol_switch_does() {
     assert!(matches!(effect, Effect::Pass(_)));
     assert!(!exchange.wants_response(Some(100)) && !exchange.wants_response(Some(103)));
     assert!(exchange.wants_response(Some(101)) && exchange.wants_response(None));
-    exchange.response(ResponseOrigin::Upstream, None);
+    exchange.response(ResponseOrigin::Upstream);
     assert!(!exchange.wants_response(Some(200)));
 }
 
@@ -656,8 +636,8 @@ proptest! {
         ));
         let mut breaker = Breaker::default();
         let head = match (readable, cleared) {
-            (true, true) => Head::Cleared(b"{}".to_vec()),
-            (true, false) => Head::Read(b"{}".to_vec()),
+            (true, true) => Head::Cleared,
+            (true, false) => Head::Read,
             (false, _) => Head::Unreadable,
         };
         let (mut exchange, effect) = Exchange::request(RecordId::mint(0, 0), head,
@@ -705,7 +685,7 @@ proptest! {
                 Event::Response(status) => {
                     if exchange.wants_response(Some(status)) {
                         prop_assert!(!exchange.holds_request(), "upstream answers only what was let through");
-                        exchange.response(ResponseOrigin::Upstream, Some(b"{}".to_vec()));
+                        exchange.response(ResponseOrigin::Upstream);
                     }
                 }
                 Event::Finish => {

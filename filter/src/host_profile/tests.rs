@@ -34,15 +34,15 @@ fn on_nginx_the_pseudo_headers_say_what_the_client_wrote() {
 #[test]
 fn an_address_and_a_port_that_come_apart_are_one_peer() {
     let peer = |address: &'static str, port: Option<&str>| {
-        let joined = HostProfile::Nginx.peer(address.as_bytes(), port.map(str::as_bytes));
-        String::from_utf8(joined.into_owned()).unwrap()
+        let joined = HostProfile::Nginx.peer(address.as_bytes().to_vec(), port.map(str::as_bytes));
+        String::from_utf8(joined).unwrap()
     };
     assert_eq!(peer("192.0.2.7", Some("41000")), "192.0.2.7:41000");
     assert_eq!(peer("2001:db8::7", Some("41000")), "[2001:db8::7]:41000");
     assert_eq!(peer("192.0.2.7", None), "192.0.2.7");
     assert_eq!(peer("192.0.2.7", Some("")), "192.0.2.7");
-    let whole = HostProfile::Envoy.peer(b"192.0.2.7:1", Some(b"2"));
-    assert_eq!(&*whole, b"192.0.2.7:1");
+    let whole = HostProfile::Envoy.peer(b"192.0.2.7:1".to_vec(), Some(b"2"));
+    assert_eq!(whole, b"192.0.2.7:1");
 }
 
 #[test]

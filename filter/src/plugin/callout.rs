@@ -57,6 +57,7 @@ pub(super) fn body(max_bytes: usize) -> Returned {
 pub(super) fn ask(
     config: &Config,
     exchange: &Exchange,
+    question: &[u8],
     context: u32,
 ) -> Result<CalloutToken, DispatchRefusal> {
     let ase = config.ase();
@@ -66,8 +67,8 @@ pub(super) fn ask(
     let mut headers = headers(ase, peer, &path, "application/json", correlation);
     let retry = ase.retry_headers.iter();
     headers.extend(retry.map(|(name, value)| (*name, value.as_str())));
-    let (body, wait) = (exchange.question(), exchange.wait());
-    dispatch(config.host(), context, peer, &headers, body, wait)
+    let wait = exchange.wait();
+    dispatch(config.host(), context, peer, &headers, question, wait)
 }
 
 /// Asks for the policy image, or for what is new of the one that is there; the answer comes to the root context `context`, which must be the active one.

@@ -20,6 +20,9 @@ pub(crate) enum Action {
     Pause = 1,
 }
 
+/// Most open exchanges that are told of in one look: what a look misses, the next one sees.
+const TOLD_AT_ONCE: u32 = 200;
+
 thread_local! {
     static CONTEXTS: RefCell<Contexts> = const { RefCell::new(Contexts { roots: Vec::new(), streams: Numbered::new() }) };
     /// Which context each callout under way belongs to.
@@ -74,8 +77,12 @@ pub(crate) fn tick(root: u32) {
     with(|contexts| {
         let look = contexts.root(root).and_then(Root::on_tick);
         if let Some(shared) = look {
+            let mut told = 0;
             for stream in contexts.streams.values_mut() {
-                stream.look_if_open(&shared);
+                if told == TOLD_AT_ONCE || !shared.has_room_for_open_ones() {
+                    break;
+                }
+                told += u32::from(stream.look_if_open(&shared));
             }
         }
     });

@@ -19,13 +19,15 @@ use crate::capability::Capability;
 use crate::clock::Moment;
 use crate::config::{Config, DeliveryKind};
 use crate::counters::Counter;
-use crate::exchange::{Answer, CalloutToken, DispatchRefusal, Exchange, Outcome};
+use crate::exchange::{Answer, CalloutToken, Course, DispatchRefusal, Exchange, Outcome};
 use crate::host::{self, Level, MetricId};
 use crate::host_profile::HostCall;
+use crate::kept::Kept;
 use crate::local::{ImageFailure, Local};
 use crate::notice::{Line, Notice};
 use crate::outbox::{Call, Outbox, Receipt};
 use crate::site::Site;
+use crate::unwritten::{Finished, Unwritten};
 
 /// Time between two looks for exchanges that stay open.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
@@ -35,6 +37,7 @@ pub(super) struct Shared {
     config: RefCell<Rc<Config>>,
     metrics: Metrics,
     breaker: RefCell<Breaker>,
+    unwritten: RefCell<Unwritten>,
     outbox: RefCell<Outbox>,
     pub(super) local: RefCell<Local>,
     /// Age, length and revision of the image, once there is one.
@@ -79,6 +82,7 @@ impl Shared {
         Self {
             metrics: Metrics::define(config.host()),
             breaker: RefCell::new(Breaker::default()),
+            unwritten: RefCell::new(Unwritten::default()),
             outbox: RefCell::new(Outbox::new(config.delivery().limits)),
             local: RefCell::new(local),
             image_gauges: Cell::new(None),
@@ -227,8 +231,39 @@ impl Shared {
         }
     }
 
-    /// Takes the record of a finished exchange, which was last asked about at `site`.
-    pub(super) fn report(&self, record: &Record<'_>, site: Site, config: &Config) {
+    /// Takes a finished exchange, whose record is written when there are some more of them, by the next tick at the latest.
+    pub(super) fn report(&self, finished: Finished) {
+        let is_time = self.with(&self.unwritten, |unwritten| unwritten.push(finished));
+        if self.metrics.no_tick_comes() {
+            self.write_records();
+            self.count_outbox();
+        } else if is_time == Some(true) {
+            self.write_records();
+        }
+    }
+
+    /// Takes the record of an exchange that is still open.
+    pub(super) fn report_open(&self, course: &Course, kept: &Kept, site: Site, config: &Config) {
+        self.with(&self.unwritten, |unwritten| {
+            unwritten.write_one(course, kept, None, config, |record| {
+                self.post(record, site, config);
+            });
+        });
+    }
+
+    /// Whether records of exchanges that are still open have room: those of finished ones come first.
+    pub(super) fn has_room_for_open_ones(&self) -> bool {
+        self.with(&self.outbox, |outbox| outbox.is_half_empty())
+            .unwrap_or(false)
+    }
+
+    fn write_records(&self) {
+        self.with(&self.unwritten, |unwritten| {
+            unwritten.write(|record, site, config| self.post(record, site, config));
+        });
+    }
+
+    fn post(&self, record: &Record<'_>, site: Site, config: &Config) {
         self.with(&self.outbox, |outbox| match config.delivery().kind {
             DeliveryKind::Batch => outbox.record(record),
             DeliveryKind::PerCall => {
@@ -237,9 +272,6 @@ impl Shared {
                 }
             }
         });
-        if self.metrics.no_tick_comes() {
-            self.count_outbox();
-        }
     }
 
     /// Time went on by one tick.
@@ -250,6 +282,7 @@ impl Shared {
         self.level.set(log_level(&config));
         let now = self.now();
         image::tick(self, &config, now);
+        self.write_records();
         self.with(&self.outbox, |outbox| outbox.tick(config.delivery().tick));
         self.send(&config);
         self.tell_refusals();
@@ -315,6 +348,7 @@ impl Shared {
             return true;
         };
         image::farewell(self, &config);
+        self.write_records();
         self.with(&self.outbox, Outbox::drain);
         self.send(&config);
         let empty = self
@@ -328,6 +362,7 @@ impl Shared {
 
     /// Whether the end of the root context waited for the outbox, which is empty at last. True once.
     pub(super) fn drained(&self) -> bool {
+        self.write_records();
         let drained = self
             .with(&self.outbox, |outbox| {
                 outbox.is_draining() && outbox.is_empty()

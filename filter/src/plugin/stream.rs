@@ -4,24 +4,25 @@
 
 use std::rc::Rc;
 
-use ase_core::headers::Headers;
-use ase_core::metadata::TlsFacts;
 use ase_core::transaction::FailureClass;
 
 use super::Action;
 use super::body::{self, Shown};
 use super::callout;
+use super::incoming::Incoming;
 use super::refusal::{self, refuse};
-use super::shared::{About, Shared};
+use super::shared::Shared;
 use crate::clock::Moment;
-use crate::config::{ClientAddressSource, Config, Policy, Treatment};
+use crate::config::Config;
 use crate::counters::Counter;
 use crate::dialect::{Dialect, GrpcStatus};
-use crate::exchange::{CalloutToken, Effect, Exchange, Head, LocalReply, Permit};
-use crate::head::{self, Client, RequiredParts, SeenRequest, Verified};
-use crate::host::{self, Level, Map};
+use crate::exchange::{CalloutToken, Effect, Exchange, LocalReply, Permit};
+use crate::head;
+use crate::host::{self, Map};
+use crate::kept::Kept;
 use crate::pairs;
 use crate::token_request::TokenRequest;
+use crate::unwritten::Finished;
 
 /// One HTTP stream.
 pub(crate) struct Stream {
@@ -34,6 +35,7 @@ pub(crate) struct Stream {
 struct Running {
     config: Rc<Config>,
     exchange: Exchange,
+    kept: Kept,
     dialect: Dialect,
     token_request: Option<TokenRequest>,
 }
@@ -56,33 +58,40 @@ impl Stream {
 
     fn start(&mut self, shared: &Rc<Shared>, config: Rc<Config>) -> Action {
         let now = shared.now();
-        let (head, policy, dialect, token_request) = read_request(shared, &config, now);
+        let incoming = Incoming::read(shared, &config, now);
         let (exchange, effect) = shared.with_breaker(|breaker| {
+            let (head, policy) = (incoming.head, incoming.policy);
             Exchange::request(shared.mint(), head, policy, &config, breaker, now)
         });
         let running = self.running.insert(Running {
             config,
             exchange,
-            dialect,
-            token_request,
+            kept: incoming.kept,
+            dialect: incoming.dialect,
+            token_request: incoming.token_request,
         });
         running.carry_out(self.context, shared, effect, Request::InItsHook, now)
     }
 
-    /// Reports the exchange before its end where it has been open for long; `root` is what the looking root context has.
-    pub(super) fn look_if_open(&mut self, root: &Rc<Shared>) {
+    /// Reports the exchange before its end where it has been open for long; `root` is what the looking root context has. Whether it did.
+    pub(super) fn look_if_open(&mut self, root: &Rc<Shared>) -> bool {
         let (Some(shared), Some(running)) = (&self.shared, &mut self.running) else {
-            return;
+            return false;
         };
         let Running {
-            config, exchange, ..
+            config,
+            exchange,
+            kept,
+            ..
         } = running;
-        if let (true, Some(after)) = (Rc::ptr_eq(shared, root), config.delivery().open_after) {
-            let site = exchange.site();
-            exchange.tell_if_open(after, shared.last_moment.get(), |record| {
-                shared.report(record, site, config);
-            });
+        let after = config.delivery().open_after;
+        let after = after.filter(|_| Rc::ptr_eq(shared, root));
+        let now = shared.last_moment.get();
+        let course = after.and_then(|after| exchange.tell_if_open(after, now));
+        if let Some(course) = &course {
+            shared.report_open(course, kept, exchange.site(), config);
         }
+        course.is_some()
     }
 
     /// The callout whose answer is waited for.
@@ -168,7 +177,10 @@ impl Stream {
             return;
         };
         let Running {
-            config, exchange, ..
+            config,
+            exchange,
+            kept,
+            ..
         } = running;
         // The filter's own replies are not worth a host call.
         if exchange.wants_response(None) {
@@ -177,9 +189,12 @@ impl Stream {
             let headers = callout::with_status(headers, Map::Response);
             let status = head::status(&headers);
             if exchange.wants_response(status) {
-                let half = status.map(|status| response_half(status, &headers, config));
                 let property = |path: &'static [u8]| host::property(path).ok();
-                exchange.response(config.host().origin(status, &headers, property), half);
+                exchange.response(config.host().origin(status, &headers, property));
+                drop(headers);
+                if let Some(status) = status {
+                    kept.response(status, buffer.into_vec());
+                }
             }
         }
     }
@@ -189,144 +204,33 @@ impl Stream {
         let Some(shared) = &self.shared else {
             return;
         };
-        let Some(Running {
-            config,
-            exchange,
-            token_request,
-            ..
-        }) = &mut self.running
-        else {
+        let Some(running) = &mut self.running else {
             shared.count(Counter::Uninspected);
             return;
         };
-        if exchange.wants_response(None) && was_redirected(config) {
+        let exchange = &mut running.exchange;
+        if exchange.wants_response(None) && was_redirected(&running.config) {
             exchange.redirected();
             shared.count(Counter::Redirected);
         }
-        if let Some(request) = token_request.take() {
-            exchange.add_to_record(|half| head::add_names(half, &request, config));
+        let Some(course) = exchange.finish(shared.now()) else {
+            return;
+        };
+        if course.decision == ase_core::transaction::GatewayDecision::Undecided {
+            shared.count(Counter::Undecided);
         }
-        let (context, site) = (self.context, exchange.site());
-        if let Some(record) = exchange.finish(shared.now()) {
-            if record.decision == ase_core::transaction::GatewayDecision::Undecided {
-                shared.count(Counter::Undecided);
-            }
-            shared.debug(|| {
-                format!(
-                    "stream {context}: {} {} {}",
-                    record.id,
-                    record.decision.as_str(),
-                    record.end.as_str()
-                )
-            });
-            shared.report(&record, site, config);
-        }
-    }
-}
-
-/// Everything about a request that is ever used, taken while the host shows it, and how it is to be treated.
-fn read_request(
-    shared: &Shared,
-    config: &Config,
-    now: Moment,
-) -> (Head, Policy, Dialect, Option<TokenRequest>) {
-    let buffer = host::header_pairs(Map::Request).unwrap_or_default();
-    let at_host = config.host();
-    let asked = |path: Option<&'static [u8]>| host::property(path?).ok();
-    let target = asked(at_host.target_property()).map(|target| target.to_vec());
-    let headers = pairs::parse(&buffer).unwrap_or_default();
-    let headers = at_host.request_headers(headers, target);
-    let mut policy = policy_of(shared, config, &headers);
-    if headers.is_empty() {
-        return (Head::Unreadable, policy, Dialect::Http, None);
-    }
-    // Nothing else is ever refused.
-    let dialect = if policy.treatment.asks() {
-        Dialect::of(&headers)
-    } else {
-        Dialect::Http
-    };
-    strip_reserved(&headers, config);
-    let source_address = match config.client_address() {
-        ClientAddressSource::Envoy => asked(Some(b"source\0address")),
-        ClientAddressSource::Xff(_) => None,
-    };
-    let port = (source_address.as_ref()).and_then(|_address| asked(at_host.source_port_property()));
-    let peer = (source_address.as_deref()).map(|address| at_host.peer(address, port.as_deref()));
-    let mut seen = SeenRequest {
-        headers: &headers,
-        source_address: peer.as_deref(),
-        protocol: None,
-        verified: Verified::default(),
-        tls: TlsFacts::default(),
-    };
-    let client = head::client(config.client_address(), &seen);
-    policy.treatment = policy.treatment_of(client.address);
-    if let Treatment::Off(_) = policy.treatment {
-        return (Head::Incomplete(Vec::new()), policy, dialect, None);
-    }
-    let protocol = host::property(b"request\0protocol").ok();
-    seen.protocol = protocol.as_deref().filter(|protocol| !protocol.is_empty());
-    let claim = |property: &Option<Vec<u8>>| host::property(property.as_ref()?).ok();
-    let claims = &config.user_info().verified;
-    let (username, client_id) = (claim(&claims.username), claim(&claims.client_id));
-    seen.verified = Verified {
-        username: username.as_deref(),
-        client_id: client_id.as_deref(),
-    };
-    seen.tls = head::tls::facts(&config.report().tls, |path| host::property(path).ok());
-    warn_of_port_zero(shared, config, client);
-    let mut half = Vec::with_capacity(buffer.len().saturating_mul(2));
-    let mut cleared = false;
-    let parts = head::write_request_half(&mut half, &seen, client, config, |request| {
-        cleared = policy.treatment == Treatment::Local && shared.clears(request, config, now);
-    });
-    let head = match (parts, cleared) {
-        (RequiredParts::Present, true) => Head::Cleared(half),
-        (RequiredParts::Present, false) => Head::Read(half),
-        (RequiredParts::Missing, _) => Head::Incomplete(half),
-    };
-    (head, policy, dialect, TokenRequest::of(&headers, config))
-}
-
-/// The settings for this request: those of its route's metadata over those of the first rule that covers it.
-fn policy_of(shared: &Shared, config: &Config, headers: &Headers<'_>) -> Policy {
-    let value = |name: &'static [u8]| headers.first(name).map_or(&[][..], |value| &**value);
-    let mut policy = config.policy(value(b":authority"), value(b":path"));
-    let Some(path) = config.route_metadata() else {
-        return policy;
-    };
-    // A route without such metadata has no such property.
-    let buffer = host::property(path).unwrap_or_default();
-    let settings = pairs::parse(&buffer).unwrap_or_default();
-    for setting in settings.iter() {
-        match policy.with(&setting.name, &setting.value) {
-            Some(with_it) => policy = with_it,
-            None => shared.notice(About::RouteMetadata, Level::Warn, || {
-                let key = String::from_utf8_lossy(&setting.name);
-                format!("a route's metadata has {key:?} with a value that is not known: it is left out (docs/filter-configuration.md, Routes)")
-            }),
-        }
-    }
-    policy
-}
-
-fn warn_of_port_zero(shared: &Shared, config: &Config, client: Client) {
-    // Only where the address would bring its port along.
-    if config.client_address() == ClientAddressSource::Envoy
-        && config.host().source_port_property().is_none()
-        && client.address.is_some()
-        && client.port.is_none()
-    {
-        shared.notice(About::PortZero, Level::Warn, || {
-            "source.address has no port: the listener takes it from x-forwarded-for, which clients can write themselves unless use_remote_address or trusted hops are set".to_owned()
+        shared.debug(|| {
+            let (id, decision, end) = (&course.id, course.decision, course.end);
+            let (decision, end) = (decision.as_str(), end.as_str());
+            format!("stream {}: {id} {decision} {end}", self.context)
         });
-    }
-}
-
-fn strip_reserved(headers: &Headers<'_>, config: &Config) {
-    for name in head::reserved_names(headers, config) {
-        host::remove_header(Map::Request, &name);
+        shared.report(Finished {
+            course,
+            site: exchange.site(),
+            config: Rc::clone(&running.config),
+            kept: std::mem::replace(&mut running.kept, Kept::unseen()),
+            token_request: running.token_request.take(),
+        });
     }
 }
 
@@ -335,12 +239,6 @@ fn was_redirected(config: &Config) -> bool {
     let told = config.host().redirect_property();
     let details = told.and_then(|path| host::property(path).ok());
     details.is_some_and(|details| *details == *b"internal_redirect")
-}
-
-fn response_half(status: u16, headers: &Headers<'_>, config: &Config) -> Vec<u8> {
-    let mut half = Vec::with_capacity(512);
-    head::write_response_half(&mut half, status, headers, config);
-    half
 }
 
 impl Running {
@@ -354,11 +252,14 @@ impl Running {
         now: Moment,
     ) -> Action {
         let Self {
-            config, exchange, ..
+            config,
+            exchange,
+            kept,
+            ..
         } = self;
         while matches!(effect, Effect::Ask) {
             shared.failed_over(exchange, config);
-            let sent = callout::ask(config, exchange, context);
+            let sent = callout::ask(config, exchange, kept.question(config), context);
             effect = shared.with_breaker(|breaker| exchange.dispatched(sent, config, breaker, now));
         }
         match effect {

@@ -105,6 +105,7 @@ struct Watched {
     pending: Option<CalloutToken>,
     asked: u32,
     exit: Option<Exit>,
+    responded: bool,
     finished: bool,
 }
 
@@ -118,9 +119,9 @@ impl Watched {
     fn start(host: &mut Host<'_>, which: u8) -> Self {
         let head = match which % 8 {
             0 => Head::Unreadable,
-            1 => Head::Incomplete(QUESTION.to_vec()),
-            2 => Head::Cleared(QUESTION.to_vec()),
-            _ => Head::Read(QUESTION.to_vec()),
+            1 => Head::Incomplete,
+            2 => Head::Cleared,
+            _ => Head::Read,
         };
         let policy = host.config.policy(b"a", b"/");
         let id = RecordId::mint(u64::from(which), u64::from(host.tokens));
@@ -134,6 +135,7 @@ impl Watched {
             pending: None,
             asked: 0,
             exit: None,
+            responded: false,
             finished: false,
         };
         assert!(!matches!(effect, Effect::Nothing), "a request in limbo");
@@ -204,8 +206,8 @@ impl Watched {
             } else {
                 ResponseOrigin::Gateway
             };
-            let half = (which > 40).then(|| RESPONSE.to_vec());
-            self.exchange.response(origin, half);
+            self.exchange.response(origin);
+            self.responded = true;
         }
     }
 
@@ -215,15 +217,16 @@ impl Watched {
             Some(Exit::Answered(decision)) => Some(decision),
             None => Some(GatewayDecision::Undecided),
         };
-        let record = self.exchange.finish(host.now);
+        let course = self.exchange.finish(host.now);
         if self.finished || expected.is_none() {
-            assert!(record.is_none(), "two records, or one of what is off");
+            assert!(course.is_none(), "two records, or one of what is off");
         } else {
-            let Some(record) = record else {
+            let Some(course) = course else {
                 panic!("an exchange without a record");
             };
-            assert_eq!(Some(record.decision), expected);
+            assert_eq!(Some(course.decision), expected);
             let mut line = Vec::new();
+            let record = course.record(QUESTION, self.responded.then_some(RESPONSE));
             write_record(&mut line, &record);
             let text = body_text(&line);
             match read_record(text.trim_end()) {

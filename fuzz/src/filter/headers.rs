@@ -102,13 +102,13 @@ fn told(headers: &Headers<'_>, config: &Config) {
 /// ASE reads what the gateway writes, and has nothing but a missing host to refuse in a question that is complete.
 fn request_half(seen: &SeenRequest<'_>, client: head::Client, config: &Config) {
     let mut half = Vec::new();
-    let parts = head::write_request_half(&mut half, seen, client, config, |_| {});
+    head::write_request_half(&mut half, seen, client, config);
     let text = body_text(&half);
     let metadata = match read_request(&text) {
         Ok(metadata) => metadata,
         Err(fault) => panic!("{fault}: {text}"),
     };
-    if parts == RequiredParts::Present {
+    if head::required_parts(seen, client) == RequiredParts::Present {
         // Hosts that let requests without a host through are none of the filter's affair: ASE says no.
         let faults = RequestReport::of(&metadata).err().unwrap_or_default();
         let only_host = faults

@@ -46,7 +46,7 @@ fn request_half(config: &Config, lines: &[(&[u8], &[u8])]) -> Vec<u8> {
         port: None,
     };
     let mut out = Vec::new();
-    write_request_half(&mut out, &seen, client, config, |_| {});
+    write_request_half(&mut out, &seen, client, config);
     out
 }
 

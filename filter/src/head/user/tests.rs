@@ -45,7 +45,7 @@ fn half_by(document: &str, lines: &[(&[u8], &[u8])], verified: Verified<'_>) -> 
         port: None,
     };
     let mut out = Vec::new();
-    write_request_half(&mut out, &seen, client, &config, |_| {});
+    write_request_half(&mut out, &seen, client, &config);
     out
 }
 
