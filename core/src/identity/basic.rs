@@ -1,7 +1,7 @@
 //! The client that a request names by HTTP's Basic scheme. Its secret is looked past and never returned.
 
 use base64::Engine as _;
-use base64::alphabet::STANDARD;
+use base64::alphabet::{Alphabet, STANDARD, URL_SAFE};
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
 use super::{Plus, percent_decoded};
@@ -10,11 +10,17 @@ use crate::headers::Headers;
 /// Longest credentials that are decoded, in base64 characters; longer ones name nobody.
 const MAX_CHARS: usize = 4096;
 
+/// Clients take either alphabet.
+static ALPHABETS: [GeneralPurpose; 2] = [base64(&STANDARD), base64(&URL_SAFE)];
+
 /// Clients leave the padding out, too.
-const BASE64: GeneralPurpose = GeneralPurpose::new(
-    &STANDARD,
-    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
-);
+const fn base64(alphabet: &Alphabet) -> GeneralPurpose {
+    let config = GeneralPurposeConfig::new();
+    GeneralPurpose::new(
+        alphabet,
+        config.with_decode_padding_mode(DecodePaddingMode::Indifferent),
+    )
+}
 
 /// The client id in Basic credentials of `authorization`, as clients of a token endpoint write it (RFC 6749, 2.3.1: form-urlencoded); never empty.
 #[must_use]
@@ -28,7 +34,8 @@ pub fn basic_client_id(headers: &Headers<'_>) -> Option<String> {
     if !is_basic || coded.len() > MAX_CHARS {
         return None;
     }
-    let decoded = BASE64.decode(coded).ok()?;
+    let mut decoded = ALPHABETS.iter().map(|base64| base64.decode(coded));
+    let decoded = decoded.find_map(Result::ok)?;
     // Without a colon nobody knows what of it is secret.
     let colon = decoded.iter().position(|byte| *byte == b':')?;
     let client_id = percent_decoded(decoded.get(..colon)?, Plus::IsBlank);
@@ -55,6 +62,12 @@ mod tests {
             named(b"bAsIc   d2ViOmE+P3NlY3JldA ").as_deref(),
             Some("web")
         );
+        for url_safe in [
+            &b"Basic d2ViOmE-P3NlY3JldA=="[..],
+            b"Basic d2ViOmE_P3NlY3JldA",
+        ] {
+            assert_eq!(named(url_safe).as_deref(), Some("web"));
+        }
         // a%20b+c%3A:s
         assert_eq!(named(b"Basic YSUyMGIrYyUzQTpz").as_deref(), Some("a b c:"));
     }
