@@ -21,7 +21,6 @@ use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 use proptest::test_runner::{Config as Cases, TestRunner};
 
-#[expect(dead_code, reason = "another test uses all of it")]
 #[path = "../../core/tests/policy_image/world.rs"]
 mod world;
 
@@ -163,9 +162,7 @@ fn judgements(case: &Case) -> Vec<(&Request, Judgement, Option<Option<Decision>>
         if let Some(host) = &request.host {
             headers.push(host_header.as_bytes(), host.as_slice());
         }
-        for (name, value) in &request.headers {
-            headers.push(name.as_slice(), value.as_slice());
-        }
+        request.push_headers(&mut headers);
         let address = request.client.map(|client| client.to_string());
         let seen = SeenRequest {
             headers: &headers,

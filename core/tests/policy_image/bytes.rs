@@ -57,7 +57,8 @@ fn with_overlay(
 }
 
 fn judge(image: &PolicyImage, request: &Request) {
-    let headers: Headers<'_> = request.headers();
+    let mut headers = Headers::default();
+    request.push_headers(&mut headers);
     let credentials = Credentials::default();
     let local = LocalRequest {
         client: request.client,

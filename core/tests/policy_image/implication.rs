@@ -19,13 +19,20 @@ use ase_core::policy_image::{
 };
 use ase_core::wire::{Identifier, RequestHead, body_text, read_request, write_request};
 use proptest::prelude::*;
-use proptest::sample::select;
+use proptest::sample::{select, subsequence};
 use proptest::test_runner::{Config, TestRunner};
 
 use super::world::{
-    Api, Form, Key, NOW, Request, apis, entry, gateway_keys, identifier, key_ring, names, registry,
-    request, ring,
+    Api, Key, NOW, Request, apis, entry, identifier, key_ring, registry, request, ring,
 };
+
+/// In what form a gateway tells credentials.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    Values,
+    Ids,
+    Removed,
+}
 
 type Listings = Vec<(ListedIdentifier, Entry)>;
 
@@ -88,6 +95,38 @@ fn case() -> impl Strategy<Value = Case> {
                 names,
                 hidden,
                 requests,
+            },
+        )
+}
+
+/// The keys of a gateway: all, some, a forgotten one, or one of the right id and a wrong secret.
+fn gateway_keys() -> impl Strategy<Value = Vec<Key>> {
+    let all = vec![Key(1, 1), Key(2, 2), Key(3, 3), Key(9, 9), Key(2, 7)];
+    prop_oneof![
+        2 => Just(vec![Key(2, 2), Key(1, 1)]),
+        1 => Just(vec![Key(2, 2)]),
+        1 => Just(vec![Key(3, 3), Key(2, 2)]),
+        2 => subsequence(all, 0..=2),
+    ]
+}
+
+/// Names that a gateway looks for by its own configuration.
+fn names() -> impl Strategy<Value = CredentialNames> {
+    let some =
+        |name: &'static str| prop::option::of(Just(name.to_owned())).prop_map(Vec::from_iter);
+    (
+        some("authorization"),
+        some("access_token"),
+        some("x-api-key"),
+        some("SID"),
+    )
+        .prop_map(
+            |(token_headers, token_query, api_key_headers, cookies)| CredentialNames {
+                token_headers,
+                token_query,
+                api_key_headers,
+                cookies,
+                ..CredentialNames::default()
             },
         )
 }
@@ -203,7 +242,9 @@ fn judged(case: &Case) -> Vec<(&Request, Judgement, Option<Decision>)> {
 }
 
 fn request_headers(request: &Request) -> Headers<'_> {
-    request.headers()
+    let mut headers = Headers::default();
+    request.push_headers(&mut headers);
+    headers
 }
 
 /// The question as the gateway would write it, in each of the three forms.

@@ -7,7 +7,6 @@ use ase_core::api_id::ApiId;
 use ase_core::credential::{CredentialId, CredentialKey, CredentialKind, KeyId, KeyRing};
 use ase_core::headers::Headers;
 use ase_core::identifier_list::{Entry, ListedIdentifier, Scope, Source};
-use ase_core::identity::CredentialNames;
 use ase_core::registry::{ApiDefinition, Registry};
 use ase_core::time::UnixMillis;
 use proptest::prelude::*;
@@ -39,6 +38,9 @@ const NETWORKS: [&str; 9] = [
 ];
 const VALUES: [&str; 3] = ["s3cret", "caf\u{e9}", "anna"];
 
+const TOKEN: &str = r#""oauth2_access_token": true"#;
+const MANDATORY: &str = r#""is_token_mandatory": true"#;
+
 /// The parts of an API's definition that matter here.
 #[derive(Clone, Debug)]
 pub(crate) struct Api {
@@ -61,14 +63,6 @@ pub(crate) struct Request {
     pub(crate) username: Option<Vec<u8>>,
 }
 
-/// In what form a gateway tells credentials.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Form {
-    Values,
-    Ids,
-    Removed,
-}
-
 impl Key {
     pub(crate) fn make(self) -> CredentialKey {
         CredentialKey::from_bytes(KeyId(self.0), [self.1; 32])
@@ -76,12 +70,10 @@ impl Key {
 }
 
 impl Request {
-    pub(crate) fn headers(&self) -> Headers<'_> {
-        let mut headers = Headers::default();
+    pub(crate) fn push_headers<'r>(&'r self, headers: &mut Headers<'r>) {
         for (name, value) in &self.headers {
             headers.push(name.as_slice(), value.as_slice());
         }
-        headers
     }
 }
 
@@ -103,7 +95,7 @@ pub(crate) fn registry(apis: &[Api]) -> Registry {
 pub(crate) fn apis() -> impl Strategy<Value = Vec<Api>> {
     let names = [
         r#""cookie": "sid""#,
-        r#""oauth2_access_token": true"#,
+        TOKEN,
         r#""apikey_header": "x-api-key""#,
         r#""apikey_qs": "api_key""#,
         r#""username_header": "x-user""#,
@@ -115,6 +107,8 @@ pub(crate) fn apis() -> impl Strategy<Value = Vec<Api>> {
         r#""jwt": {"location": "qs:access_token", "username": "sub"}"#,
     ];
     let rules = [
+        MANDATORY,
+        r#""api_pattern_enforcement": {"protocol_allowed": "https"}"#,
         r#""decoy_config": {"decoy_enabled": true, "decoy_subpaths": ["/b"]}"#,
         r#""decoy_config": {"decoy_enabled": true, "decoy_subpaths": []}"#,
         r#""api_pattern_enforcement": {"methods_allowed": ["POST"]}"#,
@@ -128,6 +122,10 @@ pub(crate) fn apis() -> impl Strategy<Value = Vec<Api>> {
     );
     let api = (select(HOSTS.to_vec()), select(BASES.to_vec()), extras);
     let api = api.prop_map(|(host, base, (mut extras, jwt, rule))| {
+        // A token can be mandatory only where there is one, and no key stands twice.
+        if rule == Some(MANDATORY) && !extras.contains(&TOKEN) {
+            extras.push(TOKEN);
+        }
         extras.extend(jwt);
         extras.extend(rule);
         Api { host, base, extras }
@@ -141,17 +139,6 @@ pub(crate) fn ring() -> impl Strategy<Value = (Key, Option<Key>)> {
         (Key(2, 2), Some(Key(1, 1))),
         (Key(3, 3), Some(Key(2, 2))),
     ])
-}
-
-/// The keys of a gateway: all, some, a forgotten one, or one of the right id and a wrong secret.
-pub(crate) fn gateway_keys() -> impl Strategy<Value = Vec<Key>> {
-    let all = vec![Key(1, 1), Key(2, 2), Key(3, 3), Key(9, 9), Key(2, 7)];
-    prop_oneof![
-        2 => Just(vec![Key(2, 2), Key(1, 1)]),
-        1 => Just(vec![Key(2, 2)]),
-        1 => Just(vec![Key(3, 3), Key(2, 2)]),
-        2 => subsequence(all, 0..=2),
-    ]
 }
 
 pub(crate) fn key_ring((current, previous): (Key, Option<Key>)) -> KeyRing {
@@ -189,27 +176,6 @@ pub(crate) fn entry() -> impl Strategy<Value = Entry> {
         reason: "".into(),
         added: UnixMillis(0),
     })
-}
-
-/// Names that a gateway looks for by its own configuration.
-pub(crate) fn names() -> impl Strategy<Value = CredentialNames> {
-    let some =
-        |name: &'static str| prop::option::of(Just(name.to_owned())).prop_map(Vec::from_iter);
-    (
-        some("authorization"),
-        some("access_token"),
-        some("x-api-key"),
-        some("SID"),
-    )
-        .prop_map(
-            |(token_headers, token_query, api_key_headers, cookies)| CredentialNames {
-                token_headers,
-                token_query,
-                api_key_headers,
-                cookies,
-                ..CredentialNames::default()
-            },
-        )
 }
 
 pub(crate) fn request() -> impl Strategy<Value = Request> {
