@@ -1,26 +1,21 @@
 //! The policy image: building it, reading it where it lies, judging a request by it, and adding what was listed since.
 //!
 //! A million entries, half IPv4 clients, a fifth IPv6 clients, the rest credentials. Numbers are for a table, never a gate.
+#![expect(
+    clippy::expect_used,
+    reason = "the inputs are written here; without them there is nothing to measure"
+)]
 
 use std::hint::black_box;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::sync::Arc;
 use std::time::Duration;
 
-use ase_core::address::{ClientAddress, Ipv6Width};
-use ase_core::api_id::ApiId;
-use ase_core::credential::{CredentialKey, CredentialKind, KeyId, KeyRing};
-use ase_core::decision::Snapshot;
+use ase_bench::images::{addresses, built, identifier, key, mixed, v4, with_apis};
 use ase_core::headers::Headers;
-use ase_core::identifier_list::{Entry, ListedIdentifier, Source};
 use ase_core::identity::Credentials;
-use ase_core::policy_image::{FingerprintBits, LocalRequest, PolicyImage, Settings, build};
-use ase_core::registry::{ApiDefinition, Registry};
-use ase_core::time::UnixMillis;
+use ase_core::policy_image::{FingerprintBits, LocalRequest, PolicyImage};
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 
 const ENTRIES: u32 = 1_000_000;
-const APIS: u32 = 200;
 const OVERLAY: u32 = 8_000;
 const WIDTHS: [FingerprintBits; 2] = [FingerprintBits::Eight, FingerprintBits::Sixteen];
 
@@ -31,10 +26,10 @@ fn building(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("image/build");
     group.sample_size(10).warm_up_time(Duration::from_secs(1));
     for (entries, name) in [(0, "0"), (10_000, "10k"), (ENTRIES, "1M")] {
-        let snapshot = snapshot(entries);
+        let snapshot = with_apis(mixed(entries)).expect("the APIs");
         for width in WIDTHS {
             group.bench_function(format!("{name}/{}", width.bits()), |bencher| {
-                bencher.iter(|| built(black_box(&snapshot), width))
+                bencher.iter(|| built(black_box(&snapshot), width).expect("an image"))
             });
         }
     }
@@ -43,36 +38,32 @@ fn building(criterion: &mut Criterion) {
 
 fn reading(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("image/read");
-    let snapshot = snapshot(ENTRIES);
+    let snapshot = with_apis(mixed(ENTRIES)).expect("the APIs");
     for width in WIDTHS {
-        let bytes = built(&snapshot, width);
+        let bytes = built(&snapshot, width).expect("an image");
         group.bench_function(format!("parse/{}", width.bits()), |bencher| {
             bencher.iter_batched(
                 || bytes.clone(),
-                |bytes| PolicyImage::parse(bytes).is_ok(),
+                |bytes| drop(PolicyImage::parse(bytes).expect("an image")),
                 BatchSize::LargeInput,
             );
         });
     }
-    let bytes = built(&snapshot, FingerprintBits::Eight);
-    if let (Ok(mut newer), Ok(image)) =
-        (PolicyImage::parse(bytes.clone()), PolicyImage::parse(bytes))
-    {
-        let mut overlay = Vec::new();
-        for n in 0..OVERLAY {
-            newer
-                .add(&identifier(ENTRIES + n, &key()))
-                .unwrap_or_default();
-        }
-        newer.write_overlay(0, &mut overlay);
-        group.bench_function("extend/8000", |bencher| {
-            bencher.iter_batched(
-                || image.clone(),
-                |mut image| image.extend(&overlay).is_ok(),
-                BatchSize::LargeInput,
-            );
-        });
+    let bytes = built(&snapshot, FingerprintBits::Eight).expect("an image");
+    let image = PolicyImage::parse(bytes).expect("an image");
+    let (mut newer, mut overlay) = (image.clone(), Vec::new());
+    for n in 0..OVERLAY {
+        let added = newer.add(&identifier(ENTRIES + n, &key()));
+        added.expect("room in the overlay");
     }
+    newer.write_overlay(0, &mut overlay);
+    group.bench_function("extend/8000", |bencher| {
+        bencher.iter_batched(
+            || image.clone(),
+            |mut image| image.extend(&overlay).expect("an overlay of this image"),
+            BatchSize::LargeInput,
+        );
+    });
     group.finish();
 }
 
@@ -91,15 +82,14 @@ fn judging(criterion: &mut Criterion) {
         headers.push(name.as_bytes(), value.as_bytes());
     }
     let (credentials, keys) = (Credentials::default(), [key()]);
-    for (entries, name) in [(0, "0"), (10_000, "10k_addresses"), (ENTRIES, "1M")] {
-        let snapshot = if name == "10k_addresses" {
-            addresses(entries)
-        } else {
-            snapshot(entries)
-        };
-        let Ok(image) = PolicyImage::parse(built(&snapshot, FingerprintBits::Eight)) else {
-            continue;
-        };
+    for (snapshot, name) in [
+        (mixed(0), "0"),
+        (addresses(10_000), "10k_addresses"),
+        (mixed(ENTRIES), "1M"),
+    ] {
+        let snapshot = with_apis(snapshot).expect("the APIs");
+        let bytes = built(&snapshot, FingerprintBits::Eight).expect("an image");
+        let image = PolicyImage::parse(bytes).expect("an image");
         let mut turn = 0_u32;
         group.bench_function(name, |bencher| {
             bencher.iter(|| {
@@ -117,70 +107,4 @@ fn judging(criterion: &mut Criterion) {
         });
     }
     group.finish();
-}
-
-fn built(snapshot: &Snapshot, width: FingerprintBits) -> Vec<u8> {
-    let keys = KeyRing::new(key(), None);
-    let settings = Settings::new(&keys, width, 1, [9; 16]);
-    build(snapshot, &settings).unwrap_or_default()
-}
-
-fn key() -> CredentialKey {
-    CredentialKey::from_bytes(KeyId(1), [7; 32])
-}
-
-fn snapshot(entries: u32) -> Snapshot {
-    let key = key();
-    listing((0..entries).map(|n| identifier(n, &key)))
-}
-
-fn addresses(entries: u32) -> Snapshot {
-    let width = Ipv6Width::default();
-    listing((0..entries).map(|n| ListedIdentifier::Network(v4(n).network(width))))
-}
-
-fn listing(identifiers: impl Iterator<Item = ListedIdentifier>) -> Snapshot {
-    let mut snapshot = Snapshot {
-        registry: Arc::new(registry()),
-        ..Snapshot::default()
-    };
-    let entry = Entry::everywhere(Source::Engine, "", UnixMillis(0));
-    for identifier in identifiers {
-        snapshot.attack.insert(identifier, entry.clone());
-    }
-    snapshot
-}
-
-fn registry() -> Registry {
-    let api = |n| {
-        let document = format!(
-            r#"{{"api_metadata": {{"hostname": "*", "url": "/api{n}", "oauth2_access_token": true, "cookie": "sid"}}}}"#
-        );
-        let id = ApiId::parse(&format!("api{n}")).ok()?;
-        let (api, _) = ApiDefinition::from_json(id, document.as_bytes()).ok()?;
-        Some(api)
-    };
-    Registry::compile((0..APIS).filter_map(api)).unwrap_or_default()
-}
-
-fn identifier(n: u32, key: &CredentialKey) -> ListedIdentifier {
-    let width = Ipv6Width::default();
-    match n % 10 {
-        0..5 => ListedIdentifier::Network(v4(n).network(width)),
-        5..7 => ListedIdentifier::Network(v6(n).network(width)),
-        _ => {
-            let kind = CredentialKind::Token;
-            let id = key.id_of(kind, "", &n.to_le_bytes());
-            ListedIdentifier::Credential { kind, id }
-        }
-    }
-}
-
-fn v4(n: u32) -> ClientAddress {
-    IpAddr::V4(Ipv4Addr::from_bits(n.wrapping_mul(2_654_435_761))).into()
-}
-
-fn v6(n: u32) -> ClientAddress {
-    let spread = u128::from(n.wrapping_mul(2_654_435_761));
-    IpAddr::V6(Ipv6Addr::from_bits(0x2001_0db8 << 96 | spread << 64 | 1)).into()
 }

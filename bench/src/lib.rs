@@ -1,5 +1,6 @@
-//! What the benchmarks share: the load, what the system says of a process, and the statistics of rounds.
+//! What the benchmarks share: the load, policy images, what the system says of a process, and the statistics of rounds.
 
+pub mod images;
 pub mod load;
 pub mod process;
 pub mod statistics;
