@@ -1,16 +1,67 @@
-//! What the system says of a process, and which cores it may use.
+//! Servers under load as processes, what the system says of a process, and which cores it may use.
 //!
-//! Assumes Linux (`/proc`, and `taskset` where processes shall have cores of their own).
+//! Assumes Linux (`/proc`, and `taskset` where processes shall have cores of their own). A process never outlives its value.
 
 use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use serde_json::Value;
 
 /// The core of what is measured; the load takes the others.
 const MEASURED_CORE: &str = "0";
+
+/// A server that prints a line with its addresses when it serves: the daemon, or one that does as it.
+#[derive(Debug)]
+pub struct Serving {
+    process: Child,
+    /// Where it is called.
+    pub data: SocketAddr,
+    /// Where operators call it, if they do.
+    pub admin: Option<SocketAddr>,
+}
+
+impl Serving {
+    /// Starts it and waits for that line.
+    ///
+    /// # Errors
+    /// When it does not start, or prints something else.
+    pub fn start(mut command: Command) -> Result<Self> {
+        let spawned = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
+        let mut serving = Self {
+            process: spawned.with_context(|| format!("{command:?}"))?,
+            data: SocketAddr::from(([127, 0, 0, 1], 0)),
+            admin: None,
+        };
+        let mut line = String::new();
+        let out = serving.process.stdout.take().context("its output")?;
+        BufReader::new(out).read_line(&mut line)?;
+        let ready: Value =
+            serde_json::from_str(&line).with_context(|| format!("{command:?} printed {line:?}"))?;
+        let at = |port: &str| ready.get(port).and_then(Value::as_str);
+        serving.data = at("data").context("an address")?.parse()?;
+        serving.admin = at("admin").map(str::parse).transpose()?;
+        Ok(serving)
+    }
+
+    /// Its process.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        // Both fail only when it has ended already.
+        drop(self.process.kill());
+        drop(self.process.wait());
+    }
+}
 
 /// CPU time of all threads so far.
 ///

@@ -4,12 +4,13 @@
 //! the way is no comparison. ASE runs beside the load, off Envoy's core, and never outlives its value.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result};
+use ase_bench::process::Serving;
 use serde_json::{Value, json};
 
 use crate::requests::{LISTED_CLIENTS, LISTED_PREFIX};
@@ -20,7 +21,7 @@ const OTHER_ENTRIES: u32 = 100_000;
 /// A running ASE.
 #[derive(Debug)]
 pub(crate) struct Ase {
-    process: Child,
+    _serving: Serving,
     /// Where gateways call.
     pub(crate) data: SocketAddr,
 }
@@ -36,28 +37,18 @@ impl Ase {
             "data_listen = \"127.0.0.1:0\"\nadmin_listen = \"127.0.0.1:0\"\napi_dir = \"apis\"\nstate_dir = \"state\"\n\
              attack_list_file = \"listed.txt\"\nenable_abs_attack = false\n",
         )?;
-        let mut process = Command::new(program)
+        let mut command = Command::new(program);
+        command
             .arg("serve")
             .arg("--config")
             .arg(home.join("ase.toml"))
             .args(["--log-level", "warn"])
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .with_context(|| program.display().to_string())?;
-        let out = process.stdout.take().context("its output")?;
-        let mut ase = Self {
-            process,
-            data: SocketAddr::from(([127, 0, 0, 1], 0)),
-        };
-        let mut line = String::new();
-        BufReader::new(out).read_line(&mut line)?;
-        let ready: Value =
-            serde_json::from_str(&line).with_context(|| format!("ase printed {line:?}"))?;
-        let data = ready.get("data").and_then(Value::as_str);
-        ase.data = data.context("an address")?.parse()?;
-        Ok(ase)
+            .stderr(Stdio::null());
+        let serving = Serving::start(command)?;
+        Ok(Self {
+            data: serving.data,
+            _serving: serving,
+        })
     }
 
     /// The whole image of its lists and APIs that a gateway in mode `local` fetches; none when this ASE makes none.
@@ -69,14 +60,6 @@ impl Ase {
         let end = answer.windows(4).position(|four| four == b"\r\n\r\n");
         let body = answer.split_off(end.context("an answer")? + 4);
         Ok(answer.starts_with(b"HTTP/1.1 200 ").then_some(body))
-    }
-}
-
-impl Drop for Ase {
-    fn drop(&mut self) {
-        // Both fail only when it has ended already.
-        drop(self.process.kill());
-        drop(self.process.wait());
     }
 }
 
