@@ -3,7 +3,7 @@
 //! Assumes a gateway that answers within the deadline; it must never wait longer, nor follow, retry or repair anything.
 
 use std::io::{BufReader, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -102,13 +102,7 @@ impl Client {
         let status = head.status()?;
         let mut echoed = None;
         let body = if let (101, Some(text)) = (status, after_upgrade) {
-            let mut back = http1::bytes_of(text)?;
-            self.reader.get_mut().write_all(&back)?;
-            self.reader
-                .read_exact(&mut back)
-                .context("echo after the upgrade")?;
-            echoed = Some(http1::latin1(&back));
-            self.reader.get_mut().shutdown(Shutdown::Both)?;
+            echoed = Some(self.echo(text)?);
             Body::default()
         } else {
             http1::read_body(&mut self.reader, &head, Framing::ReplyTo(method))
@@ -120,5 +114,18 @@ impl Client {
             body,
             echoed,
         })
+    }
+
+    /// Sends this over a connection that has switched protocols, and returns as many bytes as come back.
+    ///
+    /// # Errors
+    /// When they do not come within the deadline.
+    pub fn echo(&mut self, text: &str) -> Result<String> {
+        let mut back = http1::bytes_of(text)?;
+        self.reader.get_mut().write_all(&back)?;
+        self.reader
+            .read_exact(&mut back)
+            .context("echo after the upgrade")?;
+        Ok(http1::latin1(&back))
     }
 }

@@ -136,13 +136,14 @@ impl Stage {
         );
         drop(ids);
         drop(heard);
-        let records = self.records_so_far();
+        let records = self.all_records();
         ensure!(
-            records == self.records,
-            "{records} records came, the steps account for {}",
+            records.len() == self.records,
+            "{} records came, the steps account for {}",
+            records.len(),
             self.records
         );
-        Ok(())
+        check_early_records(&records)
     }
 
     /// Every queued record has been delivered or counted as lost, so nothing can still come.
@@ -213,6 +214,23 @@ impl Stage {
             lines(tail.into_iter().rev().collect()),
         )
     }
+}
+
+/// A record of an open exchange says so, and bears the id of the one that came when it had ended.
+fn check_early_records(records: &[Value]) -> Result<()> {
+    let text = |record: &Value, name: &str| Some(record.get(name)?.as_str()?.to_owned());
+    let ids: BTreeSet<String> = (records.iter().filter_map(|record| text(record, "id"))).collect();
+    for record in records {
+        let id = text(record, "id").unwrap_or_default();
+        let whole = id.strip_suffix(".o");
+        ensure!(
+            whole.is_some() == (text(record, "end").as_deref() == Some("open")),
+            "of an open exchange, or not? {record}"
+        );
+        let ended = whole.is_none_or(|whole| ids.contains(whole));
+        ensure!(ended, "no record of the end of {id}");
+    }
+    Ok(())
 }
 
 fn clusters(

@@ -186,6 +186,8 @@ pub struct Request {
     pub repeat: usize,
     /// Sent after a 101; the same must come back.
     pub after_upgrade: Option<String>,
+    /// After that the connection stays until ASE has a record of the open exchange, and the same goes and comes once more.
+    pub stays_until_reported: bool,
 }
 
 /// Generated header fields.
@@ -361,6 +363,7 @@ impl Default for Request {
             raw: None,
             repeat: 1,
             after_upgrade: None,
+            stays_until_reported: false,
         }
     }
 }

@@ -132,6 +132,10 @@ impl Stage {
             }
             let reply =
                 reply.with_context(|| format!("request {} of {}", number + 1, request.repeat))?;
+            if let (true, Some(text)) = (request.stays_until_reported, &request.after_upgrade) {
+                self.wait_until_reported()?;
+                ensure!(client.echo(text)? == *text, "the open exchange goes on");
+            }
             if reply
                 .head
                 .first("connection")
@@ -142,6 +146,12 @@ impl Stage {
             replies.push(reply);
         }
         Ok(replies)
+    }
+
+    fn wait_until_reported(&self) -> Result<()> {
+        crate::wait::until_some(SETTLES_WITHIN, "a record of the open exchange", || {
+            Ok((self.records_so_far() > self.records).then_some(()))
+        })
     }
 
     /// The held answer must come after the gateway has noticed; `ase_undecided` tells when it has.
@@ -202,6 +212,14 @@ impl Stage {
             differences.of_log(&self.gateway.log(), &step.log, &step.log_never);
         }
         Ok(differences.0)
+    }
+
+    /// Every record so far, as ASE has it.
+    pub(super) fn all_records(&self) -> Vec<Value> {
+        match &self.daemon {
+            Some(daemon) => logged(daemon),
+            None => self.ase.heard().records.clone(),
+        }
     }
 
     fn differences_at_ase(&self, step: &Step, before: &Before, differences: &mut Differences) {
