@@ -442,7 +442,7 @@ fn wrong_type(wanted: &str, found: &Value) -> String {
 }
 
 fn joined(path: &str, key: &str) -> String {
-    let plain = |c: char| c.is_alphanumeric() || c == '_' || c == '-';
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
     if key.is_empty() || !key.chars().all(plain) {
         format!("{path}[{}]", quoted(key))
     } else if path.is_empty() {
