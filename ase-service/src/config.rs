@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use ase_core::address::Ipv6Width;
 use ase_core::fault::{FaultCollector, Faults, Fields, Item};
+use ase_core::json::Value;
 use thiserror::Error;
 
 use self::transport::{Transport, TransportLimits};
@@ -202,10 +203,10 @@ impl Settings {
     /// When the file cannot be read, or with every value that breaks a rule.
     pub fn load(file: Option<&Path>, overrides: &Overrides) -> Result<Self, ConfigError> {
         let (document, folder) = match file {
-            None => (serde_json::json!({}), PathBuf::new()),
+            None => (Value::default(), PathBuf::new()),
             Some(path) => {
                 let folder = path.parent().map(Path::to_path_buf).unwrap_or_default();
-                (read_toml(path)?, folder)
+                (read_toml(path)?.into(), folder)
             }
         };
         let mut collector = FaultCollector::default();

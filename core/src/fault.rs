@@ -1,14 +1,14 @@
 //! Reads a JSON document into domain types and collects every fault on the way, each with its path.
 //!
-//! Assumes that the document is already a `serde_json::Value` (whose nesting serde bounds). Used for the filter's
+//! Assumes that the document is already a [`Value`], whose nesting is bounded. Used for the filter's
 //! configuration, ASE's own and API definitions. It must never stop at the first fault, print a value that may be a
 //! secret, or let a result out while a fault is known.
 //!
 //! ```
 //! use ase_core::fault::{FaultCollector, Fields};
 //!
-//! let document = serde_json::json!({"ase": {"timeout_ms": 0, "clutser": "ase"}});
 //! let mut collector = FaultCollector::default();
+//! let document = collector.json(br#"{"ase": {"timeout_ms": 0, "clutser": "ase"}}"#).unwrap_or_default();
 //! let mut root = Fields::of(&document, "", &mut collector);
 //! let mut ase = root.object("ase");
 //! let timeout_ms: u32 = ase.integer("timeout_ms", 1..=60_000, 500);
@@ -25,7 +25,7 @@
 
 use std::fmt;
 
-use serde_json::Value;
+use crate::json::Value;
 
 mod fields;
 mod hint;
@@ -197,7 +197,7 @@ impl FaultCollector {
     /// Parses a whole JSON document; a byte order mark is skipped. `None` after noting the fault.
     pub fn json(&mut self, document: &[u8]) -> Option<Value> {
         let document = document.strip_prefix(b"\xef\xbb\xbf").unwrap_or(document);
-        match serde_json::from_slice(document) {
+        match Value::parse(document) {
             Ok(value) => Some(value),
             Err(error) => {
                 self.fault("", format_args!("is not JSON: {error}"));

@@ -1,9 +1,13 @@
-//! A JSON writer into a buffer that the caller owns and reuses.
+//! A JSON writer into a buffer that the caller owns and reuses; and a reader, [`Value`].
 //!
 //! The filter writes a question and a record per request; this needs no value tree and takes header bytes of any
 //! kind. A byte that is not UTF-8 is written as the ISO-8859-1 character of the same number (see [`crate::text`]).
 
 use std::io::Write as _;
+
+mod value;
+
+pub use value::{NotJson, Value};
 
 /// Writes the members of one JSON object.
 pub struct Object<'b> {

@@ -25,8 +25,8 @@ use std::ops::Deref;
 
 use ase_core::fault::Fields;
 use ase_core::headers::{Header, Headers};
+use ase_core::json::Value;
 use ase_core::transaction::FailureClass;
-use serde_json::Value;
 
 use crate::exchange::{AnswerMark, ResponseOrigin};
 
@@ -100,7 +100,8 @@ impl HostProfile {
         let mut report = root.object("report");
         let told = report.item("tls");
         let facts = told.as_ref().and_then(|item| item.value().as_array());
-        if facts.is_some_and(|facts| facts.contains(&Value::from("client_certificate"))) {
+        let is_certificate = |fact: &Value| fact.as_str() == Some("client_certificate");
+        if facts.is_some_and(|facts| facts.iter().any(is_certificate)) {
             report.fault("tls", "this host shows no client_certificate");
         }
         let mut ase = root.object("ase");

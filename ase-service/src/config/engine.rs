@@ -187,7 +187,8 @@ mod tests {
 
     fn read(document: &Value) -> Result<EngineSettings, String> {
         let mut collector = FaultCollector::default();
-        let mut fields = Fields::of(document, "", &mut collector);
+        let document = document.clone().into();
+        let mut fields = Fields::of(&document, "", &mut collector);
         let places = (Path::new("conf"), Path::new("logs"));
         let settings = EngineSettings::read(&mut fields, places, Ipv6Width::default());
         fields.finish();

@@ -52,7 +52,7 @@ fn admin_tls(fields: &mut Fields<'_, '_>, folder: &Path) -> AdminTls {
     let Some(mut item) = fields.item("admin_tls") else {
         return AdminTls::Off;
     };
-    if item.value().is_string() {
+    if item.value().as_str().is_some() {
         let choices = [("self_signed", AdminTls::SelfSigned)];
         return item.choice(&choices).unwrap_or(AdminTls::Off);
     }

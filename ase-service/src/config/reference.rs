@@ -5,12 +5,13 @@
 use std::path::Path;
 
 use ase_core::fault::{AskedKey, FaultCollector, Fields};
+use ase_core::json::Value;
 
 use super::{Overrides, read};
 
 /// A document in which every list has one element, so that the reader asks for the keys of an element too.
-fn sample() -> serde_json::Value {
-    serde_json::json!({"tokens": [{}], "engine": {"thresholds": [{}]}})
+fn sample() -> Value {
+    serde_json::json!({"tokens": [{}], "engine": {"thresholds": [{}]}}).into()
 }
 
 /// Every key that the reader asks for, in the order of asking; `[]` stands for any element of a list.

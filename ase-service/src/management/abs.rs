@@ -196,7 +196,7 @@ fn identifier(
         ("value".to_owned(), value.into()),
     ]);
     document.extend(name.map(|name| ("name".to_owned(), name.into())));
-    let document = Value::Object(document);
+    let document = Value::Object(document).into();
     let mut collector = FaultCollector::default();
     let mut fields = Fields::of(&document, "", &mut collector);
     let keys = management.keys.load();

@@ -211,7 +211,7 @@ async fn set_blocking(
 
 pub(super) fn wanted_blocking(body: &[u8]) -> Result<bool, Refusal> {
     let mut collector = FaultCollector::default();
-    let wanted = collector.json(body).unwrap_or_else(|| json!({}));
+    let wanted = collector.json(body).unwrap_or_default();
     let mut fields = Fields::of(&wanted, "", &mut collector);
     let on = fields
         .required_item("enable_blocking")

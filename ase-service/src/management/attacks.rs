@@ -136,9 +136,10 @@ async fn undo(
 fn lesson(body: &[u8]) -> Result<(&'static str, Lesson), Refusal> {
     let mut collector = FaultCollector::default();
     let document = match body {
-        [] => json!({}),
-        body => collector.json(body).unwrap_or_else(|| json!({})),
-    };
+        [] => None,
+        body => collector.json(body),
+    }
+    .unwrap_or_default();
     let mut fields = Fields::of(&document, "", &mut collector);
     let choices = LESSONS.map(|(name, lesson)| (name, (name, lesson)));
     let chosen = fields.choice("lesson", &choices, ("client", Lesson::Client));

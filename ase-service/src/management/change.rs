@@ -64,9 +64,7 @@ impl Addition {
         now: UnixMillis,
     ) -> Result<Self, Faults> {
         let mut collector = FaultCollector::default();
-        let document = collector
-            .json(body)
-            .unwrap_or_else(|| serde_json::json!({}));
+        let document = collector.json(body).unwrap_or_default();
         let mut fields = Fields::of(&document, "", &mut collector);
         let identifier = identifier(&mut fields, key, width);
         let scope = fields.custom("scope", Scope::parse).unwrap_or(Scope::All);
@@ -134,9 +132,7 @@ impl Force {
 impl Removal {
     pub(super) fn read(body: &[u8], key: &CredentialKey, width: Ipv6Width) -> Result<Self, Faults> {
         let mut collector = FaultCollector::default();
-        let document = collector
-            .json(body)
-            .unwrap_or_else(|| serde_json::json!({}));
+        let document = collector.json(body).unwrap_or_default();
         let mut fields = Fields::of(&document, "", &mut collector);
         let identifier = identifier(&mut fields, key, width);
         let scope = fields.custom("scope", Scope::parse);

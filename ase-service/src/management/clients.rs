@@ -73,7 +73,7 @@ pub(super) fn routes() -> [Route; 3] {
 
 fn identifier(management: &Management, body: &[u8]) -> Result<ListedIdentifier, Refusal> {
     let mut collector = FaultCollector::default();
-    let document = collector.json(body).unwrap_or_else(|| json!({}));
+    let document = collector.json(body).unwrap_or_default();
     let mut fields = Fields::of(&document, "", &mut collector);
     let keys = management.keys.load();
     let found = change::identifier(&mut fields, keys.current(), management.ipv6_prefix);

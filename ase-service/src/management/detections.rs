@@ -94,7 +94,7 @@ pub(super) fn filter(
             twice.push(name);
         }
     }
-    let document = Value::Object(document);
+    let document = Value::Object(document).into();
     let mut collector = FaultCollector::default();
     let mut fields = Fields::of(&document, "", &mut collector);
     let width = management.ipv6_prefix;

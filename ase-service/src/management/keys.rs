@@ -85,7 +85,7 @@ pub(super) fn routes() -> Vec<Route> {
 /// Kind, name and value of a credential.
 pub(super) fn wanted_credential(body: &[u8]) -> Result<(CredentialKind, String, String), Refusal> {
     let mut collector = FaultCollector::default();
-    let document = collector.json(body).unwrap_or_else(|| json!({}));
+    let document = collector.json(body).unwrap_or_default();
     let mut fields = Fields::of(&document, "", &mut collector);
     let kind = fields.required_custom("type", CredentialKind::parse);
     let value = kind.and_then(|kind| fields.required_custom("value", |text| bare(kind, text)));
@@ -156,9 +156,10 @@ async fn secrets(management: Arc<Management>, caller: Caller) -> Result<Value, R
 pub(super) fn wanted_orphans(body: &[u8]) -> Result<Orphans, Refusal> {
     let mut collector = FaultCollector::default();
     let document = match body {
-        [] => json!({}),
-        body => collector.json(body).unwrap_or_else(|| json!({})),
-    };
+        [] => None,
+        body => collector.json(body),
+    }
+    .unwrap_or_default();
     let mut fields = Fields::of(&document, "", &mut collector);
     let orphans = match fields.flag("abandon", false) {
         true => Orphans::Abandon,

@@ -98,7 +98,7 @@ async fn set(management: Arc<Management>, caller: Caller, body: Bytes) -> Result
 
 pub(super) fn settings(body: &[u8]) -> Result<Vec<Setting>, Refusal> {
     let mut collector = FaultCollector::default();
-    let document = collector.json(body).unwrap_or_else(|| json!({}));
+    let document = collector.json(body).unwrap_or_default();
     let mut fields = Fields::of(&document, "", &mut collector);
     let mut settings = Vec::new();
     for origin in Origin::ALL {
@@ -107,7 +107,7 @@ pub(super) fn settings(body: &[u8]) -> Result<Vec<Setting>, Refusal> {
             let Some(mut item) = section.item(kind.as_str()) else {
                 continue;
             };
-            if item.value().is_null() {
+            if *item.value() == ase_core::json::Value::Null {
                 settings.push((origin, kind, None));
             } else if let Some(minutes) = item.integer(0..=MAX_MINUTES) {
                 settings.push((origin, kind, Some(Lifetime::from_minutes(minutes))));

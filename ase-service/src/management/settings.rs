@@ -126,7 +126,7 @@ async fn set_level(
 
 pub(super) fn wanted_level(body: &[u8]) -> Result<Level, Refusal> {
     let mut collector = FaultCollector::default();
-    let document = collector.json(body).unwrap_or_else(|| json!({}));
+    let document = collector.json(body).unwrap_or_default();
     let mut fields = Fields::of(&document, "", &mut collector);
     let level = fields.required_choice("level", &LEVELS);
     fields.finish();
@@ -178,7 +178,7 @@ pub(super) fn wanted_secret(body: &[u8]) -> Result<Option<Secret>, Refusal> {
         return Ok(None);
     }
     let mut collector = FaultCollector::default();
-    let document = collector.json(body).unwrap_or_else(|| json!({}));
+    let document = collector.json(body).unwrap_or_default();
     let mut fields = Fields::of(&document, "", &mut collector);
     let secret = fields.custom("secret", Secret::for_management);
     fields.finish();

@@ -7,7 +7,7 @@ use ase_core::fault::{FaultCollector, Fields};
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::StatusCode;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::caller::Caller;
 use super::openapi::Schema;
@@ -215,7 +215,7 @@ fn may_turn(to: Switch, tokens_known: bool, exposure: Exposure) -> Result<(), Re
 
 pub(super) fn turns(body: &[u8]) -> Result<Vec<(Name, Switch)>, Refusal> {
     let mut collector = FaultCollector::default();
-    let document = collector.json(body).unwrap_or_else(|| json!({}));
+    let document = collector.json(body).unwrap_or_default();
     let mut fields = Fields::of(&document, "", &mut collector);
     let turns: Vec<(Name, Switch)> = Name::ALL
         .into_iter()

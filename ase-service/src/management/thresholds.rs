@@ -292,7 +292,7 @@ fn unanswered() -> Refusal {
 /// Reads what to set.
 pub(super) fn wanted(body: &[u8]) -> Result<Wanted, Refusal> {
     let mut collector = FaultCollector::default();
-    let document = collector.json(body).unwrap_or_else(|| json!({}));
+    let document = collector.json(body).unwrap_or_default();
     let mut fields = Fields::of(&document, "", &mut collector);
     let api = fields.text("api");
     let threshold = threshold_of(&mut fields);
@@ -305,9 +305,10 @@ pub(super) fn wanted(body: &[u8]) -> Result<Wanted, Refusal> {
 pub(super) fn unwanted(body: &[u8]) -> Result<Which, Refusal> {
     let mut collector = FaultCollector::default();
     let document = match body {
-        [] => json!({}),
-        body => collector.json(body).unwrap_or_else(|| json!({})),
-    };
+        [] => None,
+        body => collector.json(body),
+    }
+    .unwrap_or_default();
     let mut fields = Fields::of(&document, "", &mut collector);
     let api = fields.custom("api", ApiId::parse);
     let attack = fields.custom("attack", attack_named);

@@ -227,7 +227,7 @@ pub(super) fn wanted(body: &[u8]) -> Result<(Option<String>, Option<Secret>), Re
         return Ok((None, None));
     }
     let mut collector = FaultCollector::default();
-    let document = collector.json(body).unwrap_or_else(|| json!({}));
+    let document = collector.json(body).unwrap_or_default();
     let mut fields = Fields::of(&document, "", &mut collector);
     let name = fields.custom("name", token_name);
     let value = fields.custom("token", |text| match well_formed(text) {

@@ -156,9 +156,10 @@ impl<'r> Reader<'r> {
     }
 
     /// Reads one object; `place` says which it is.
-    fn element(&mut self, place: String, element: &Value) {
+    fn element(&mut self, place: String, element: Value) {
+        let element = element.into();
         let mut collector = FaultCollector::default();
-        let mut fields = Fields::of(element, place, &mut collector);
+        let mut fields = Fields::of(&element, place, &mut collector);
         let (keys, width, now) = (self.keys, self.width, self.now);
         let identifier = change::identifier(&mut fields, keys.current(), width);
         if let Some((identifier, _)) = &identifier
@@ -213,7 +214,7 @@ impl<'r> Reader<'r> {
                 }
                 [network, ..] => json!({"type": "ip", "value": network}),
             };
-            self.element(place, &element);
+            self.element(place, element);
         }
     }
 

@@ -6,9 +6,8 @@
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 
-use serde_json::{Map, Value};
-
 use super::{FaultCollector, hint};
+use crate::json::Value;
 
 /// Most unknown keys of one object that are named one by one.
 const MAX_UNKNOWN_KEYS: usize = 50;
@@ -37,7 +36,7 @@ pub struct Item<'v, 'c> {
 
 #[derive(Clone, Copy, Debug)]
 enum Body<'v> {
-    Object(&'v Map<String, Value>),
+    Object(&'v Value),
     /// Not in the document: optional keys take their defaults, required ones are faults.
     Absent,
     /// Not an object, which is a fault already: what it lacks is not worth more faults.
@@ -53,7 +52,7 @@ impl<'v, 'c> Fields<'v, 'c> {
     ) -> Self {
         let path = path.into();
         let body = match value.as_object() {
-            Some(object) => Body::Object(object),
+            Some(_) => Body::Object(value),
             None => {
                 collector.fault(path.clone(), wrong_type("an object", value));
                 Body::Unreadable
@@ -232,7 +231,7 @@ impl<'v, 'c> Fields<'v, 'c> {
         self.collector.warn(joined(&self.path, key), rule);
     }
 
-    /// The keys of the object, in the order of the document's map; empty when there is none.
+    /// The keys of the object, in the order of the document; empty when there is none.
     #[must_use]
     pub fn keys(&self) -> Vec<&'v str> {
         self.object_keys().map(String::as_str).collect()
@@ -276,7 +275,8 @@ impl<'v, 'c> Fields<'v, 'c> {
             Body::Object(object) => Some(object),
             Body::Absent | Body::Unreadable => None,
         };
-        object.into_iter().flat_map(Map::keys)
+        let members = object.and_then(Value::as_object).unwrap_or_default();
+        members.iter().map(|(key, _)| key)
     }
 
     fn unknown_keys(&self) -> Vec<(String, String)> {
@@ -433,7 +433,7 @@ fn wrong_type(wanted: &str, found: &Value) -> String {
     let found = match found {
         Value::Null => "null".to_owned(),
         Value::Bool(flag) => flag.to_string(),
-        Value::Number(number) => number.to_string(),
+        Value::Number(number) => number.clone(),
         Value::String(_) => "a string".to_owned(),
         Value::Array(_) => "a list".to_owned(),
         Value::Object(_) => "an object".to_owned(),

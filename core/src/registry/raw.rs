@@ -142,7 +142,9 @@ fn read_credential_names(api: &mut Fields<'_, '_>, jwt: Option<&JwtClaims>) -> C
 fn read_jwt(api: &mut Fields<'_, '_>) -> Option<JwtClaims> {
     let mut jwt = api.object("jwt");
     let location = unless_empty(&mut jwt, "location", jwt_location);
-    let has_location = jwt.item("location").is_some_and(|item| item.value() != "");
+    let has_location = jwt
+        .item("location")
+        .is_some_and(|item| item.value().as_str() != Some(""));
     let username = unless_empty(&mut jwt, "username", any_name);
     let client_id = unless_empty(&mut jwt, "clientid", any_name);
     if username.is_some() && username == client_id {
@@ -172,11 +174,11 @@ fn ignore_inline_only(api: &mut Fields<'_, '_>) {
         };
         let (fits, wanted) = match shape {
             Shape::Scalar => (
-                !item.value().is_array() && !item.value().is_object(),
+                item.value().as_array().is_none() && item.value().as_object().is_none(),
                 "text, number or flag",
             ),
-            Shape::List => (item.value().is_array(), "list"),
-            Shape::Object => (item.value().is_object(), "object"),
+            Shape::List => (item.value().as_array().is_some(), "list"),
+            Shape::Object => (item.value().as_object().is_some(), "object"),
         };
         if !fits {
             item.warn(format_args!(

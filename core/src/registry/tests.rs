@@ -149,7 +149,7 @@ fn what_a_definition_needs_and_lacks_is_named() {
     let cases: [(&[u8], &str); 6] = [
         (b"{}", "api_metadata: is required"),
         (b"[]", "must be an object, found a list"),
-        (b"", "is not JSON: EOF while parsing a value at line 1 column 0"),
+        (b"", "is not JSON: unexpected end at line 1 column 1"),
         (br#"{"api_metadata": 3}"#, "api_metadata: must be an object, found 3"),
         (
             br#"{"api_metadata": {}}"#,

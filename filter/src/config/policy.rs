@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use ase_core::address::{ClientAddress, Ipv6Width};
 use ase_core::fault::{Fields, Item};
+use ase_core::json::Value;
 use ase_core::transaction::FailureClass;
-use serde_json::Value;
 
 use super::failure_policy::{FailureAction, FailurePolicy};
 

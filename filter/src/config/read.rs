@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ase_core::fault::{FaultCollector, Fields, Item};
 use ase_core::identity::{CredentialNames, Provenance};
-use serde_json::Value;
+use ase_core::json::Value;
 
 use super::failure_reply::FailureReplies;
 use super::policy::{Policy, Treatment};

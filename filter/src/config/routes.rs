@@ -130,7 +130,7 @@ fn names<T>(
     let Some(mut item) = fields.item(key) else {
         return Vec::new();
     };
-    if item.value().as_array().is_some_and(Vec::is_empty) {
+    if item.value().as_array().is_some_and(<[_]>::is_empty) {
         item.fault("must name one or more");
     }
     item.list(|item| item.custom(parse)).unwrap_or_default()

@@ -2,7 +2,7 @@
 //!
 //! What is not such an account is none: a 200 of something else in ASE's place must not make records count as delivered.
 
-use serde_json::Value;
+use ase_core::json::Value;
 
 /// What became of the lines of a batch that ASE has dealt with.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,7 +17,7 @@ impl Receipt {
     /// Reads the body of an answer; `None` when it is no receipt.
     #[must_use]
     pub fn parse(body: &[u8]) -> Option<Self> {
-        let answer: Value = serde_json::from_slice(body).ok()?;
+        let answer = Value::parse(body).ok()?;
         answer.get("accepted")?.as_u64()?;
         let named = match answer.get("rejected") {
             Some(lines) => u64::try_from(lines.as_array()?.len()).ok()?,

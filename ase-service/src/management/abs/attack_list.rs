@@ -135,7 +135,7 @@ pub(super) async fn remove(
     body: &[u8],
 ) -> Result<Value, Refusal> {
     let mut collector = FaultCollector::default();
-    let document = collector.json(body).unwrap_or_else(|| json!({}));
+    let document = collector.json(body).unwrap_or_default();
     let mut fields = Fields::of(&document, "", &mut collector);
     let mut named = Vec::new();
     for (kind, member) in MEMBERS {
@@ -175,7 +175,7 @@ pub(super) async fn clear(
     body: &[u8],
 ) -> Result<Value, Refusal> {
     let mut collector = FaultCollector::default();
-    let document = collector.json(body).unwrap_or_else(|| json!({}));
+    let document = collector.json(body).unwrap_or_default();
     let mut fields = Fields::of(&document, "", &mut collector);
     let all = fields.flag("delete_all", false);
     let of_type = MEMBERS.map(|(_, member)| fields.flag(&format!("delete_all_{member}"), false));

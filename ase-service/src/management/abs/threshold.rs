@@ -103,7 +103,7 @@ fn row(report: &ThresholdReport) -> Value {
 
 async fn set(management: Arc<Management>, caller: Caller, body: &[u8]) -> Result<Value, Refusal> {
     let mut collector = FaultCollector::default();
-    let document = collector.json(body).unwrap_or_else(|| json!({}));
+    let document = collector.json(body).unwrap_or_default();
     let mut fields = Fields::of(&document, "", &mut collector);
     let api = fields.text("api_name");
     let modes = [("system", Mode::System), ("user", Mode::User)];

@@ -65,7 +65,7 @@ pub(super) fn read(text: &str, reader: &mut Reader<'_>) {
                 if let Some(ttl) = ttl.and_then(|ttl| ttl.parse::<u64>().ok()) {
                     element.insert("ttl_s".to_owned(), ttl.into());
                 }
-                reader.element(format!("line {line}"), &without_empty(element));
+                reader.element(format!("line {line}"), without_empty(element));
             }
         }
     }

@@ -53,7 +53,7 @@ impl<'de> Visitor<'de> for Elements<'_, '_> {
                 | Value::String(_)
                 | Value::Array(_)) => other,
             };
-            self.0.element(format!("element {number}"), &element);
+            self.0.element(format!("element {number}"), element);
         }
         Ok(())
     }

@@ -2,9 +2,8 @@
 
 use std::num::NonZeroU32;
 
-use serde_json::Value;
-
 use crate::fault::{Fields, Item};
+use crate::json::Value;
 use crate::path::NormalPath;
 
 use super::super::definition::Protocol;
@@ -70,13 +69,13 @@ fn read_patterns(patterns: &mut Fields<'_, '_>) -> Patterns {
     // What the client is told and where it is sent are the gateway's to say: ASE answers the gateway only.
     for answer in ["error_code", "error_def", "error_message_body"] {
         if let Some(mut item) = patterns.item(answer)
-            && !(item.value().is_string() || item.value().is_number())
+            && !matches!(item.value(), Value::String(_) | Value::Number(_))
         {
             item.fault("must be a string or a number");
         }
     }
     if let Some(mut redirect) = patterns.item("http_redirect")
-        && !redirect.value().is_object()
+        && redirect.value().as_object().is_none()
     {
         redirect.fault("must be an object");
     }
