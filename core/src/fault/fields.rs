@@ -1,19 +1,18 @@
-//! The readers: [`Fields`] for an object, [`Item`] for any one value.
+//! The reader of an object.
 //!
-//! Each reader knows its path and notes its faults in the collector; what it returns after a fault is only a stand-in
-//! that the collector never lets out.
+//! It knows its path and notes its faults in the collector; what it returns after a fault is only a stand-in that the collector never lets out.
+//! What is the same for every type is in methods of its own that are not inlined: the filter's module is small for want of copies.
 
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 
+use super::item::{Item, quoted, wrong_type};
 use super::{FaultCollector, hint};
 use crate::json::Value;
+use crate::text::Quoted;
 
 /// Most unknown keys of one object that are named one by one.
 const MAX_UNKNOWN_KEYS: usize = 50;
-
-/// Longest part of a found text that a fault repeats, in characters.
-const MAX_QUOTED_CHARS: usize = 80;
 
 /// An object being read. Every key that is asked for counts as known, whether it is there or not;
 /// [`Fields::finish`] complains about the others.
@@ -23,14 +22,6 @@ pub struct Fields<'v, 'c> {
     body: Body<'v>,
     path: String,
     known: Vec<String>,
-    collector: &'c mut FaultCollector,
-}
-
-/// One value being read: an element of a list, or the value of a key.
-#[derive(Debug)]
-pub struct Item<'v, 'c> {
-    value: &'v Value,
-    path: String,
     collector: &'c mut FaultCollector,
 }
 
@@ -84,7 +75,8 @@ impl<'v, 'c> Fields<'v, 'c> {
         key: &str,
         parse: impl FnOnce(&str) -> Result<T, E>,
     ) -> Option<T> {
-        self.item(key)?.custom(parse)
+        let text = self.borrowed_text(key)?;
+        self.sound(key, parse(text))
     }
 
     /// As [`Self::custom`], and the key must be there.
@@ -93,7 +85,8 @@ impl<'v, 'c> Fields<'v, 'c> {
         key: &str,
         parse: impl FnOnce(&str) -> Result<T, E>,
     ) -> Option<T> {
-        self.required_item(key)?.custom(parse)
+        let text = self.required_borrowed_text(key)?;
+        self.sound(key, parse(text))
     }
 
     /// A whole number in `range`.
@@ -107,7 +100,6 @@ impl<'v, 'c> Fields<'v, 'c> {
             .unwrap_or(default)
     }
 
-    /// The part of [`Self::integer`] that is the same for every type of number: the filter's module is small for want of copies.
     #[inline(never)]
     fn whole_number(&mut self, key: &str, range: RangeInclusive<u64>, default: u64) -> Option<u64> {
         let (low, high) = (range.start(), range.end());
@@ -133,16 +125,15 @@ impl<'v, 'c> Fields<'v, 'c> {
 
     /// One of a few named values.
     pub fn choice<T: Clone>(&mut self, key: &str, choices: &[(&str, T)], default: T) -> T {
-        let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
-        self.place(key, &names)
+        self.place(key, &|place| Some(choices.get(place)?.0))
             .and_then(|place| choices.get(place))
             .map_or(default, |(_, value)| value.clone())
     }
 
-    /// Which of the names it is; the part of [`Self::choice`] that is the same for every type.
+    /// Which of the names it is.
     #[inline(never)]
-    fn place(&mut self, key: &str, names: &[&str]) -> Option<usize> {
-        let quoted = || names.iter().map(|name| format!("`{name}`"));
+    fn place<'n>(&mut self, key: &str, names: &dyn Fn(usize) -> Option<&'n str>) -> Option<usize> {
+        let quoted = || (0..).map_while(names).map(|name| format!("`{name}`"));
         self.collector.asked(
             || joined(&self.path, key),
             Some(&|| (quoted().collect::<Vec<_>>().join(", "), String::new())),
@@ -162,18 +153,27 @@ impl<'v, 'c> Fields<'v, 'c> {
         read: impl FnMut(&mut Item<'v, '_>) -> Option<T>,
     ) -> Vec<T> {
         self.note(key, "list", "empty");
-        self.item(key)
-            .and_then(|mut item| item.list(read))
-            .unwrap_or_default()
+        self.list_if_present(key, read).unwrap_or_default()
     }
 
     /// As [`Self::list`], but tells an absent list from an empty one.
     pub fn list_if_present<T>(
         &mut self,
         key: &str,
-        read: impl FnMut(&mut Item<'v, '_>) -> Option<T>,
+        mut read: impl FnMut(&mut Item<'v, '_>) -> Option<T>,
     ) -> Option<Vec<T>> {
-        self.item(key)?.list(read)
+        let mut found = Vec::new();
+        self.each(key, &mut |item| {
+            if let Some(element) = read(item) {
+                found.push(element);
+            }
+        })?;
+        Some(found)
+    }
+
+    #[inline(never)]
+    fn each(&mut self, key: &str, read: &mut dyn FnMut(&mut Item<'v, '_>)) -> Option<()> {
+        self.item(key)?.each(read)
     }
 
     /// A nested object. An absent one reads as empty, so its defaults hold and its required keys are faults.
@@ -199,11 +199,7 @@ impl<'v, 'c> Fields<'v, 'c> {
     /// Any value, if the key is there; for a key that has several forms.
     pub fn item(&mut self, key: &str) -> Option<Item<'v, '_>> {
         let value = self.value(key)?;
-        Some(Item {
-            value,
-            path: joined(&self.path, key),
-            collector: self.collector,
-        })
+        Some(Item::new(value, joined(&self.path, key), self.collector))
     }
 
     /// Any value; a fault when the key is not there.
@@ -223,7 +219,33 @@ impl<'v, 'c> Fields<'v, 'c> {
 
     /// Notes that the value of `key` breaks `rule`; for rules over several keys.
     pub fn fault(&mut self, key: &str, rule: impl Display) {
+        self.broken(key, &rule);
+    }
+
+    #[inline(never)]
+    fn broken(&mut self, key: &str, rule: &dyn Display) {
         self.collector.fault(joined(&self.path, key), rule);
+    }
+
+    /// What was parsed, unless that is a fault.
+    fn sound<T, E: Display>(&mut self, key: &str, parsed: Result<T, E>) -> Option<T> {
+        match parsed {
+            Ok(value) => Some(value),
+            Err(error) => {
+                self.broken(key, &error);
+                None
+            }
+        }
+    }
+
+    #[inline(never)]
+    fn borrowed_text(&mut self, key: &str) -> Option<&'v str> {
+        self.item(key)?.borrowed_text()
+    }
+
+    #[inline(never)]
+    fn required_borrowed_text(&mut self, key: &str) -> Option<&'v str> {
+        self.required_item(key)?.borrowed_text()
     }
 
     /// Notes a warning about `key`.
@@ -282,7 +304,7 @@ impl<'v, 'c> Fields<'v, 'c> {
     fn unknown_keys(&self) -> Vec<(String, String)> {
         let fault = |key: &String| {
             let rule = match hint::nearest(key, &self.known) {
-                Some(near) => format!("unknown key (did you mean {near:?}?)"),
+                Some(near) => format!("unknown key (did you mean {}?)", Quoted(near)),
                 None => "unknown key".to_owned(),
             };
             (joined(&self.path, key), rule)
@@ -295,150 +317,6 @@ impl<'v, 'c> Fields<'v, 'c> {
         }
         named
     }
-}
-
-impl<'v> Item<'v, '_> {
-    /// The value itself, for a key that has several forms.
-    #[must_use]
-    pub fn value(&self) -> &'v Value {
-        self.value
-    }
-
-    /// Its path, for a message elsewhere.
-    #[must_use]
-    pub fn path(&self) -> &str {
-        &self.path
-    }
-
-    /// Notes that this value breaks `rule`.
-    pub fn fault(&mut self, rule: impl Display) {
-        self.collector.fault(self.path.clone(), rule);
-    }
-
-    /// Notes a warning about this value.
-    pub fn warn(&mut self, rule: impl Display) {
-        self.collector.warn(self.path.clone(), rule);
-    }
-
-    /// It must be a text.
-    pub fn text(&mut self) -> Option<String> {
-        self.borrowed_text().map(str::to_owned)
-    }
-
-    /// It must be a text that `parse` takes.
-    pub fn custom<T, E: Display>(&mut self, parse: impl FnOnce(&str) -> Result<T, E>) -> Option<T> {
-        match parse(self.borrowed_text()?) {
-            Ok(value) => Some(value),
-            Err(error) => {
-                self.fault(error);
-                None
-            }
-        }
-    }
-
-    /// It must be a whole number in `range`.
-    pub fn integer<N>(&mut self, range: RangeInclusive<N>) -> Option<N>
-    where
-        N: TryFrom<u64> + Into<u64> + Copy,
-    {
-        let range: RangeInclusive<u64> = (*range.start()).into()..=(*range.end()).into();
-        N::try_from(self.whole_number(range)?).ok()
-    }
-
-    #[inline(never)]
-    fn whole_number(&mut self, range: RangeInclusive<u64>) -> Option<u64> {
-        let number = self.value.as_u64().filter(|number| range.contains(number));
-        if number.is_none() {
-            let wanted = format!("an integer from {} to {}", range.start(), range.end());
-            self.fault(wrong_type(&wanted, self.value));
-        }
-        number
-    }
-
-    /// It must be `true` or `false`.
-    pub fn flag(&mut self) -> Option<bool> {
-        let flag = self.value.as_bool();
-        if flag.is_none() {
-            self.fault(wrong_type("true or false", self.value));
-        }
-        flag
-    }
-
-    /// It must be one of a few named values.
-    pub fn choice<T: Clone>(&mut self, choices: &[(&str, T)]) -> Option<T> {
-        let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
-        let (_, value) = choices.get(self.place(&names)?)?;
-        Some(value.clone())
-    }
-
-    #[inline(never)]
-    fn place(&mut self, names: &[&str]) -> Option<usize> {
-        let text = self.borrowed_text()?;
-        let place = names.iter().position(|name| *name == text);
-        if place.is_none() {
-            self.fault(format_args!(
-                "{} is not one of {}",
-                quoted(text),
-                names.join(", ")
-            ));
-        }
-        place
-    }
-
-    /// It must be a list; each element is read by `read`, which returns `None` after a fault.
-    pub fn list<T>(
-        &mut self,
-        mut read: impl FnMut(&mut Item<'v, '_>) -> Option<T>,
-    ) -> Option<Vec<T>> {
-        let Some(elements) = self.value.as_array() else {
-            self.fault(wrong_type("a list", self.value));
-            return None;
-        };
-        let mut found = Vec::with_capacity(elements.len());
-        for (index, value) in elements.iter().enumerate() {
-            let mut item = Item {
-                value,
-                path: format!("{}[{index}]", self.path),
-                collector: self.collector,
-            };
-            found.extend(read(&mut item));
-        }
-        Some(found)
-    }
-
-    /// It must be an object.
-    pub fn fields(&mut self) -> Fields<'v, '_> {
-        Fields::of(self.value, self.path.clone(), self.collector)
-    }
-
-    fn borrowed_text(&mut self) -> Option<&'v str> {
-        let text = self.value.as_str();
-        if text.is_none() {
-            self.fault(wrong_type("a string", self.value));
-        }
-        text
-    }
-}
-
-/// A found text as faults repeat it: quoted, escaped and not longer than a line.
-#[must_use]
-fn quoted(text: &str) -> String {
-    let head: String = text.chars().take(MAX_QUOTED_CHARS).collect();
-    let more = if head.len() < text.len() { "..." } else { "" };
-    format!("{head:?}{more}")
-}
-
-fn wrong_type(wanted: &str, found: &Value) -> String {
-    // Texts, lists and objects are not repeated: they may hold a secret under a wrong key.
-    let found = match found {
-        Value::Null => "null".to_owned(),
-        Value::Bool(flag) => flag.to_string(),
-        Value::Number(number) => number.clone(),
-        Value::String(_) => "a string".to_owned(),
-        Value::Array(_) => "a list".to_owned(),
-        Value::Object(_) => "an object".to_owned(),
-    };
-    format!("must be {wanted}, found {found}")
 }
 
 fn joined(path: &str, key: &str) -> String {

@@ -105,7 +105,7 @@ impl HeaderRules {
         if let Some(name) = needed.iter().find(denies) {
             fields.fault(
                 "deny",
-                format_args!("{name:?} is always told: ASE decides by it"),
+                format_args!("\"{name}\" is always told: ASE decides by it"),
             );
         }
         fields.finish();

@@ -1,5 +1,6 @@
 //! The texts that go into HTTP messages: each is checked so that the host never refuses a call because of it.
 
+use ase_core::text::Quoted;
 use thiserror::Error;
 
 /// Longest text that goes into a header of a call, in bytes; the host's limit on a header list is far above the sum.
@@ -10,15 +11,15 @@ pub(super) const MAX_TEXT_BYTES: usize = 4096;
 pub(super) enum TextFault {
     #[error("must have 1 to {MAX_TEXT_BYTES} bytes")]
     Length,
-    #[error("{0:?} is not a header name: use letters, digits and !#$%&'*+-.^_`|~")]
+    #[error("{} is not a header name: use letters, digits and !#$%&'*+-.^_`|~", Quoted(.0))]
     HeaderName(String),
-    #[error("{0:?} is set by the filter or by the host: use another header")]
+    #[error("{} is set by the filter or by the host: use another header", Quoted(.0))]
     ReservedHeader(String),
     #[error("must start with / and have no #, blanks or control characters")]
     Path,
     #[error("must be a path without a query")]
     PathPrefix,
-    #[error("{0:?} is not a host name, nor one after *.")]
+    #[error("{} is not a host name, nor one after *.", Quoted(.0))]
     Host(String),
     #[error("must have no blanks, control characters or characters beyond ASCII")]
     NotVisibleAscii,

@@ -1,5 +1,6 @@
 //! What the log says about each failure class. Never what a client sent, and no secret.
 
+use ase_core::text::Quoted;
 use ase_core::transaction::FailureClass;
 
 use crate::capability::Capability;
@@ -26,17 +27,17 @@ pub(super) fn level_of(class: FailureClass) -> Level {
 
 /// What happened at this ASE, and what to do about it.
 pub(super) fn cause(class: FailureClass, site: Site, config: &Config) -> String {
-    let cluster = &config.ase().peer(site).cluster;
+    let cluster = Quoted(&config.ase().peer(site).cluster);
     let key = match site {
         Site::Primary => "ase.cluster",
         Site::Secondary => "ase.secondary.cluster",
     };
     match class {
-        FailureClass::Timeout => format!("ASE (cluster {cluster:?}) did not answer in time"),
-        FailureClass::Unreachable => format!("no connection to ASE (cluster {cluster:?})"),
-        FailureClass::BadReply => format!("the answer of cluster {cluster:?} is not one of ASE's"),
+        FailureClass::Timeout => format!("ASE (cluster {cluster}) did not answer in time"),
+        FailureClass::Unreachable => format!("no connection to ASE (cluster {cluster})"),
+        FailureClass::BadReply => format!("the answer of cluster {cluster} is not one of ASE's"),
         FailureClass::ResetAfterHeaders => {
-            format!("the answer of ASE (cluster {cluster:?}) broke off")
+            format!("the answer of ASE (cluster {cluster}) broke off")
         }
         FailureClass::Ase5xx => "ASE answered with a server error or is overloaded".to_owned(),
         FailureClass::Undecidable => {
@@ -47,11 +48,11 @@ pub(super) fn cause(class: FailureClass, site: Site, config: &Config) -> String 
         }
         FailureClass::NotDispatched => {
             format!(
-                "the host did not send the call to cluster {cluster:?}: no endpoint, a limit of the cluster, or a capability that is not allowed"
+                "the host did not send the call to cluster {cluster}: no endpoint, a limit of the cluster, or a capability that is not allowed"
             )
         }
         FailureClass::Misconfigured => format!(
-            "cluster {cluster:?} is not known to the host: define it under clusters or change {key}"
+            "cluster {cluster} is not known to the host: define it under clusters or change {key}"
         ),
         FailureClass::CoolingDown => {
             "ASE failed several times in a row and is left alone for a while".to_owned()

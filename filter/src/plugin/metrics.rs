@@ -27,6 +27,7 @@ impl Metrics {
     /// Makes them known to the host.
     pub(super) fn define(at_host: HostProfile) -> Self {
         let counters = Counter::all()
+            .into_iter()
             .filter_map(|counter| {
                 let id = host::define_metric(MetricKind::Counter, &counter.name()).ok()?;
                 Some((counter, id))
