@@ -208,6 +208,10 @@ impl Gateway for EnvoyGateway {
         Ok(kib.trim().trim_end_matches(" kB").parse::<u64>()? * 1024)
     }
 
+    fn host_calls(&self) -> Option<BTreeMap<(&'static str, &'static str), u64>> {
+        None
+    }
+
     fn longest_hook(&self) -> Option<Duration> {
         None
     }

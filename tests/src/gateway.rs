@@ -140,6 +140,8 @@ pub trait Gateway {
     fn set_log_level(&self, level: LogLevel) -> Result<()>;
     /// How many lines the filter has written that are too fine for the log; none where the gateway does not tell.
     fn lines_in_vain(&self) -> Option<u64>;
+    /// How often the filter has called the host, by hook and function; none where the gateway does not tell.
+    fn host_calls(&self) -> Option<BTreeMap<(&'static str, &'static str), u64>>;
 }
 
 impl GatewayKind {

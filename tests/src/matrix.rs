@@ -1,7 +1,7 @@
 //! The failure matrix: every failure class, open and closed, in each mode, as one scenario each.
 //!
 //! A cell is made from its class's row and named after its place, so a failing test says which one it is. In `async` no question can fail, so the class's
-//! trouble meets the delivery of the record: the request must pass without noticing.
+//! trouble meets the delivery of the record: the request must pass without noticing. In `local` there is no image, so all is as in `sync`.
 
 use serde_json::{Value, json};
 
@@ -30,7 +30,7 @@ enum Delivery {
     Untouched,
 }
 
-const MODES: [&str; 3] = ["sync", "async", "shadow"];
+const MODES: [&str; 4] = ["sync", "async", "shadow", "local"];
 const POLICIES: [&str; 2] = ["open", "closed"];
 
 fn rows() -> Vec<Row> {
@@ -179,7 +179,7 @@ impl Row {
         let class = self.class;
         let (decision, counter, passes) = match (policy, mode) {
             ("open", _) => ("fail_open", "ase_permit_fail_open", true),
-            (_, "sync") => ("failed_closed", "ase_deny_failed_closed", false),
+            (_, "sync" | "local") => ("failed_closed", "ase_deny_failed_closed", false),
             (_, _) => ("shadow_failed_closed", "ase_shadow_failed_closed", true),
         };
         let (status, upstream, end) = if passes {
@@ -202,6 +202,11 @@ impl Row {
             "counters": { counter: 1 },
         });
         rises(&mut step, &format!("ase_failure_{class}"), 1);
+        rises(
+            &mut step,
+            "ase_local_asked_no_image",
+            u64::from(mode == "local"),
+        );
         let record = if self.cluster == "one_endpoint" {
             json!({ "decision": decision, "cause": class, "verdict": verdict, "mode": mode, "end": end })
         } else {
@@ -237,7 +242,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_failure_class_has_its_six_cells() {
+    fn every_failure_class_has_its_eight_cells() {
         let cells = scenarios().unwrap();
         let documented = include_str!("../../docs/wire.md");
         let list = documented.split("Failure classes: ").nth(1).unwrap();
@@ -250,7 +255,7 @@ mod tests {
             .step_by(2)
             .collect();
         assert_eq!(classes.len(), rows().len());
-        assert_eq!(cells.len(), classes.len() * 6);
+        assert_eq!(cells.len(), classes.len() * 8);
         for class in classes {
             for policy in POLICIES {
                 for mode in MODES {

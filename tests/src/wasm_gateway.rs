@@ -314,6 +314,11 @@ impl WasmGateway {
         self.telemetry.left_out()
     }
 
+    /// How often the filter has called the host, by hook and function, canaries included.
+    pub fn host_calls(&self) -> BTreeMap<(&'static str, &'static str), u64> {
+        self.telemetry.host_calls()
+    }
+
     /// Ends the gateway in order: no new connections, every stream logged, and up to two seconds for a root context that is not done.
     pub async fn stop(self) {
         self.accepting.abort();

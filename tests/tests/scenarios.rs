@@ -18,9 +18,10 @@ fn main() -> ExitCode {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
     let trials = match every_scenario(&folder) {
         Ok(scenarios) => {
-            let local = scenarios.clone().into_iter().flat_map(local_trials);
-            let all = scenarios.into_iter().flat_map(trials).chain(local);
-            all.collect()
+            let (written, cells) = scenarios;
+            let local = written.clone().into_iter().flat_map(local_trials);
+            let all = written.into_iter().chain(cells).flat_map(trials);
+            all.chain(local).collect()
         }
         Err(fault) => vec![Trial::test("scenario files can be read", move || {
             Err(Failed::from(format!("{fault:#}")))
@@ -29,12 +30,14 @@ fn main() -> ExitCode {
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 
-/// Those that are written down, and the cells of the failure matrix.
-fn every_scenario(folder: &Path) -> anyhow::Result<Vec<(String, scenario::Scenario)>> {
-    let mut all = scenario::read_folder(folder)?;
+type Named = (String, scenario::Scenario);
+
+/// Those that are written down, and the cells of the failure matrix, which has its own for each mode.
+fn every_scenario(folder: &Path) -> anyhow::Result<(Vec<Named>, Vec<Named>)> {
+    let written = scenario::read_folder(folder)?;
     let cells = matrix::scenarios()?.into_iter();
-    all.extend(cells.map(|cell| ("failure_matrix".to_owned(), cell)));
-    Ok(all)
+    let cells = cells.map(|cell| ("failure_matrix".to_owned(), cell));
+    Ok((written, cells.collect()))
 }
 
 /// What holds in `sync` holds in `local` too: without an image on the quick gateway, with the daemon's on Envoy as well.

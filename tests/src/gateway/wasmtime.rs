@@ -89,6 +89,10 @@ impl Gateway for WasmtimeGateway {
         Some(self.host.lines_in_vain())
     }
 
+    fn host_calls(&self) -> Option<BTreeMap<(&'static str, &'static str), u64>> {
+        Some(self.host.host_calls())
+    }
+
     fn set_log_level(&self, level: LogLevel) -> Result<()> {
         self.host.set_log_level(level);
         Ok(())

@@ -14,10 +14,11 @@ use super::stream::{ContextId, Direction};
 use super::telemetry::LogLevel;
 use super::{HostKind, data_calls, header_calls, nginx};
 
-/// Links one call: denied capabilities and faults become statuses, a trap inside the call stays one.
+/// Links one call, which is counted: denied capabilities and faults become statuses, a trap inside the call stays one.
 macro_rules! link {
     ($linker:ident, $name:literal, $function:path, ($($argument:ident: $type:ty),*)) => {
         $linker.func_wrap("env", $name, |mut caller: Caller<'_, Host>, $($argument: $type),*| -> wasmtime::Result<u32> {
+            caller.data().telemetry.count_call(caller.data().hook, $name);
             if caller.data().denies($name) {
                 return Ok(Status::InternalFailure as u32);
             }

@@ -61,6 +61,7 @@ struct Stores {
     log: Vec<LogLine>,
     metrics: Vec<(String, MetricKind, i64)>,
     shared_data: BTreeMap<Vec<u8>, (Vec<u8>, u32)>,
+    host_calls: BTreeMap<(&'static str, &'static str), u64>,
 }
 
 /// The log, the metrics and the shared data of one gateway.
@@ -131,6 +132,15 @@ impl Telemetry {
             .iter()
             .map(|(name, _, value)| (name.clone(), *value))
             .collect()
+    }
+
+    pub(super) fn count_call(&self, hook: &'static str, call: &'static str) {
+        *self.stores().host_calls.entry((hook, call)).or_default() += 1;
+    }
+
+    /// How often the guest has called the host, by hook and function.
+    pub(super) fn host_calls(&self) -> BTreeMap<(&'static str, &'static str), u64> {
+        self.stores().host_calls.clone()
     }
 
     /// Defines a metric, or finds the one of that name and kind.
