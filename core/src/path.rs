@@ -222,20 +222,27 @@ struct Segment {
 fn raw_path(url: &str) -> &str {
     let end = url.bytes().position(|byte| matches!(byte, b'?' | b'#'));
     let target = end.and_then(|end| url.get(..end)).unwrap_or(url);
-    if target.starts_with(['/', '\\']) {
+    if target.bytes().next().is_some_and(is_slash) {
         return target;
     }
     // A scheme has no colon, so the first one ends it. (The search for a whole text would be 5 kB of the filter's module.)
-    let parted = target.split_once(':');
-    match parted.and_then(|(scheme, rest)| Some((scheme, rest.strip_prefix("//")?))) {
-        Some((scheme, rest)) if is_scheme(scheme) => match rest.find(['/', '\\']) {
-            Some(start) => rest.get(start..).unwrap_or_default(),
-            None => "",
-        },
+    let colon = target.bytes().position(|byte| byte == b':');
+    let parted = colon.and_then(|colon| target.split_at_checked(colon));
+    match parted.and_then(|(scheme, rest)| Some((scheme, rest.strip_prefix("://")?))) {
+        Some((scheme, rest)) if is_scheme(scheme) => {
+            let start = rest.bytes().position(is_slash);
+            start
+                .and_then(|start| rest.get(start..))
+                .unwrap_or_default()
+        }
         // Without a separator it is an authority or `*`, and has no path.
-        Some(_) | None if target.contains(['/', '\\']) => target,
+        Some(_) | None if target.bytes().any(is_slash) => target,
         Some(_) | None => "",
     }
+}
+
+fn is_slash(byte: u8) -> bool {
+    matches!(byte, b'/' | b'\\')
 }
 
 fn is_scheme(text: &str) -> bool {

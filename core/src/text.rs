@@ -5,7 +5,7 @@
 //! does what stands elsewhere in the same header or body.
 
 use std::borrow::Cow;
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 /// The text of `bytes`. Never fails, never replaces a character.
 #[must_use]
@@ -40,20 +40,19 @@ pub struct Quoted<'t>(pub &'t str);
 
 impl fmt::Display for Quoted<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("\"")?;
-        for part in self.0.split_inclusive(must_escape) {
-            let mut letters = part.chars();
-            match letters.next_back().filter(|last| must_escape(*last)) {
-                Some(last) => write!(f, "{}{}", letters.as_str(), last.escape_default())?,
-                None => f.write_str(part)?,
+        f.write_char('"')?;
+        for c in self.0.chars() {
+            match c {
+                '"' | '\\' => write!(f, "\\{c}")?,
+                '\n' => f.write_str("\\n")?,
+                '\r' => f.write_str("\\r")?,
+                '\t' => f.write_str("\\t")?,
+                '\0'..' ' | '\x7f'..'\u{a0}' => write!(f, "\\u{{{:x}}}", u32::from(c))?,
+                _ => f.write_char(c)?,
             }
         }
-        f.write_str("\"")
+        f.write_char('"')
     }
-}
-
-fn must_escape(c: char) -> bool {
-    c.is_control() || matches!(c, '"' | '\\')
 }
 
 #[cfg(test)]

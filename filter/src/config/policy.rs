@@ -218,10 +218,12 @@ fn by_class(item: &mut Item<'_, '_>, base: FailurePolicy) -> FailurePolicy {
     let default = fields
         .item("default")
         .and_then(|mut item| item.choice(FAILURE_ACTIONS));
-    let policy = FailurePolicy::by_class(|class: FailureClass| {
+    // As `dyn`, for else there is a copy of it for each class.
+    let choose: &mut dyn FnMut(FailureClass) -> FailureAction = &mut |class| {
         let usual = default.unwrap_or(base.of(class));
         fields.choice(class.as_str(), FAILURE_ACTIONS, usual)
-    });
+    };
+    let policy = FailurePolicy::by_class(choose);
     fields.finish();
     policy
 }

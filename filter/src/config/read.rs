@@ -10,6 +10,7 @@ use ase_core::json::Value;
 use super::failure_reply::FailureReplies;
 use super::policy::{Policy, Treatment};
 use super::routes::Routes;
+use super::text::TextFault;
 use super::{
     Ase, ClientAddressSource, Config, Delivery, DeliveryKind, Peer, Reply, Report, SidebandToken,
     UserInfo, local, text,
@@ -70,24 +71,16 @@ pub(super) fn config(document: &Value, collector: &mut FaultCollector) -> Config
 
 /// How ASE is called; how long the primary rests where there is a secondary; the longest wait for a verdict.
 fn ase(mut fields: Fields<'_, '_>, host: HostProfile) -> (Ase, Option<Duration>, Duration) {
-    let mut path = |key: &str, default: &str| {
-        fields
-            .custom(key, text::path)
-            .unwrap_or_else(|| default.to_owned())
-    };
+    let mut text = |key, parse, default| text_or(&mut fields, key, parse, default);
     let (request_path, response_path, batch_path, image_path) = (
-        path("request_path", "/ase/request"),
-        path("response_path", "/ase/response"),
-        path("batch_path", "/ase/batch"),
-        path("image_path", "/ase/image"),
+        text("request_path", text::path, "/ase/request"),
+        text("response_path", text::path, "/ase/response"),
+        text("batch_path", text::path, "/ase/batch"),
+        text("image_path", text::path, "/ase/image"),
     );
     let primary = Peer {
-        cluster: fields
-            .custom("cluster", text::cluster)
-            .unwrap_or_else(|| "ase".to_owned()),
-        authority: fields
-            .custom("authority", text::visible_ascii)
-            .unwrap_or_else(|| "ase".to_owned()),
+        cluster: text("cluster", text::cluster, "ase"),
+        authority: text("authority", text::visible_ascii, "ase"),
     };
     let (secondary, rest) = secondary(&mut fields, &primary).unzip();
     let timeout_ms = fields.integer("timeout_ms", 1..=60_000_u32, 500);
@@ -101,9 +94,12 @@ fn ase(mut fields: Fields<'_, '_>, host: HostProfile) -> (Ase, Option<Duration>,
         token: fields
             .custom("token", text::visible_ascii)
             .map(SidebandToken),
-        correlation_header: fields
-            .custom("correlation_header", text::correlation_header)
-            .unwrap_or_else(|| "x-correlationid".to_owned()),
+        correlation_header: text_or(
+            &mut fields,
+            "correlation_header",
+            text::correlation_header,
+            "x-correlationid",
+        ),
         answer_mark: answer_mark(fields.object("answer_mark"), host),
         retry_headers: retry(fields.object("retry"), timeout_ms),
     };
@@ -230,9 +226,7 @@ fn parameter_name(item: &mut Item<'_, '_>) -> Option<String> {
 }
 
 fn block(mut fields: Fields<'_, '_>) -> (Reply, String) {
-    let details = fields
-        .custom("details", text::visible_ascii)
-        .unwrap_or_else(|| "ase_denied".to_owned());
+    let details = text_or(&mut fields, "details", text::visible_ascii, "ase_denied");
     (reply(fields, 403, "Forbidden\n"), details)
 }
 
@@ -292,6 +286,18 @@ fn delivery(mut fields: Fields<'_, '_>) -> Delivery {
             .filter(|after| !after.is_zero() && kind == DeliveryKind::Batch),
         limits,
     }
+}
+
+/// The text under `key`, or this one where there is none.
+#[inline(never)]
+pub(super) fn text_or(
+    fields: &mut Fields<'_, '_>,
+    key: &str,
+    parse: fn(&str) -> Result<String, TextFault>,
+    default: &str,
+) -> String {
+    let text = fields.custom(key, parse);
+    text.unwrap_or_else(|| default.to_owned())
 }
 
 pub(super) fn millis(millis: u32) -> Duration {

@@ -4,6 +4,7 @@ use ase_core::fault::Fields;
 use ase_core::identity::Provenance;
 use ase_core::registry::JwtLocation;
 
+use super::read::text_or;
 use super::text::{self, TextFault};
 
 /// The namespace in which Envoy's `jwt_authn` leaves the claims of a token that it has verified.
@@ -82,8 +83,7 @@ impl VerifiedClaims {
     fn read(fields: &mut Fields<'_, '_>) -> Option<Self> {
         let mut item = fields.item("verified_jwt")?;
         let mut fields = item.fields();
-        let namespace = fields.custom("namespace", text::visible_ascii);
-        let namespace = namespace.unwrap_or_else(|| JWT_AUTHN.to_owned());
+        let namespace = text_or(&mut fields, "namespace", text::visible_ascii, JWT_AUTHN);
         let metadata = fields.required_custom("metadata", text::visible_ascii);
         let [username, client_id] = claims(&mut fields);
         fields.finish();
