@@ -22,6 +22,13 @@ use crate::state::SetThreshold;
 const TICK: Duration = Duration::from_secs(1);
 /// Most exchanges that the engine gets at once: what it finds in a large batch does not wait for the end of it.
 const AT_ONCE: usize = 16;
+/// And while none has waited for long: an answer that needs this core gets it within some hundredths of a millisecond.
+const A_FEW: usize = 4;
+/// How old an exchange may get while the engine looks at a few at a time: each time it steps back, the system puts it behind whoever waits for the
+/// core, for as long as its turn would have been. Half of the time in which an attacker is to be listed.
+const HURRY: Duration = Duration::from_millis(100);
+/// How often it steps back for answers under way before it naps: nearly all of them end sooner than a nap.
+const STEPS_BACK: usize = 3;
 /// How long more exchanges are waited for: to wake the engine costs a caller more than the engine's whole look.
 const GATHER: Duration = Duration::from_millis(5);
 /// How old an exchange may get while answers to gateways take every core: a part of the time in which an attacker is to be listed.
@@ -30,11 +37,10 @@ const GIVE_WAY: Duration = Duration::from_millis(50);
 const NAP: Duration = Duration::from_millis(1);
 
 /// Exchanges on their way from the queue to the engine.
-#[derive(Debug, Default)]
-struct Gathered {
-    exchanges: VecDeque<Observed>,
-    /// When the first of them was handed over.
-    since: Option<Instant>,
+#[derive(Debug)]
+struct Gathered<T> {
+    /// Each with the time when it was handed over.
+    exchanges: VecDeque<(T, Instant)>,
 }
 
 /// The engine and what belongs to it.
@@ -53,7 +59,7 @@ pub struct Desk {
     pace: Pace,
     messages: Receiver<Message>,
     answering: Answering,
-    gathered: Gathered,
+    gathered: Gathered<Observed>,
     next_tick: Instant,
     is_closed: bool,
 }
@@ -78,10 +84,22 @@ pub enum Taught {
     Forgotten,
 }
 
-impl Gathered {
-    fn add(&mut self, exchanges: impl IntoIterator<Item = Observed>, since: Instant) {
-        self.exchanges.extend(exchanges);
-        self.since.get_or_insert(since);
+impl<T> Gathered<T> {
+    fn add(&mut self, exchanges: impl IntoIterator<Item = T>, since: Instant) {
+        let timed = exchanges.into_iter().map(|exchange| (exchange, since));
+        self.exchanges.extend(timed);
+    }
+
+    /// How long the first of them has waited.
+    fn waited(&self) -> Option<Duration> {
+        self.exchanges.front().map(|(_, since)| since.elapsed())
+    }
+
+    /// Takes some out, the first ones.
+    fn some(&mut self) -> Vec<T> {
+        let most = at_once(self.waited().unwrap_or_default());
+        let some = self.exchanges.drain(..self.exchanges.len().min(most));
+        some.map(|(exchange, _)| exchange).collect()
     }
 }
 
@@ -105,7 +123,9 @@ impl Desk {
             pace,
             messages,
             answering,
-            gathered: Gathered::default(),
+            gathered: Gathered {
+                exchanges: VecDeque::new(),
+            },
             next_tick: Instant::now() + TICK,
             is_closed: false,
         }
@@ -126,13 +146,19 @@ impl Desk {
     fn give_way(&mut self) {
         std::thread::yield_now();
         self.gather();
+        let mut steps = 1;
         while self.answering.fill_the_cores()
             && self
                 .gathered
-                .since
-                .is_some_and(|since| since.elapsed() < GIVE_WAY)
+                .waited()
+                .is_some_and(|waited| waited < GIVE_WAY)
         {
-            std::thread::sleep(NAP);
+            if steps < STEPS_BACK {
+                std::thread::yield_now();
+            } else {
+                std::thread::sleep(NAP);
+            }
+            steps += 1;
         }
     }
 
@@ -188,14 +214,10 @@ impl Desk {
     }
 
     fn observe_some(&mut self) -> Turn {
-        let Gathered { exchanges, since } = &mut self.gathered;
-        let some: Vec<Observed> = exchanges.drain(..exchanges.len().min(AT_ONCE)).collect();
-        if let Some(first) = *since {
-            self.behind = first.elapsed();
+        if let Some(waited) = self.gathered.waited() {
+            self.behind = waited;
         }
-        if exchanges.is_empty() {
-            *since = None;
-        }
+        let some = self.gathered.some();
         match (some.is_empty(), self.is_closed) {
             (false, _) => self.observe(&some),
             (true, false) => return Turn::Idle,
@@ -275,5 +297,37 @@ impl Desk {
             }
             None => Taught::Forgotten,
         }
+    }
+}
+
+/// How many exchanges the engine gets at once when the first of them has waited for so long.
+fn at_once(waited: Duration) -> usize {
+    if waited < HURRY { A_FEW } else { AT_ONCE }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_comes_later_has_not_waited_since_the_first_came() {
+        let long_ago = Instant::now() - HURRY;
+        let mut gathered = Gathered {
+            exchanges: VecDeque::new(),
+        };
+        gathered.add(0..AT_ONCE, long_ago);
+        gathered.add(AT_ONCE..AT_ONCE + A_FEW + 1, Instant::now());
+        assert!(gathered.waited().unwrap() >= HURRY);
+        assert_eq!(gathered.some().len(), AT_ONCE);
+        assert!(gathered.waited().unwrap() < HURRY);
+        assert_eq!(gathered.some().len(), A_FEW);
+        assert_eq!(gathered.some(), [AT_ONCE + A_FEW]);
+        assert_eq!(gathered.waited(), None);
+    }
+
+    #[test]
+    fn who_has_waited_for_long_is_not_looked_at_in_small_groups() {
+        assert_eq!(at_once(GIVE_WAY), A_FEW);
+        assert_eq!(at_once(HURRY), AT_ONCE);
     }
 }
