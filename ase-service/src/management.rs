@@ -16,8 +16,9 @@ use axum::Router;
 use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::middleware;
+use tokio::sync::Semaphore;
 
-use crate::ase::Ase;
+use crate::ase::{Ase, BATCHES_AT_ONCE};
 use crate::audit::Audit;
 use crate::config::ManagementSettings;
 use crate::lifetimes::{Lifetimes, SharedLifetimes};
@@ -58,6 +59,14 @@ mod upkeep;
 use reply::Refusal;
 use route::{Access, Route};
 pub use server::{Bounds, serve};
+
+/// The threads of the process for what blocks: for batches, of which BATCHES_AT_ONCE are taken at once, for management, and for policy
+/// images and other things of milliseconds. Of these, management alone waits for list changes.
+pub const BLOCKING_THREADS: usize = 2 * BATCHES_AT_ONCE;
+/// Most of them that management has at once; further calls wait.
+const OFF_PATH_AT_ONCE: usize = BATCHES_AT_ONCE - 2;
+/// One for the process, as its threads are.
+static OFF_PATH: Semaphore = Semaphore::const_new(OFF_PATH_AT_ONCE);
 
 pub use apis::ApiFolder;
 pub use follow::Followers;
@@ -186,8 +195,64 @@ fn refused(request: &Request, status: StatusCode, fault: &str) -> axum::response
 async fn off_path<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Refusal> + Send + 'static,
 ) -> Result<T, Refusal> {
+    // The semaphore is never closed.
+    let turn = OFF_PATH.acquire().await;
+    let work = move || {
+        let done = work();
+        // The caller may have gone long before.
+        drop(turn);
+        done
+    };
     match tokio::task::spawn_blocking(work).await {
         Ok(done) => done,
         Err(error) => Err(Refusal::broken(&error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Barrier;
+    use std::time::Duration;
+
+    use super::*;
+    const PATIENCE: Duration = Duration::from_secs(10);
+
+    #[test]
+    fn calls_that_wait_for_a_long_change_leave_their_threads_to_batches() {
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = runtime
+            .enable_time()
+            .max_blocking_threads(BLOCKING_THREADS)
+            .build()
+            .unwrap();
+        let change = Arc::new(Mutex::new(()));
+        let changing = change.lock().unwrap();
+        let waiting = (0..2 * BLOCKING_THREADS).map(|_| {
+            let change = Arc::clone(&change);
+            runtime.spawn(off_path(move || {
+                drop(change.lock());
+                Ok(())
+            }))
+        });
+        let waiting: Vec<_> = waiting.collect();
+        let all_at_once = Arc::new(Barrier::new(BATCHES_AT_ONCE));
+        let batches = async {
+            // Every call above has been begun after this.
+            tokio::task::yield_now().await;
+            let batches = (0..BATCHES_AT_ONCE).map(|_| {
+                let all_at_once = Arc::clone(&all_at_once);
+                tokio::task::spawn_blocking(move || all_at_once.wait())
+            });
+            for batch in batches.collect::<Vec<_>>() {
+                batch.await.unwrap();
+            }
+        };
+        let taken = runtime.block_on(async { tokio::time::timeout(PATIENCE, batches).await });
+        drop(changing);
+        for call in waiting {
+            assert!(runtime.block_on(call).unwrap().is_ok());
+        }
+        runtime.shutdown_background();
+        assert!(taken.is_ok(), "batches have no thread");
     }
 }

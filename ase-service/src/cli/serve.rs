@@ -10,10 +10,10 @@ use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{DONE, REFUSED, complain, say};
-use crate::ase::BATCHES_AT_ONCE;
 use crate::config::{Overrides, Settings};
 use crate::daemon::{Daemon, Stopped};
 use crate::log_level;
+use crate::management::BLOCKING_THREADS;
 
 /// Longest wait for the access log's queue when it is to be opened again.
 const REOPEN_PATIENCE: Duration = Duration::from_secs(1);
@@ -31,9 +31,7 @@ pub(super) fn run((config, overrides, level): (Option<PathBuf>, Overrides, traci
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
-        // Batches, which never take more than BATCHES_AT_ONCE of them, policy images, and what management asks of lists and disk. What
-        // gateways ask for takes milliseconds and waits for no list change.
-        .max_blocking_threads(2 * BATCHES_AT_ONCE)
+        .max_blocking_threads(BLOCKING_THREADS)
         .build();
     match runtime {
         Ok(runtime) => {
