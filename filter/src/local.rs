@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use ase_core::credential::CredentialKey;
 use ase_core::policy_image::{
-    AskReason, FingerprintBits, ImageFault, Judgement, LocalRequest, PolicyImage,
+    AskReason, FingerprintBits, ImageFault, Judgement, LocalRequest, OverlayFault, PolicyImage,
 };
 
 use crate::clock::Moment;
@@ -18,12 +18,14 @@ use crate::site::Site;
 mod arrived;
 mod asked;
 mod board;
+mod heard;
 mod polls;
 mod sharing;
 
 pub use arrived::Arrived;
 pub use asked::{Asked, ImageFailure};
 pub use board::Board;
+pub use heard::Named;
 pub use sharing::{PIECE_BYTES, Piece, Seen, Wish};
 
 use polls::Polls;
@@ -41,6 +43,8 @@ pub struct LocalLimits {
     pub max_age: Duration,
     /// Ticks from one call for news to the next.
     pub poll_ticks: u32,
+    /// While ASE's last confirmation is no older than this, no call is needed: receipts bring the news.
+    pub quiet: Duration,
     /// Larger images are refused.
     pub max_image_bytes: usize,
     /// The wanted width of the image's fingerprints.
@@ -69,6 +73,8 @@ pub struct Local {
     serial: u32,
     /// The same when the call went out that was answered last: only then may its image take the place of another.
     succeeds: u32,
+    /// A receipt's confirmation was worth telling the other VMs since the last tick.
+    told: bool,
 }
 
 impl Local {
@@ -85,6 +91,7 @@ impl Local {
             polls: Polls::default(),
             serial: 0,
             succeeds: 0,
+            told: false,
         }
     }
 
@@ -113,6 +120,12 @@ impl Local {
     #[must_use]
     pub fn image(&self) -> Option<&PolicyImage> {
         self.image.as_ref()
+    }
+
+    /// The build and the revision of the image.
+    fn present(&self) -> Option<(u64, u32)> {
+        let image = self.image.as_ref()?;
+        Some((image.build(), image.revision()))
     }
 
     /// How long ago ASE confirmed the image; `None` when that is not known.
@@ -169,8 +182,7 @@ impl Local {
     /// The build and the revision to ask ASE for news of; `None` asks for the whole image.
     #[must_use]
     pub fn have(&self) -> Option<(u64, u32)> {
-        let image = self.image.as_ref()?;
-        Some((image.build(), image.revision())).filter(|_| !self.polls.needs_whole())
+        self.present().filter(|_| !self.polls.needs_whole())
     }
 
     /// The call for news went out.
@@ -198,19 +210,28 @@ impl Local {
         self.confirmed = self.confirmed.max(Some(sent));
     }
 
+    /// What ASE has listed since was taken in, and confirms nothing: it is making another image.
+    pub fn awaits_another(&mut self, limits: &LocalLimits) {
+        self.polls.succeeded(limits.poll_ticks);
+    }
+
     /// ASE has listed more since. Whether that was new here.
     ///
     /// # Errors
     /// When it does not go on where the image is: the next call is for the whole.
     pub fn extend(&mut self, overlay: &[u8]) -> Result<bool, ImageFailure> {
+        self.take_in(overlay).map_err(|_| {
+            self.polls.need_whole();
+            ImageFailure::Refused
+        })
+    }
+
+    fn take_in(&mut self, overlay: &[u8]) -> Result<bool, OverlayFault> {
         let Some(image) = &mut self.image else {
             return Ok(false);
         };
         let before = image.revision();
-        if image.extend(overlay).is_err() {
-            self.polls.need_whole();
-            return Err(ImageFailure::Refused);
-        }
+        image.extend(overlay)?;
         Ok(image.revision() > before)
     }
 

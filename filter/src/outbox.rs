@@ -17,7 +17,7 @@ mod receipt;
 mod tally;
 
 pub use parcel::{Call, Endpoint};
-pub use receipt::Receipt;
+pub use receipt::{News, Receipt};
 pub use tally::{DropReason, Tally};
 
 use parcel::{Content, Parcel};

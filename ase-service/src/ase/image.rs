@@ -11,6 +11,8 @@ use super::answer::Answer;
 use crate::counters::{Counter, ImageEvent};
 use crate::policy_image::{Fetched, Have, News, Wanted};
 
+/// Says in a receipt that the gateway's image is up to date. To say nothing is no confirmation: an ASE that does not know of images says nothing.
+const CURRENT: &str = "current";
 /// Says in a receipt that the gateway must fetch: its image is no longer the one that ASE adds to.
 const STALE: &str = "stale";
 /// Longest that a gateway waits for an image that is being built; most take some milliseconds.
@@ -65,15 +67,19 @@ impl Ase {
         // Whoever changes a list at the moment may take a while.
         let news = tokio::task::spawn_blocking(move || ase.images.news(have)).await;
         let (event, news) = match news {
-            Ok(News::Overlay(overlay)) => (ImageEvent::ReceiptOverlay, STANDARD.encode(overlay)),
-            Ok(News::OtherBuild) => (ImageEvent::ReceiptStale, STALE.to_owned()),
-            Ok(News::Nothing) => return Answer::Batch(report),
+            Ok(News::Overlay(overlay)) => {
+                (Some(ImageEvent::ReceiptOverlay), STANDARD.encode(overlay))
+            }
+            Ok(News::OtherBuild) => (Some(ImageEvent::ReceiptStale), STALE.to_owned()),
+            Ok(News::Nothing) => (None, CURRENT.to_owned()),
             Err(error) => {
                 tracing::error!(%error, "a receipt could not say what was listed since");
-                (ImageEvent::ReceiptStale, STALE.to_owned())
+                (Some(ImageEvent::ReceiptStale), STALE.to_owned())
             }
         };
-        self.counters.count(Counter::Image(event));
+        if let Some(event) = event {
+            self.counters.count(Counter::Image(event));
+        }
         if report.pop() == Some(b'}') {
             report.extend_from_slice(b",\"image\":\"");
             report.extend_from_slice(news.as_bytes());

@@ -50,6 +50,7 @@ pub(super) fn read(
     LocalLimits {
         max_age,
         poll_ticks,
+        quiet: quiet(delivery.tick, poll_ticks),
         max_image_bytes: usize::try_from(largest).unwrap_or(usize::MAX),
         width,
         lease: poll.saturating_mul(LEASE_POLLS).max(MIN_LEASE),
@@ -59,6 +60,12 @@ pub(super) fn read(
             .saturating_add(2),
         key: key(ase, width),
     }
+}
+
+/// A call can be put off by one tick as long as it then goes out `poll_ticks` after the last confirmation. A quarter of a tick more lets a confirmation be on its way between two ticks.
+fn quiet(tick: Duration, poll_ticks: u32) -> Duration {
+    tick.saturating_mul(poll_ticks.saturating_sub(1))
+        .saturating_add(tick / 4)
 }
 
 /// FNV-1a over all that makes an image another one: two configurations in one VM may speak to two ASEs. Not the token, which changes more often than the gateway is

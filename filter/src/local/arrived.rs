@@ -14,6 +14,8 @@ pub enum Arrived {
     Nothing,
     /// The body is what was listed since.
     Overlay,
+    /// The same, while ASE is making another image: it does not confirm this one.
+    OverlayOnly,
     /// The body is a whole image.
     Image,
     /// Neither.
@@ -30,6 +32,7 @@ impl Arrived {
             (true, Some(204), _) => Self::Nothing,
             (true, Some(200), Some(b"application/vnd.ase.image")) => Self::Image,
             (true, Some(200), Some(b"application/vnd.ase.image-overlay")) => Self::Overlay,
+            (true, Some(503), Some(b"application/vnd.ase.image-overlay")) => Self::OverlayOnly,
             (true, Some(404 | 503), _) => Self::Failure(ImageFailure::Absent),
             _ => Self::Failure(failure(headers, mark)),
         }

@@ -8,6 +8,8 @@ use crate::site::Site;
 
 /// A failing ASE is asked again after so many ticks at most, or after a usual wait that is longer.
 const MAX_BACK_OFF_TICKS: u32 = 20;
+/// An image that is said to have gone out of date is asked about after so many ticks at most, unless calls fail.
+const SOON_TICKS: u32 = 2;
 
 /// The calls to ASE for the image.
 #[derive(Debug, Default)]
@@ -18,6 +20,8 @@ pub(super) struct Polls {
     under_way: Option<Poll>,
     /// The next one fetches the whole image, whatever there is.
     whole: bool,
+    /// The next one goes out although receipts come.
+    hastened: bool,
 }
 
 /// A call under way.
@@ -55,10 +59,24 @@ impl Polls {
         self.whole
     }
 
+    /// ASE is said to have another image.
+    pub(super) fn hasten(&mut self) {
+        self.hastened = true;
+        if self.failures == 0 {
+            self.wait = self.wait.min(SOON_TICKS);
+        }
+    }
+
+    /// Whether a call is needed whatever else is heard from ASE.
+    pub(super) fn are_pressing(&self) -> bool {
+        self.whole || self.hastened
+    }
+
     /// Another VM's image has taken the place of the one that all this was about.
     pub(super) fn replaced(&mut self) {
         self.under_way = None;
         self.whole = false;
+        self.hastened = false;
     }
 
     /// A call went out, when so many images had been shared.
@@ -70,6 +88,7 @@ impl Polls {
         patience: u32,
         serial: u32,
     ) {
+        self.hastened = false;
         self.under_way = Some(Poll {
             token,
             site,
@@ -147,6 +166,21 @@ mod tests {
         assert_eq!(ticks_until_due(&mut polls), 500);
         polls.succeeded(2);
         polls.failed(2);
+        assert_eq!(ticks_until_due(&mut polls), 4);
+    }
+
+    #[test]
+    fn a_call_is_hastened_unless_calls_fail() {
+        let mut polls = Polls::default();
+        polls.succeeded(100);
+        polls.hasten();
+        assert!(polls.are_pressing());
+        assert_eq!(ticks_until_due(&mut polls), 2);
+        polls.sent(CalloutToken(1), Site::Primary, at(0), 3, 0);
+        assert!(!polls.are_pressing());
+        polls.answered(CalloutToken(1));
+        polls.failed(2);
+        polls.hasten();
         assert_eq!(ticks_until_due(&mut polls), 4);
     }
 

@@ -58,10 +58,11 @@ impl Local {
     /// A tick went by, and this was seen.
     pub fn tick(&mut self, seen: Seen<'_>, now: Moment, limits: &LocalLimits) -> Wish {
         self.confirmed = self.confirmed_by(now);
+        self.told = false;
         let due = self.polls.tick();
         if let Seen::Alone = seen {
             return Wish {
-                fetch: due,
+                fetch: due && self.lacks_news(now, limits),
                 holds: true,
                 ..Wish::default()
             };
@@ -80,7 +81,7 @@ impl Local {
         let publish = holds && board.image_bytes == 0 && self.image.is_some();
         Wish {
             post: self.renewed(&mut board, now, limits).filter(|_| !publish),
-            fetch: holds && due && !publish,
+            fetch: holds && due && !publish && self.lacks_news(now, limits),
             publish,
             holds,
         }

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::outbox::News;
 
 mod world;
 
@@ -20,6 +21,106 @@ fn a_new_entry_is_asked_about_on_every_worker_within_three_ticks() {
     }
     assert_eq!(world.ase.whole_images, 1, "one VM fetches for all");
     assert_eq!(world.who_clears(200), [true; 4]);
+}
+
+#[test]
+fn while_any_worker_is_busy_none_calls_for_news_and_entries_come_as_soon() {
+    for busy in [vec![0], vec![2], vec![0, 1, 2, 3]] {
+        let mut world = World::of(4);
+        world.ticks(8);
+        world.busy = busy.clone();
+        world.ticks(3);
+        let calls = world.calls;
+        for client in 1..40 {
+            world.ase.list(client);
+            world.ticks(3);
+            assert_eq!(world.who_clears(client), [false; 4], "{busy:?}: {client}");
+        }
+        assert_eq!(world.calls, calls, "{busy:?}");
+        world.ticks(100);
+        assert_eq!(world.calls, calls, "{busy:?}");
+        assert_eq!(
+            world.who_clears(200),
+            [true; 4],
+            "and the image stays fresh"
+        );
+        world.ase.rebuild();
+        world.ticks(5);
+        assert_eq!(world.builds(), [Some(world.ase.build()); 4]);
+        assert!(
+            world.calls <= calls + 2,
+            "{busy:?}: {}",
+            world.calls - calls
+        );
+    }
+}
+
+#[test]
+fn an_entry_of_the_moment_when_traffic_ends_reaches_every_worker_within_three_ticks() {
+    let mut world = World::of(4);
+    world.ticks(8);
+    // Whoever calls ticks last, so that the others hear of it a tick later.
+    let holder = world.holder().unwrap();
+    world.vms.swap(holder, 3);
+    for client in 1..40 {
+        world.busy = vec![usize::from(client) % 4];
+        world.ticks(5 + u32::from(client) % 3);
+        world.busy = Vec::new();
+        world.ase.list(client);
+        world.ticks(3);
+        assert_eq!(world.who_clears(client), [false; 4], "{client}");
+    }
+}
+
+#[test]
+fn a_busy_worker_tells_the_others_once_a_tick_that_nothing_is_new() {
+    let mut world = World::of(2);
+    world.ticks(8);
+    let vm = 1 - world.holder().unwrap();
+    let named = world.vms[vm].named(world.now.after(TICK)).unwrap();
+    let later = Named {
+        sent: named.sent.after(TICK),
+        ..named
+    };
+    let current = &News::Current;
+    assert_eq!(world.vms[vm].heard(current, named), Ok(true));
+    assert_eq!(world.vms[vm].heard(current, named), Ok(false), "the same");
+    assert_eq!(
+        world.vms[vm].heard(current, later),
+        Ok(false),
+        "the same tick"
+    );
+    world.busy = vec![vm];
+    world.ticks(10);
+    assert_eq!(world.posts, 10);
+}
+
+#[test]
+fn what_a_receipt_says_of_another_image_or_does_not_say_confirms_nothing() {
+    let mut world = World::of(1);
+    world.ticks(8);
+    world.ase.list(9);
+    let vm = &mut world.vms[0];
+    let before = vm.named(world.now).unwrap();
+    let (build, revision) = before.image;
+    let sent = world.now.after(MAX_AGE);
+    let about = |image| Named { image, sent };
+    let overlay = News::Overlay(world.ase.image.base().to_vec());
+    assert_eq!(vm.heard(&News::Current, about((build + 1, 0))), Ok(false));
+    assert_eq!(
+        vm.heard(&News::Current, about((build, revision + 1))),
+        Ok(false)
+    );
+    assert_eq!(vm.heard(&News::Silent, about(before.image)), Ok(false));
+    assert_eq!(vm.heard(&News::Stale, about(before.image)), Ok(false));
+    assert_eq!(vm.heard(&overlay, about((build + 1, 0))), Ok(false));
+    assert_eq!(vm.have(), Some(before.image), "no call for the whole image");
+    let refused = Err(ImageFailure::Refused);
+    assert_eq!(vm.heard(&News::Garbled, about((build + 1, 0))), refused);
+    assert_eq!(vm.heard(&overlay, about(before.image)), refused);
+    assert!(vm.age(sent).unwrap() >= MAX_AGE, "none of them confirms it");
+    assert_eq!(vm.heard(&News::Current, about(before.image)), Ok(true));
+    assert_eq!(vm.age(sent), Some(Duration::ZERO));
 }
 
 #[test]
@@ -236,6 +337,36 @@ fn a_worker_that_stalls_for_longer_than_a_lease_does_not_share_an_older_image() 
 }
 
 #[test]
+fn news_of_one_image_does_not_confirm_another_that_was_copied_meanwhile() {
+    // One of these finds a call under way.
+    for ticks in 1..6 {
+        let mut world = World::of(2);
+        world.ticks(8);
+        let holder = world.holder().unwrap();
+        let sleeper = 1 - holder;
+        world.stall(sleeper, 1000);
+        world.ase.list_at(9, world.now);
+        world.ase.rebuild();
+        world.ticks(70);
+        world.way = Way::Late(1);
+        world.ticks(ticks);
+        let Seen::Board(board) = world.seen() else {
+            panic!("there is a board");
+        };
+        let mut board = Board::read(board).unwrap();
+        board.image_bytes = 0;
+        world.post(board.to_bytes());
+        world.publish_of(sleeper);
+        for tick in 0..4 {
+            world.ticks(1);
+            assert_eq!(world.who_clears(9), [false; 2], "{ticks}, {tick}");
+        }
+        world.ticks(6);
+        assert_eq!(world.builds()[holder], Some(world.ase.build()));
+    }
+}
+
+#[test]
 fn whoever_copies_another_image_goes_on_from_that_one() {
     let mut world = World::of(2);
     world.ticks(8);
@@ -255,6 +386,7 @@ enum Event {
     Up(bool),
     Answer(Way),
     Stall(u8, u32),
+    Busy(bool),
     Spoil(u8, u8),
     Vanish,
 }
@@ -266,6 +398,7 @@ fn event() -> impl Strategy<Value = Event> {
         1 => Just(Event::Rebuilds),
         1 => any::<bool>().prop_map(Event::Up),
         2 => prop_oneof![Just(Way::Arrives), Just(Way::Lost), (0..4_u32).prop_map(Way::Late), Just(Way::Spoiled)].prop_map(Event::Answer),
+        1 => any::<bool>().prop_map(Event::Busy),
         1 => any::<(u8, u8)>().prop_map(|(vm, ticks)| Event::Stall(vm, u32::from(ticks))),
         1 => any::<(u8, u8)>().prop_map(|(key, byte)| Event::Spoil(key, byte)),
         1 => Just(Event::Vanish),
@@ -285,6 +418,7 @@ proptest! {
                 Event::Up(is_up) => world.ase.is_up = is_up,
                 Event::Answer(way) => world.way = way,
                 Event::Stall(vm, ticks) => world.stall(usize::from(vm) % 3, ticks),
+                Event::Busy(is_busy) => world.busy = if is_busy { vec![1, 2] } else { vec![] },
                 Event::Spoil(key, place) => world.spoil(key, place),
                 Event::Vanish => {
                     let vm = world.vms.remove(0);

@@ -3,14 +3,32 @@
 //! What is not such an account is none: a 200 of something else in ASE's place must not make records count as delivered.
 
 use ase_core::json::Value;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 
 /// What became of the lines of a batch that ASE has dealt with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Receipt {
     /// How many lines ASE refused; it may name fewer.
     pub rejected: u32,
-    /// What was listed since the image that the batch named, in base64.
-    pub image: Option<String>,
+    /// What ASE says of the image that the batch named.
+    pub image: News,
+}
+
+/// What a receipt says of the image that the batch named.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum News {
+    /// Nothing, which is no word that the image is up to date.
+    #[default]
+    Silent,
+    /// It is up to date.
+    Current,
+    /// This was listed since.
+    Overlay(Vec<u8>),
+    /// ASE adds to another one.
+    Stale,
+    /// Something that is none of these.
+    Garbled,
 }
 
 impl Receipt {
@@ -27,12 +45,23 @@ impl Receipt {
             Some(count) => count.as_u64()?,
             None => named,
         };
-        let image = answer.get("image").and_then(Value::as_str);
         Some(Self {
             rejected: u32::try_from(rejected).unwrap_or(u32::MAX),
-            // The next call to ASE says that another image is out.
-            image: image.filter(|image| *image != "stale").map(str::to_owned),
+            image: answer.get("image").map_or(News::Silent, News::of),
         })
+    }
+}
+
+impl News {
+    fn of(member: &Value) -> Self {
+        match member.as_str() {
+            Some("current") => Self::Current,
+            Some("stale") => Self::Stale,
+            Some(overlay) => STANDARD
+                .decode(overlay)
+                .map_or(Self::Garbled, Self::Overlay),
+            None => Self::Garbled,
+        }
     }
 }
 
@@ -59,10 +88,27 @@ mod tests {
                 Receipt::parse(body.as_bytes()),
                 Some(Receipt {
                     rejected,
-                    image: None
+                    image: News::Silent
                 }),
                 "{body}"
             );
+        }
+    }
+
+    #[test]
+    fn what_it_says_of_the_image_is_one_of_four_things_or_nothing() {
+        for (image, news) in [
+            (r#""current""#, News::Current),
+            (r#""stale""#, News::Stale),
+            (r#""YWJj""#, News::Overlay(b"abc".to_vec())),
+            (r#""YWJ""#, News::Garbled),
+            (r#""up to date""#, News::Garbled),
+            ("null", News::Garbled),
+            ("7", News::Garbled),
+        ] {
+            let body = format!(r#"{{"accepted":2,"image":{image}}}"#);
+            let receipt = Receipt::parse(body.as_bytes()).unwrap();
+            assert_eq!(receipt.image, news, "{image}");
         }
     }
 

@@ -18,7 +18,7 @@ const LIMITS: OutboxLimits = OutboxLimits {
 };
 const RECEIPT: Option<Receipt> = Some(Receipt {
     rejected: 0,
-    image: None,
+    image: News::Silent,
 });
 const TICK: Duration = Duration::from_millis(50);
 
@@ -114,7 +114,7 @@ fn a_tick_sends_what_has_gathered_as_one_batch() {
         &taken(),
         Some(Receipt {
             rejected: 1,
-            image: None,
+            image: News::Silent,
         }),
     );
     assert!(outbox.is_empty());
@@ -395,7 +395,7 @@ proptest! {
                 Step::Answer(back, kind, rejected) => {
                     let receipt = rejected.map(|rejected| Receipt {
                         rejected,
-                        image: None,
+                        image: News::Silent,
                     });
                     let answer = answers[usize::from(kind) % answers.len()];
                     outbox.answered(CalloutToken(u32::saturating_sub(next_token, back)), Site::Primary, &answer, receipt);

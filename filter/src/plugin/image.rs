@@ -2,7 +2,6 @@
 
 use ase_core::policy_image::LocalRequest;
 use ase_core::transaction::FailureClass;
-use base64::Engine as _;
 
 use super::callout;
 use super::complaint;
@@ -13,7 +12,8 @@ use crate::counters::{Counter, IMAGE_AGE_MS, IMAGE_BYTES, IMAGE_REVISION};
 use crate::exchange::{CalloutToken, Outcome};
 use crate::host::{self, Buffer, Cas, Level, Map, MetricKind, NotWritten, Returned};
 use crate::host_profile::HostCall;
-use crate::local::{Arrived, Asked, ImageFailure, Local, PIECE_BYTES, Piece, Seen};
+use crate::local::{Arrived, Asked, ImageFailure, Local, Named, PIECE_BYTES, Piece, Seen};
+use crate::outbox::News;
 use crate::pairs;
 use crate::site::Site;
 
@@ -180,15 +180,23 @@ pub(super) fn answered(
         return false;
     };
     let limits = config.local();
-    let taken = match arrived(headers, config) {
+    let arrived = arrived(headers, config);
+    let taken = match arrived {
         Arrived::Nothing => Ok(()),
-        Arrived::Overlay => take_overlay(shared, &callout::body(body_size)).map(drop),
+        Arrived::Overlay | Arrived::OverlayOnly => {
+            take_overlay(shared, &callout::body(body_size)).map(drop)
+        }
         Arrived::Image => take_image(shared, config, body_size, sent),
         Arrived::Failure(failure) => Err(failure),
     };
     match taken {
         Ok(()) => {
-            shared.image(|local| local.confirm(sent, limits));
+            shared.image(|local| match arrived {
+                Arrived::OverlayOnly => local.awaits_another(limits),
+                Arrived::Nothing | Arrived::Overlay | Arrived::Image | Arrived::Failure(_) => {
+                    local.confirm(sent, limits);
+                }
+            });
             shared.with_breaker(|breaker| breaker.sites().answered(site));
             tell_others(shared, config);
         }
@@ -254,16 +262,12 @@ fn take_image(
     Ok(())
 }
 
-/// A receipt told what was listed since.
-pub(super) fn heard(shared: &Shared, config: &Config, news: Option<&str>) {
-    let decoded = news.map(|text| base64::engine::general_purpose::STANDARD.decode(text));
-    let Some(Ok(overlay)) = decoded else {
-        return;
-    };
-    match take_overlay(shared, &overlay) {
-        Ok(true) => tell_others(shared, config),
-        Ok(false) => {}
-        Err(failure) => failed(shared, config, failure, Site::Primary),
+/// The ASE at `site` has told what is new of the image that a batch named.
+pub(super) fn heard(shared: &Shared, config: &Config, news: &News, named: Named, site: Site) {
+    match shared.image(|local| local.heard(news, named)) {
+        Some(Ok(true)) => tell_others(shared, config),
+        Some(Ok(false)) | None => {}
+        Some(Err(failure)) => failed(shared, config, failure, site),
     }
 }
 

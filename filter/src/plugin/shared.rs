@@ -23,7 +23,7 @@ use crate::exchange::{Answer, CalloutToken, Course, DispatchRefusal, Exchange, O
 use crate::host::{self, Level, MetricId};
 use crate::host_profile::HostCall;
 use crate::kept::Kept;
-use crate::local::{ImageFailure, Local};
+use crate::local::{ImageFailure, Local, Named};
 use crate::notice::{Line, Notice};
 use crate::outbox::{Call, Outbox, Receipt};
 use crate::site::Site;
@@ -44,8 +44,8 @@ pub(super) struct Shared {
     pub(super) image_gauges: Cell<Option<[Option<MetricId>; 3]>>,
     /// Whether the host keeps what VMs share, as far as is known.
     pub(super) may_share: Cell<bool>,
-    /// Where the calls of the outbox that are under way have gone.
-    sent_to: RefCell<Vec<(CalloutToken, Site)>>,
+    /// Where the calls of the outbox that are under way have gone, and the image that they have named.
+    sent_to: RefCell<Vec<(CalloutToken, Site, Option<Named>)>>,
     notices: RefCell<Vec<(About, Notice)>>,
     /// The root context.
     pub(super) context: u32,
@@ -321,9 +321,14 @@ impl Shared {
         let Some(config) = self.config() else {
             return;
         };
-        let site = self.sent_to(token);
+        let Some((site, named)) = self.sent_to(token) else {
+            // The answer to a call that was given up.
+            return;
+        };
         let mut receipt = Receipt::parse(body);
-        let news = receipt.as_mut().and_then(|receipt| receipt.image.take());
+        let news = receipt
+            .as_mut()
+            .map(|receipt| std::mem::take(&mut receipt.image));
         let (rest, now) = (config.breaker().rest, self.last_moment.get());
         self.with_breaker(|breaker| match answer.outcome() {
             Outcome::Failure(class) => breaker.sites().failed(site, class, rest, now),
@@ -334,7 +339,9 @@ impl Shared {
         self.with(&self.outbox, |outbox| {
             outbox.answered(token, site, answer, receipt)
         });
-        image::heard(self, &config, news.as_deref());
+        if let (Outcome::Pass, Some((news, named))) = (answer.outcome(), news.zip(named)) {
+            image::heard(self, &config, &news, named, site);
+        }
         if config.host().offers(HostCall::CallFromAnswer) {
             self.send(&config);
         } else {
@@ -389,11 +396,14 @@ impl Shared {
 
     fn deliver(&self, config: &Config, call: &Call<'_>) -> Result<CalloutToken, DispatchRefusal> {
         let site = call.site.unwrap_or_else(|| self.choose_site(config));
-        let have = self.image(|local| local.have()).flatten();
-        let sent = callout::deliver(config, self.context, site, call, have);
+        let named = self.image(|local| local.named(self.last_moment.get()));
+        let image = named.flatten().map(|named| named.image);
+        let sent = callout::deliver(config, self.context, site, call, image);
         match sent {
             Ok(token) => {
-                self.with(&self.sent_to, |sent_to| sent_to.push((token, site)));
+                self.with(&self.sent_to, |sent_to| {
+                    sent_to.push((token, site, named.flatten()))
+                });
             }
             Err(refusal) => self.site_failed(site, refusal.class(), config),
         }
@@ -401,12 +411,13 @@ impl Shared {
     }
 
     /// Where a call of the outbox has gone, once.
-    fn sent_to(&self, token: CalloutToken) -> Site {
+    fn sent_to(&self, token: CalloutToken) -> Option<(Site, Option<Named>)> {
         let found = self.with(&self.sent_to, |sent_to| {
-            let index = sent_to.iter().position(|(known, _)| *known == token)?;
-            Some(sent_to.swap_remove(index).1)
+            let index = sent_to.iter().position(|(known, ..)| *known == token)?;
+            let (_, site, named) = sent_to.swap_remove(index);
+            Some((site, named))
         });
-        found.flatten().unwrap_or_default()
+        found.flatten()
     }
 
     fn count_outbox(&self) {

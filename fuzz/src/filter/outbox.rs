@@ -8,7 +8,7 @@ use ase_core::transaction::wire::Record;
 use ase_core::transaction::{End, GatewayDecision, Mode, RecordId};
 use ase_filter::config::Config;
 use ase_filter::exchange::{Answer, CalloutToken, DispatchRefusal};
-use ase_filter::outbox::{Halves, Outbox, OutboxLimits, Receipt};
+use ase_filter::outbox::{Halves, News, Outbox, OutboxLimits, Receipt};
 use ase_filter::site::Site;
 
 const LIMITS: OutboxLimits = OutboxLimits {
@@ -115,7 +115,7 @@ fn answered(outbox: &mut Outbox, seen: &mut Seen, how: u8, config: &Config) {
     let answer = Answer::of(&headers, &config.ase().answer_mark, Vec::new);
     let receipt = (how < 128).then_some(Receipt {
         rejected: u32::from(how / 8),
-        image: None,
+        image: News::Silent,
     });
     let token = CalloutToken(seen.tokens.saturating_sub(u32::from(how % 3)));
     seen.under_way.retain(|known| *known != token);

@@ -16,6 +16,7 @@ use ase_core::registry::{ApiDefinition, Registry};
 use ase_core::time::UnixMillis;
 
 use super::*;
+use crate::outbox::News;
 
 pub(super) const TICK: Duration = Duration::from_millis(50);
 pub(super) const MAX_AGE: Duration = Duration::from_secs(3);
@@ -34,6 +35,7 @@ pub(super) fn limits() -> LocalLimits {
     LocalLimits {
         max_age: MAX_AGE,
         poll_ticks: 2,
+        quiet: TICK + TICK / 4,
         max_image_bytes: 1 << 20,
         width: FingerprintBits::Eight,
         lease: Duration::from_secs(1),
@@ -44,7 +46,7 @@ pub(super) fn limits() -> LocalLimits {
 
 pub(super) struct Ase {
     snapshot: Snapshot,
-    image: PolicyImage,
+    pub(super) image: PolicyImage,
     pub(super) listed: Vec<(u8, Moment)>,
     pub(super) is_up: bool,
     pub(super) whole_images: u32,
@@ -87,6 +89,19 @@ impl Ase {
 
     pub(super) fn rebuild(&mut self) {
         self.image = built(&self.snapshot, self.image.build() + 1);
+    }
+
+    /// What the receipt of a batch that names this image says of it.
+    fn receipt(&self, (build, revision): (u64, u32)) -> News {
+        if build != self.image.build() {
+            return News::Stale;
+        }
+        if revision == self.image.revision() {
+            return News::Current;
+        }
+        let mut overlay = Vec::new();
+        self.image.write_overlay(revision, &mut overlay);
+        News::Overlay(overlay)
     }
 
     /// `None` for nothing new.
@@ -156,9 +171,13 @@ pub(super) struct World {
     pub(super) now: Moment,
     pub(super) way: Way,
     late: Vec<Late>,
+    /// Who has records to send at each tick.
+    pub(super) busy: Vec<usize>,
     /// Who does nothing for so many ticks more.
     pub(super) stalled: BTreeMap<u64, u32>,
     pub(super) calls: u32,
+    /// How often a receipt was told to the others.
+    pub(super) posts: u32,
     pub(super) torn: u32,
 }
 
@@ -174,8 +193,10 @@ impl World {
             now: Moment::from_nanos(1_700_000_000_000_000_000),
             way: Way::Arrives,
             late: Vec::new(),
+            busy: Vec::new(),
             stalled: BTreeMap::new(),
             calls: 0,
+            posts: 0,
             torn: 0,
         }
     }
@@ -195,28 +216,35 @@ impl World {
     pub(super) fn ticks(&mut self, ticks: u32) {
         for _ in 0..ticks {
             self.now = self.now.after(TICK);
+            let slept: Vec<u64> = self.stalled.keys().copied().collect();
             self.stalled.retain(|_, left| {
                 *left = left.saturating_sub(1);
                 *left > 0
             });
             // Whoever has just woken finds its answers before it ticks.
-            self.deliver_late();
+            self.deliver_late(|to| slept.contains(&to));
             for vm in 0..self.vms.len() {
                 if !self.stalled.contains_key(&self.vms[vm].me) {
                     self.tick(vm);
+                    if self.busy.contains(&vm) && self.ase.is_up {
+                        self.batch(vm);
+                    }
                 }
             }
-            self.deliver_late();
+            self.deliver_late(|_| true);
             for late in &mut self.late {
                 late.ticks = late.ticks.saturating_sub(1);
             }
         }
     }
 
-    fn deliver_late(&mut self) {
-        let (due, rest): (Vec<Late>, _) = std::mem::take(&mut self.late)
-            .into_iter()
-            .partition(|late| late.ticks == 0 && !self.stalled.contains_key(&late.to));
+    fn deliver_late(&mut self, listens: impl Fn(u64) -> bool) {
+        let (due, rest): (Vec<Late>, _) =
+            std::mem::take(&mut self.late)
+                .into_iter()
+                .partition(|late| {
+                    late.ticks == 0 && listens(late.to) && !self.stalled.contains_key(&late.to)
+                });
         self.late = rest;
         for Late {
             to, token, answer, ..
@@ -304,6 +332,27 @@ impl World {
                 Err(_) => local.failed(&limits),
             }
         }
+        self.vms[vm] = local;
+    }
+
+    /// A batch goes out, and its receipt comes at once.
+    fn batch(&mut self, vm: usize) {
+        let Some(named) = self.vms[vm].named(self.now) else {
+            return;
+        };
+        let news = self.ase.receipt(named.image);
+        if self.vms[vm].heard(&news, named).unwrap()
+            && let Some(board) = self.vms[vm].news(self.seen(), self.now)
+        {
+            self.posts += 1;
+            self.post(board);
+        }
+    }
+
+    /// Shares the image of this one.
+    pub(super) fn publish_of(&mut self, vm: usize) {
+        let local = std::mem::replace(&mut self.vms[vm], Local::new(99));
+        self.publish(&local);
         self.vms[vm] = local;
     }
 
