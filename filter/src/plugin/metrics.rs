@@ -1,6 +1,6 @@
 //! The host's metrics of one root context.
 //!
-//! Steps of counters gather here and reach the host once a tick: a call costs as much as the rest of a count many times over. Nothing gathers once no
+//! Steps of counters and the waits of the histogram gather here and reach the host once a tick: a call costs as much as the rest of a count many times over. Nothing gathers once no
 //! tick comes any more. Assumes that hooks do not nest; a step that finds the cell busy all the same goes to the host at once.
 
 use std::cell::{Cell, RefCell};
@@ -10,12 +10,17 @@ use crate::counters::{ASK_US, Counter, RECORDS_WAITING};
 use crate::host::{self, MetricId, MetricKind};
 use crate::host_profile::{HostCall, HostProfile};
 
+/// Most waits that gather: 32 kB of memory.
+const MOST_WAITS: usize = 4096;
+
 /// The metrics of one root context. One that the host refuses stays off.
 pub(super) struct Metrics {
     /// Looked through once a tick; a map would cost the module 15 kB.
     counters: Vec<(Counter, MetricId)>,
     /// What has moved since the last tick: a handful at most, so a look through it costs next to nothing.
     steps: RefCell<Vec<(Counter, u64)>>,
+    /// How long requests have waited since the last tick, in µs.
+    waits: RefCell<Vec<u64>>,
     no_tick_comes: Cell<bool>,
     ask_us: Option<MetricId>,
     records_waiting: Option<MetricId>,
@@ -36,6 +41,7 @@ impl Metrics {
         Self {
             counters,
             steps: RefCell::new(Vec::new()),
+            waits: RefCell::new(Vec::new()),
             no_tick_comes: Cell::new(false),
             ask_us: host::define_metric(MetricKind::Histogram, ASK_US).ok(),
             records_waiting: (at_host.offers(HostCall::GaugeSteps))
@@ -58,11 +64,12 @@ impl Metrics {
 
     /// Takes how long a request has waited for ASE into the distribution.
     pub(super) fn asked_for(&self, wait: Duration) {
-        if let Some(histogram) = self.ask_us {
-            host::record(
-                histogram,
-                u64::try_from(wait.as_micros()).unwrap_or(u64::MAX),
-            );
+        let wait = u64::try_from(wait.as_micros()).unwrap_or(u64::MAX);
+        match self.waits.try_borrow_mut() {
+            Ok(mut waits) if !self.no_tick_comes.get() && waits.len() < MOST_WAITS => {
+                waits.push(wait);
+            }
+            Ok(_) | Err(_) => self.tell_wait(wait),
         }
     }
 
@@ -71,6 +78,11 @@ impl Metrics {
         if let Ok(mut steps) = self.steps.try_borrow_mut() {
             for (counter, by) in steps.drain(..) {
                 self.tell(counter, by);
+            }
+        }
+        if let Ok(mut waits) = self.waits.try_borrow_mut() {
+            for wait in waits.drain(..) {
+                self.tell_wait(wait);
             }
         }
         let held = i64::try_from(records_waiting).unwrap_or(i64::MAX);
@@ -89,6 +101,12 @@ impl Metrics {
     /// Whether the last tick has been.
     pub(super) fn no_tick_comes(&self) -> bool {
         self.no_tick_comes.get()
+    }
+
+    fn tell_wait(&self, wait: u64) {
+        if let Some(histogram) = self.ask_us {
+            host::record(histogram, wait);
+        }
     }
 
     fn tell(&self, counter: Counter, by: u64) {

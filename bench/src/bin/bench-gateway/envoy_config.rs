@@ -106,7 +106,9 @@ fn merge(into: &mut Value, settings: &Value) {
 fn filter(variant: Variant, shipped: Value, places: &Places) -> Result<Option<Value>> {
     Ok(match variant {
         Variant::Bare => None,
-        Variant::DoNothing => Some(module(shipped, &places.do_nothing)?),
+        Variant::DoNothing => Some(measuring_rod("", shipped, places)?),
+        Variant::CallsAsync => Some(measuring_rod("async", shipped, places)?),
+        Variant::CallsSync => Some(measuring_rod("sync", shipped, places)?),
         Variant::Lua => Some(json!({"name": "envoy.filters.http.lua", "typed_config": {
             "@type": "type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua",
             "default_source_code": {"inline_string": LUA}}})),
@@ -121,6 +123,13 @@ fn filter(variant: Variant, shipped: Value, places: &Places) -> Result<Option<Va
             Some(filter)
         }
     })
+}
+
+/// The module that does nothing, or makes the host calls of our filter in this mode.
+fn measuring_rod(mode: &str, shipped: Value, places: &Places) -> Result<Value> {
+    let mut filter = module(shipped, &places.do_nothing)?;
+    *place(&mut filter, CONFIGURATION)? = json!(mode);
+    Ok(filter)
 }
 
 fn module(mut filter: Value, file: &std::path::Path) -> Result<Value> {

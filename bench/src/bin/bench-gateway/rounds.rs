@@ -101,6 +101,8 @@ impl Lane {
             Variant::Sync | Variant::Local => f64::from(self.listed_percent),
             Variant::Bare
             | Variant::DoNothing
+            | Variant::CallsAsync
+            | Variant::CallsSync
             | Variant::Lua
             | Variant::ExtAuthz
             | Variant::ExtAuthzLog

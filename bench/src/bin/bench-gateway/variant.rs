@@ -7,6 +7,10 @@ pub(crate) enum Variant {
     Bare,
     /// A wasm filter with the same exports as ours, whose every hook continues.
     DoNothing,
+    /// The host calls of our filter in `async` and none of its work: the least that it can cost.
+    CallsAsync,
+    /// The same for `sync`.
+    CallsSync,
     /// A Lua script with two callouts: the question, and the log of the response.
     Lua,
     /// Envoy's own `ext_authz` over HTTP.
@@ -51,11 +55,13 @@ pub(crate) enum Asks {
 
 impl Variant {
     /// All, in the order of the tables.
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::Bare,
         Self::DoNothing,
+        Self::CallsAsync,
         Self::Async,
         Self::Local,
+        Self::CallsSync,
         Self::Sync,
         Self::ExtAuthz,
         Self::ExtAuthzLog,
@@ -68,6 +74,8 @@ impl Variant {
         match self {
             Self::Bare => "bare",
             Self::DoNothing => "do-nothing",
+            Self::CallsAsync => "calls-async",
+            Self::CallsSync => "calls-sync",
             Self::Lua => "lua",
             Self::ExtAuthz => "ext_authz",
             Self::ExtAuthzLog => "ext_authz+log",
@@ -83,6 +91,8 @@ impl Variant {
         match self {
             Self::Bare => "Envoy alone",
             Self::DoNothing => "a wasm filter that does nothing",
+            Self::CallsAsync => "the host calls of async alone",
+            Self::CallsSync => "the host calls of sync alone",
             Self::Lua => "Lua, two callouts",
             Self::ExtAuthz => "ext_authz over HTTP, no log",
             Self::ExtAuthzLog => "ext_authz + gRPC access log",
@@ -101,6 +111,8 @@ impl Variant {
             Self::Local => Some("local"),
             Self::Bare
             | Self::DoNothing
+            | Self::CallsAsync
+            | Self::CallsSync
             | Self::Lua
             | Self::ExtAuthz
             | Self::ExtAuthzLog
@@ -113,9 +125,11 @@ impl Variant {
         match self {
             Self::Bare | Self::DoNothing => Asks::Nothing,
             Self::ExtAuthz => Asks::Question,
-            Self::Async => Asks::Records,
+            Self::Async | Self::CallsAsync => Asks::Records,
             Self::Local => Asks::RecordsAndFewQuestions,
-            Self::Lua | Self::ExtAuthzLog | Self::ExtProc | Self::Sync => Asks::Both,
+            Self::Lua | Self::ExtAuthzLog | Self::ExtProc | Self::Sync | Self::CallsSync => {
+                Asks::Both
+            }
         }
     }
 }
