@@ -149,11 +149,17 @@ async fn answer(
     let response = match head.uri.path() {
         "/ase/batch" => {
             seen.records();
-            said(
-                StatusCode::OK,
-                "allowed",
-                br#"{"accepted":1,"duplicates":0}"#,
-            )
+            // Nothing is ever listed while it runs.
+            let names_its_image = head
+                .uri
+                .query()
+                .is_some_and(|query| query.contains("image="));
+            let receipt: &'static [u8] = if names_its_image {
+                br#"{"accepted":1,"duplicates":0,"image":"current"}"#
+            } else {
+                br#"{"accepted":1,"duplicates":0}"#
+            };
+            said(StatusCode::OK, "allowed", receipt)
         }
         "/ase/response" => {
             seen.records();
