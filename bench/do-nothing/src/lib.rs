@@ -1,7 +1,7 @@
 //! A proxy-wasm filter that does nothing: what a filter costs at the least.
 //!
 //! It exports just what our filter does (`filter/src/hooks.rs`) and has no SDK either, so the host calls it as often and every difference is our filter's work.
-//! Every hook continues at once; none calls the host, unless the configuration names a mode of our filter: then those calls are made that it makes ([`calls`]).
+//! Every hook continues at once; none calls the host, unless the configuration names a mode of our filter: then those calls are made that it makes (`calls.rs`).
 #![cfg(target_arch = "wasm32")]
 #![expect(
     unsafe_code,
