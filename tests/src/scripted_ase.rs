@@ -324,7 +324,12 @@ impl Shared {
         let records = records(content)?;
         let mut answer = self.lock().batches_script.pop_front().unwrap_or_default();
         if answer.status == 200 && answer.body.is_empty() && answer.body_bytes == 0 {
-            answer.body = receipt(records.len());
+            let image = self
+                .lock()
+                .image
+                .as_ref()
+                .map(|image| image.news(head.word(1)));
+            answer.body = receipt(records.len(), image.transpose()?.flatten().as_deref());
         }
         let taken = answer.status == 200
             && answer.body.contains("\"accepted\"")
@@ -382,9 +387,10 @@ impl Shared {
     }
 }
 
-/// ASE's account of a batch all of which it took.
-fn receipt(records: usize) -> String {
-    format!(r#"{{"accepted":{records},"duplicates":0,"rejected_count":0,"rejected":[]}}"#)
+/// ASE's account of a batch all of which it took, with what it says of the gateway's image.
+fn receipt(records: usize, image: Option<&str>) -> String {
+    let image = image.map_or_else(String::new, |news| format!(r#","image":"{news}""#));
+    format!(r#"{{"accepted":{records},"duplicates":0,"rejected_count":0,"rejected":[]{image}}}"#)
 }
 
 fn reply(answer: &Answer) -> Result<Vec<u8>> {

@@ -11,6 +11,8 @@ use ase_core::identifier_list::{Entry, ListedIdentifier, Source};
 use ase_core::policy_image::{self, FingerprintBits, PolicyImage, Settings};
 use ase_core::registry::{ApiDefinition, Registry};
 use ase_core::time::UnixMillis;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 
 /// An image, and what it is built from next time.
 pub struct ScriptedImage {
@@ -70,6 +72,26 @@ impl ScriptedImage {
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.image.as_bytes().len()
+    }
+
+    /// What the receipt of a batch to this target says of it, where the batch names an image.
+    pub(crate) fn news(&self, target: &str) -> Result<Option<String>> {
+        let query = target.split_once('?').map_or("", |(_, query)| query);
+        let named = query
+            .split('&')
+            .find_map(|pair| pair.strip_prefix("image="));
+        let Some((build, revision)) = named.map(have_of).transpose()? else {
+            return Ok(None);
+        };
+        Ok(Some(if build != self.image.build() {
+            "stale".to_owned()
+        } else if revision == self.image.revision() {
+            "current".to_owned()
+        } else {
+            let mut overlay = Vec::new();
+            self.image.write_overlay(revision, &mut overlay);
+            STANDARD.encode(overlay)
+        }))
     }
 
     /// The answer to a call for it.
