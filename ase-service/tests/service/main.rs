@@ -27,6 +27,7 @@ mod images;
 mod leniency;
 mod lenient;
 mod lists;
+mod long_lists;
 mod management;
 mod observability;
 mod operating;
