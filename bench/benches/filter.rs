@@ -11,10 +11,9 @@ use std::time::Duration;
 
 use ase_core::headers::Headers;
 use ase_core::identity::Credentials;
-use ase_core::metadata::TlsFacts;
 use ase_core::time::UnixMillis;
 use ase_core::transaction::wire::{Record, write_record};
-use ase_core::transaction::{End, GatewayDecision, Mode, RecordId};
+use ase_core::transaction::{Course, End, GatewayDecision, Mode, RecordId};
 use ase_filter::config::Config;
 use ase_filter::head::{self, SeenRequest, Verified};
 use ase_filter::pairs;
@@ -54,8 +53,12 @@ fn per_request(criterion: &mut Criterion) {
         })
     });
     write_request(&mut half, &headers, &config);
-    let id = RecordId::mint(0x5f0c_9a3b_e1d2_4c77, 26);
-    let record = record(&id, &half, &response_half);
+    let course = course();
+    let record = Record {
+        course: &course,
+        request: &|out| out.extend_from_slice(&half),
+        response: Some(&|out| out.extend_from_slice(&response_half)),
+    };
     let mut line = Vec::with_capacity(8192);
     group.bench_function("write_record", |bencher| {
         bencher.iter(|| {
@@ -73,15 +76,15 @@ fn write_request(out: &mut Vec<u8>, headers: &Headers<'_>, config: &Config) {
         source_address: Some(b"10.1.2.3:0"),
         protocol: Some(b"HTTP/1.1"),
         verified: Verified::default(),
-        tls: TlsFacts::default(),
+        tls: None,
     };
     let client = head::client(config.client_address(), &seen);
     head::write_request_half(out, &seen, client, config);
 }
 
-fn record<'a>(id: &'a RecordId, request: &'a [u8], response: &'a [u8]) -> Record<'a> {
-    Record {
-        id,
+fn course() -> Course {
+    Course {
+        id: RecordId::mint(0x5f0c_9a3b_e1d2_4c77, 26),
         started: UnixMillis(1_763_771_712_345),
         duration: Duration::from_micros(12_345),
         mode: Mode::Async,
@@ -89,8 +92,6 @@ fn record<'a>(id: &'a RecordId, request: &'a [u8], response: &'a [u8]) -> Record
         verdict: None,
         asked_for: None,
         end: End::Upstream,
-        request_json: request,
-        response_json: Some(response),
     }
 }
 

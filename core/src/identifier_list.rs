@@ -6,27 +6,29 @@
 
 use std::fmt;
 use std::hash::RandomState;
-use std::net::{IpAddr, Ipv4Addr};
-use std::sync::Arc;
+use std::net::IpAddr;
 
-use thiserror::Error;
-
-use crate::address::{ClientAddress, Network, NetworkError};
+use crate::address::{ClientAddress, Network};
 use crate::api_id::{ApiGroup, ApiId};
 use crate::credential::{CredentialId, CredentialKind};
 use crate::identifier_list::networks::Networks;
 use crate::identifier_list::table::Table;
 use crate::time::UnixMillis;
 
+mod block;
+mod entry;
 mod leaf;
 mod networks;
+mod plain;
 mod source;
 mod table;
 
-pub use source::{Rule, Source, SourceError, Sources};
+use block::Of;
 
-/// Longest piece of a refused text that an error repeats, in characters.
-const EXCERPT_CHARS: usize = 60;
+pub use block::Block;
+pub use entry::{Entry, EntryRef, RemoveWhich, Scope, ScopeError};
+pub use plain::{LineFault, PlainList, parse_plain};
+pub use source::{Rule, Source, SourceError, Sources};
 
 /// What a list names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -40,74 +42,6 @@ pub enum ListedIdentifier {
         /// Its keyed hash.
         id: CredentialId,
     },
-}
-
-/// Where an entry counts. Text form: `all`, `api:<id>`, `group:<name>`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Scope {
-    /// For every API.
-    All,
-    /// For one API.
-    Api(ApiId),
-    /// For the APIs of one group.
-    Group(ApiGroup),
-}
-
-/// Why and for how long an identifier is listed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
-    /// Where the entry counts.
-    pub scope: Scope,
-    /// From this instant on the entry counts no more; `None` means never.
-    pub expires: Option<UnixMillis>,
-    /// Who listed it.
-    pub source: Source,
-    /// Why, for people.
-    pub reason: Arc<str>,
-    /// When it was listed.
-    pub added: UnixMillis,
-}
-
-impl Entry {
-    /// One that counts for every API, for ever.
-    #[must_use]
-    pub fn everywhere(source: Source, reason: impl Into<Arc<str>>, added: UnixMillis) -> Self {
-        Self {
-            scope: Scope::All,
-            expires: None,
-            source,
-            reason: reason.into(),
-            added,
-        }
-    }
-}
-
-/// Which entries of an identifier to remove.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum RemoveWhich {
-    /// All of them.
-    Every,
-    /// Those of one scope, whatever the source.
-    OfScope(Scope),
-    /// Those of one source, whatever the scope.
-    OfSource(Source),
-    /// The one of this scope and source.
-    Exactly(Scope, Source),
-}
-
-/// An entry as a list holds it; [`Entry`] without the ownership.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct EntryRef<'l> {
-    /// Where the entry counts.
-    pub scope: &'l Scope,
-    /// From this instant on the entry counts no more; `None` means never.
-    pub expires: Option<UnixMillis>,
-    /// Who listed it.
-    pub source: Source,
-    /// Why, for people.
-    pub reason: &'l str,
-    /// When it was listed.
-    pub added: UnixMillis,
 }
 
 /// A list of identifiers; see the module's text.
@@ -139,30 +73,6 @@ pub enum Rest {
     /// The bound was reached: call again.
     More,
 }
-
-/// What a plain attack list holds.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct PlainList {
-    /// The networks of the good lines, in order; a network that stands twice is here twice.
-    pub networks: Vec<Network>,
-    /// The bad lines, in order.
-    pub faults: Vec<LineFault>,
-}
-
-/// A line of a plain attack list that names no network.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("line {line}: {fault}")]
-pub struct LineFault {
-    /// The number of the line, 1 first.
-    pub line: usize,
-    /// What is wrong with it.
-    pub fault: NetworkError,
-}
-
-/// A text that is not a scope.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("{0:?} is not a scope: use all, api:<id> or group:<name>")]
-pub struct ScopeError(String);
 
 impl IdentifierList {
     /// Lists `identifier`. An entry of the same scope and source is replaced and returned.
@@ -319,19 +229,23 @@ impl IdentifierList {
 
     /// Every entry, expired ones included, in no order that means anything. It holds no copy of the list.
     pub fn iter(&self) -> impl Iterator<Item = (ListedIdentifier, EntryRef<'_>)> {
-        let v4 = self.v4.iter().map(|(prefix, bits, entry)| {
-            let address = ClientAddress::from(IpAddr::V4(Ipv4Addr::from_bits(bits)));
-            (ListedIdentifier::Network(address.prefixed(prefix)), entry)
-        });
-        let v6 = self.v6.iter().map(|(prefix, bits, entry)| {
-            let network = Network::v6(bits, prefix);
-            (ListedIdentifier::Network(network), entry)
-        });
+        self.blocks().flat_map(Block::entries)
+    }
+
+    /// The same in blocks of some hundred, for whoever cannot go through all of it at once: the same value gives the same blocks in the same order each
+    /// time, and to pass one over costs next to nothing.
+    pub fn blocks(&self) -> impl Iterator<Item = Block<'_>> {
+        let v4 = self.v4.longest_first();
+        let v4 =
+            v4.flat_map(|(prefix, table)| table.leaves().map(move |leaf| Of::V4(prefix, leaf)));
+        let v6 = self.v6.longest_first();
+        let v6 =
+            v6.flat_map(|(prefix, table)| table.leaves().map(move |leaf| Of::V6(prefix, leaf)));
         let credentials = CredentialKind::ALL.into_iter().flat_map(|kind| {
-            let entries = self.credentials(kind).iter();
-            entries.map(move |(id, entry)| (ListedIdentifier::Credential { kind, id }, entry))
+            let leaves = self.credentials(kind).leaves();
+            leaves.map(move |leaf| Of::Credentials(kind, leaf))
         });
-        v4.chain(v6).chain(credentials)
+        v4.chain(v6).chain(credentials).map(Block)
     }
 
     /// Every entry, expired ones included: IPv4 networks, IPv6 networks, credentials by kind; then by scope and source. Gathers the whole list first.
@@ -376,95 +290,6 @@ impl IdentifierList {
     }
 }
 
-impl Entry {
-    /// The same without ownership.
-    #[must_use]
-    pub fn as_ref(&self) -> EntryRef<'_> {
-        EntryRef {
-            scope: &self.scope,
-            expires: self.expires,
-            source: self.source,
-            reason: &self.reason,
-            added: self.added,
-        }
-    }
-
-    /// Whether the entry has run out: an entry that expires at `now` has.
-    #[must_use]
-    pub fn is_expired(&self, now: UnixMillis) -> bool {
-        self.as_ref().is_expired(now)
-    }
-}
-
-impl EntryRef<'_> {
-    /// The same with ownership.
-    #[must_use]
-    pub fn to_entry(&self) -> Entry {
-        Entry {
-            scope: self.scope.clone(),
-            expires: self.expires,
-            source: self.source,
-            reason: Arc::from(self.reason),
-            added: self.added,
-        }
-    }
-
-    /// Whether the entry has run out: an entry that expires at `now` has.
-    #[must_use]
-    pub fn is_expired(&self, now: UnixMillis) -> bool {
-        self.expires.is_some_and(|expires| now >= expires)
-    }
-
-    fn lasts_longer_than(&self, other: &Self) -> bool {
-        match (self.expires, other.expires) {
-            (_, None) => false,
-            (None, Some(_)) => true,
-            (Some(this), Some(other)) => this > other,
-        }
-    }
-
-    fn place(&self) -> (&Scope, Source) {
-        (self.scope, self.source)
-    }
-}
-
-impl RemoveWhich {
-    fn selects(&self, entry: &EntryRef<'_>) -> bool {
-        match self {
-            Self::Every => true,
-            Self::OfScope(scope) => entry.scope == scope,
-            Self::OfSource(source) => entry.source == *source,
-            Self::Exactly(scope, source) => entry.place() == (scope, *source),
-        }
-    }
-}
-
-impl Scope {
-    /// Whether an entry of this scope counts for `api`, a member of `group`.
-    #[must_use]
-    pub fn covers(&self, api: &ApiId, group: Option<&ApiGroup>) -> bool {
-        match self {
-            Self::All => true,
-            Self::Api(own) => own == api,
-            Self::Group(own) => group == Some(own),
-        }
-    }
-
-    /// Reads the text form.
-    ///
-    /// # Errors
-    /// When the text is none, or the name in it is not one.
-    pub fn parse(text: &str) -> Result<Self, ScopeError> {
-        let scope = match text.split_once(':') {
-            None if text == "all" => Some(Self::All),
-            Some(("api", name)) => ApiId::parse(name).ok().map(Self::Api),
-            Some(("group", name)) => ApiGroup::parse(name).ok().map(Self::Group),
-            Some(_) | None => None,
-        };
-        scope.ok_or_else(|| ScopeError(excerpt(text)))
-    }
-}
-
 impl fmt::Display for ListedIdentifier {
     /// A network, or the kind and id of a credential: `cookie k1:0123…`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -473,43 +298,6 @@ impl fmt::Display for ListedIdentifier {
             Self::Credential { kind, id } => write!(f, "{kind} {id}"),
         }
     }
-}
-
-impl fmt::Display for Scope {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::All => f.write_str("all"),
-            Self::Api(api) => write!(f, "api:{api}"),
-            Self::Group(group) => write!(f, "group:{group}"),
-        }
-    }
-}
-
-/// Reads a plain attack list: one address or network a line, in the first column; further columns (after blanks or tabs), blank lines and what follows a `#` are ignored.
-///
-/// A bad line is a fault and takes nothing else down.
-#[must_use]
-pub fn parse_plain(text: &str) -> PlainList {
-    let mut list = PlainList::default();
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    for (number, line) in (1_usize..).zip(text.lines()) {
-        let content = line.split('#').next().unwrap_or_default();
-        let Some(column) = content.split_ascii_whitespace().next() else {
-            continue;
-        };
-        match Network::parse(column) {
-            Ok(network) => list.networks.push(network),
-            Err(fault) => list.faults.push(LineFault {
-                line: number,
-                fault,
-            }),
-        }
-    }
-    list
-}
-
-fn excerpt(text: &str) -> String {
-    text.chars().take(EXCERPT_CHARS).collect()
 }
 
 #[cfg(test)]

@@ -6,25 +6,27 @@
 //! few would let a listed one through. An empty value identifies nobody and is left out.
 
 use std::borrow::Cow;
-use std::collections::VecDeque;
 
 use crate::credential::{CredentialId, CredentialKind};
 use crate::headers::Headers;
 use crate::text;
 
 mod basic;
+mod bucket;
 mod header_lines;
+mod parameters;
 mod withheld;
 
 pub use basic::basic_client_id;
+pub use parameters::query_parameters;
 pub use withheld::without_credentials;
 
+use bucket::Bucket;
 use header_lines::HeaderLines;
+use parameters::{Plus, is_parameter, percent_decoded, raw_parameters, split_once};
 
 /// Most values that are kept of one name in one place: the first half and the last half, since servers read either the first or the last of several.
 pub const MAX_VALUES_PER_NAME: usize = 128;
-
-const HALF: usize = MAX_VALUES_PER_NAME / 2;
 
 /// How far an identifier can be trusted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -108,17 +110,6 @@ pub struct Credentials<'a> {
     buckets: Vec<Bucket<'a>>,
 }
 
-/// The values of one name in one place.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Bucket<'a> {
-    kind: CredentialKind,
-    place: Place,
-    name: Cow<'a, str>,
-    first: Vec<Credential<'a>>,
-    last: VecDeque<Credential<'a>>,
-    left_out: usize,
-}
-
 impl CredentialNames {
     /// Names nothing.
     #[must_use]
@@ -186,11 +177,9 @@ impl<'a> Credentials<'a> {
     ) -> Self {
         let mut credentials = Self::default();
         let lines = HeaderLines::of(headers, names, kinds);
-        for (kind, name, value) in lines.in_order_of_names() {
-            credentials.add_header(kind, name, value);
-        }
+        lines.named(|kind, name, value| credentials.add_header(kind, name, value));
         credentials.find_in_query(url, names, kinds);
-        credentials.find_in_cookies(&lines.cookies, names);
+        credentials.find_in_cookies(lines.cookies(), names);
         credentials
     }
 
@@ -258,17 +247,23 @@ impl<'a> Credentials<'a> {
         if lists.iter().find(asked).is_none() {
             return;
         }
-        for (name, value) in query_parameters(url) {
+        for (name, value) in raw_parameters(url) {
+            let name = percent_decoded(name, Plus::IsBlank);
             for (kind, names) in lists.iter().filter(asked) {
                 let known = names.iter().find(|known| is_parameter(&name, known));
                 if let Some(known) = known {
-                    self.add(claimed(*kind, Place::Query, known, value.clone()));
+                    let value = percent_decoded(value, Plus::IsBlank);
+                    self.add(claimed(*kind, Place::Query, known, value));
                 }
             }
         }
     }
 
-    fn find_in_cookies(&mut self, lines: &[&'a [u8]], names: &'a CredentialNames) {
+    fn find_in_cookies(
+        &mut self,
+        lines: impl Iterator<Item = &'a [u8]>,
+        names: &'a CredentialNames,
+    ) {
         for line in lines {
             for pair in line.split(|&byte| byte == b';') {
                 self.add_cookie(pair, names);
@@ -324,52 +319,6 @@ impl<'a> Credentials<'a> {
     }
 }
 
-impl<'a> Bucket<'a> {
-    fn of(credential: Credential<'a>) -> Self {
-        Self {
-            kind: credential.kind,
-            place: credential.place,
-            name: credential.name.clone(),
-            first: vec![credential],
-            last: VecDeque::new(),
-            left_out: 0,
-        }
-    }
-
-    fn add(&mut self, credential: Credential<'a>) {
-        if self.first.len() < HALF {
-            let same = |known: &&mut Credential<'a>| known.value == credential.value;
-            match self.first.iter_mut().find(same) {
-                Some(known) => known.provenance = known.provenance.max(credential.provenance),
-                None => self.first.push(credential),
-            }
-            return;
-        }
-        if self.last.len() == HALF {
-            self.last.pop_front();
-            self.left_out += 1;
-        }
-        self.last.push_back(credential);
-    }
-}
-
-/// The name and value of each query parameter of a request target, percent-decoded, `+` read as a blank. Invalid escapes
-/// stay as they are. `;` and `#` part parameters as `&` does: some servers read them so.
-pub fn query_parameters(url: &[u8]) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
-    let query = match url.iter().position(|&byte| byte == b'?') {
-        Some(mark) => url.get(mark + 1..).unwrap_or_default(),
-        None => &[],
-    };
-    query
-        .split(|byte| b"&;#".contains(byte))
-        .filter(|pair| !pair.is_empty())
-        .map(|pair| {
-            let (name, value) = split_once(pair, b'=').unwrap_or((pair, b""));
-            let decoded = |part| percent_decoded(part, Plus::IsBlank);
-            (decoded(name), decoded(value))
-        })
-}
-
 fn claimed<'a>(
     kind: CredentialKind,
     place: Place,
@@ -399,12 +348,6 @@ pub fn is_header(name: &[u8], known: &str) -> bool {
             || name.iter().zip(known.bytes()).all(alike))
 }
 
-/// `key[]` and ` key` are `key` to some servers.
-fn is_parameter(name: &str, known: &str) -> bool {
-    let bare = name.trim_ascii().split('[').next().unwrap_or_default();
-    name.eq_ignore_ascii_case(known) || bare.eq_ignore_ascii_case(known)
-}
-
 /// The token in a header's value: without its Bearer scheme, which `authorization` must have and other headers may.
 pub(crate) fn token_of<'v>(header: &str, value: &'v [u8]) -> Option<&'v [u8]> {
     let value = value.trim_ascii();
@@ -418,44 +361,6 @@ pub(crate) fn token_of<'v>(header: &str, value: &'v [u8]) -> Option<&'v [u8]> {
     } else {
         bearer.or(Some(value))
     }
-}
-
-fn split_once(bytes: &[u8], separator: u8) -> Option<(&[u8], &[u8])> {
-    let at = bytes.iter().position(|&byte| byte == separator)?;
-    Some((bytes.get(..at)?, bytes.get(at + 1..)?))
-}
-
-/// What `+` means.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Plus {
-    IsBlank,
-    Stays,
-}
-
-/// Decodes the text of `part`, not its bytes, so that gateway (bytes) and ASE (text) decode the same.
-fn percent_decoded(part: &[u8], plus: Plus) -> Cow<'_, str> {
-    let text = text::of(part);
-    let blank = |byte: u8| byte == b'+' && plus == Plus::IsBlank;
-    if !text.bytes().any(|byte| byte == b'%' || blank(byte)) {
-        return text;
-    }
-    let mut decoded = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&byte, after)) = rest.split_first() {
-        rest = after;
-        match (byte, after) {
-            (byte, _) if blank(byte) => decoded.push(b' '),
-            (b'%', [high, low, after_escape @ ..]) => match (hex(*high), hex(*low)) {
-                (Some(high), Some(low)) => {
-                    decoded.push((high << 4) | low);
-                    rest = after_escape;
-                }
-                (None, _) | (_, None) => decoded.push(b'%'),
-            },
-            (other, _) => decoded.push(other),
-        }
-    }
-    text::of_cow(Cow::Owned(decoded))
 }
 
 /// The content of a quoted string: `\"` is `"`, and `\141` is the byte of that octal number, as some cookie parsers read it.
@@ -478,12 +383,6 @@ fn unescaped(quoted: &[u8]) -> Cow<'_, str> {
         }
     }
     text::of_cow(Cow::Owned(plain))
-}
-
-fn hex(digit: u8) -> Option<u8> {
-    char::from(digit)
-        .to_digit(16)
-        .and_then(|value| u8::try_from(value).ok())
 }
 
 #[cfg(test)]

@@ -87,10 +87,10 @@ impl Object<'_> {
             .extend_from_slice(if value { b"true" } else { b"false" });
     }
 
-    /// A member whose value is JSON already.
-    pub fn raw(&mut self, key: &'static str, json: &[u8]) {
+    /// A member whose value `write` appends as JSON.
+    pub fn json(&mut self, key: &'static str, write: impl FnOnce(&mut Vec<u8>)) {
         self.literal_key(key);
-        self.out.extend_from_slice(json);
+        write(self.out);
     }
 
     /// An object member.
@@ -314,7 +314,7 @@ mod tests {
             o.text("a", b"x\"\\\n\x01");
             o.number("n", 7);
             o.flag("f", true);
-            o.raw("r", b"[1]");
+            o.json("r", |out| out.extend_from_slice(b"[1]"));
             o.object("o", |_| {});
             o.array("l", |l| {
                 l.text(b"1");

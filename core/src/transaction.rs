@@ -13,9 +13,9 @@ pub mod wire;
 /// Longest record id, in bytes.
 pub const MAX_RECORD_ID_BYTES: usize = 64;
 
-/// A finished exchange.
+/// What became of an exchange: all of its record but what was said in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Transaction<'a> {
+pub struct Course {
     /// Minted by the gateway; unique per sideband token.
     pub id: RecordId,
     /// When the request's headers came, by the gateway's clock.
@@ -32,6 +32,13 @@ pub struct Transaction<'a> {
     pub asked_for: Option<Duration>,
     /// How it ended.
     pub end: End,
+}
+
+/// An exchange as a record tells it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Transaction<'a> {
+    /// What became of it.
+    pub course: Course,
     /// The request.
     pub request: RequestMetadata<'a>,
     /// The response of upstream or, after [`End::Gateway`], of the gateway; where there was one.

@@ -34,8 +34,8 @@ pub struct RequestHead<'a> {
     pub host: Option<&'a [u8]>,
     /// `1.1`, `2`, ...; left out when unknown.
     pub http_version: Option<&'a [u8]>,
-    /// What is known of the client's TLS connection.
-    pub tls: TlsFacts<'a>,
+    /// What is known of the client's TLS connection, where that is to be told.
+    pub tls: Option<&'a TlsFacts<'a>>,
     /// The user name for `user_info`, where configured.
     pub username: Option<&'a [u8]>,
     /// The client id for `user_info`, where configured.
@@ -78,9 +78,9 @@ pub fn write_request<'h>(
                 a.object(|h| h.text_under(name, value.as_ref()));
             }
         });
-        if head.tls.known().next().is_some() {
+        if let Some(tls) = head.tls.filter(|tls| tls.known().next().is_some()) {
             o.object("tls", |t| {
-                for (name, fact) in head.tls.known() {
+                for (name, fact) in tls.known() {
                     t.text(name, fact.as_bytes());
                 }
             });

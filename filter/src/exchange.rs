@@ -6,9 +6,9 @@
 
 use std::time::Duration;
 
-use ase_core::time::UnixMillis;
-use ase_core::transaction::wire::Record;
-use ase_core::transaction::{End, FailureClass, GatewayDecision, Mode, RecordId, VerdictLabel};
+use ase_core::transaction::{
+    Course, End, FailureClass, GatewayDecision, Mode, RecordId, VerdictLabel,
+};
 
 use crate::breaker::{Admission, Breaker};
 use crate::clock::Moment;
@@ -110,46 +110,6 @@ pub struct Exchange {
     /// It has been told of before its end.
     told_open: bool,
     finished: bool,
-}
-
-/// What became of an exchange: its record without what was said in it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Course {
-    /// The id of the record.
-    pub id: RecordId,
-    /// When the request's headers were complete.
-    pub started: UnixMillis,
-    /// Since then.
-    pub duration: Duration,
-    /// How the gateway decides.
-    pub mode: Mode,
-    /// What it did.
-    pub decision: GatewayDecision,
-    /// What ASE said, where it said it.
-    pub verdict: Option<VerdictLabel>,
-    /// How long the request has waited for ASE.
-    pub asked_for: Option<Duration>,
-    /// How the exchange ended.
-    pub end: End,
-}
-
-impl Course {
-    /// The record, with its two halves.
-    #[must_use]
-    pub fn record<'r>(&'r self, request: &'r [u8], response: Option<&'r [u8]>) -> Record<'r> {
-        Record {
-            id: &self.id,
-            started: self.started,
-            duration: self.duration,
-            mode: self.mode,
-            decision: self.decision,
-            verdict: self.verdict,
-            asked_for: self.asked_for,
-            end: self.end,
-            request_json: request,
-            response_json: response,
-        }
-    }
 }
 
 /// Who made the response to a request that passed.

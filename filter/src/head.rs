@@ -13,6 +13,7 @@ use ase_core::policy_image::LocalRequest;
 use ase_core::wire::{RequestHead, write_request, write_response};
 
 use crate::config::{ClientAddressSource, Config, CredentialForm};
+use crate::exchange::Head;
 use crate::token_request::TokenRequest;
 
 pub mod tls;
@@ -20,6 +21,9 @@ mod told;
 mod user;
 
 pub use user::Verified;
+
+/// Room for a request half of the usual size.
+const HALF_BYTES: usize = 4096;
 
 /// What the host says about a request, as bytes.
 #[derive(Clone, Debug)]
@@ -32,8 +36,8 @@ pub struct SeenRequest<'a> {
     pub protocol: Option<&'a [u8]>,
     /// What the host has verified about the user.
     pub verified: Verified<'a>,
-    /// What the host knows of the client's TLS connection.
-    pub tls: TlsFacts<'a>,
+    /// What the host knows of the client's TLS connection, where that is to be told.
+    pub tls: Option<&'a TlsFacts<'a>>,
 }
 
 /// The client, as far as it is known.
@@ -43,15 +47,6 @@ pub struct Client {
     pub address: Option<ClientAddress>,
     /// Its port.
     pub port: Option<u16>,
-}
-
-/// Whether a request half has what every question needs: the client's address, a method and a URL.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RequiredParts {
-    /// All of them.
-    Present,
-    /// Not all: it can be recorded and not be asked about.
-    Missing,
 }
 
 /// Finds the client of a request.
@@ -81,47 +76,60 @@ pub fn client(source: ClientAddressSource, seen: &SeenRequest<'_>) -> Client {
     }
 }
 
-/// Whether the request has what every question needs.
-#[must_use]
-pub fn required_parts(seen: &SeenRequest<'_>, client: Client) -> RequiredParts {
-    let line = Line::of(seen);
-    if client.address.is_none() || line.method.is_empty() || line.url.is_empty() {
-        RequiredParts::Missing
-    } else {
-        RequiredParts::Present
-    }
-}
-
-/// What `judge` says of what an image is asked about.
-pub fn judged<T>(
+/// Appends the question about a request, which is the request half of its report, unless it lacks the client's address, a method or a URL, which every question
+/// needs, or `clears` says that what an image is asked about clears it. Then nothing is appended, and the head says why.
+pub fn write_question(
+    out: &mut Vec<u8>,
     seen: &SeenRequest<'_>,
     client: Client,
     config: &Config,
-    judge: impl FnOnce(&LocalRequest<'_>) -> T,
-) -> T {
+    clears: &mut dyn FnMut(&LocalRequest<'_>) -> bool,
+) -> Head {
     let line = Line::of(seen);
-    let tokens = user::Tokens::of(seen, line.url, config);
-    judge(&LocalRequest {
-        client: client.address,
-        headers: seen.headers,
-        url: line.url,
-        host: line.host,
-        credentials: &credentials(seen, line.url, &tokens, config),
-        username: user::names(seen, &tokens, config).username.as_deref(),
-    })
+    if client.address.is_none() || line.method.is_empty() || line.url.is_empty() {
+        return Head::Incomplete;
+    }
+    if write_unless(out, (seen, &line), client, config, clears) {
+        Head::Cleared
+    } else {
+        Head::Read
+    }
 }
 
-/// Appends the request half of a report, which is the question as well, where it has its [`required_parts`].
+/// Appends the request half of a report, with what there is.
 pub fn write_request_half(
     out: &mut Vec<u8>,
     seen: &SeenRequest<'_>,
     client: Client,
     config: &Config,
 ) {
-    let line = Line::of(seen);
+    write_unless(out, (seen, &Line::of(seen)), client, config, &mut |_| false);
+}
+
+/// Whether `clears` said so.
+fn write_unless(
+    out: &mut Vec<u8>,
+    (seen, line): (&SeenRequest<'_>, &Line<'_>),
+    client: Client,
+    config: &Config,
+    clears: &mut dyn FnMut(&LocalRequest<'_>) -> bool,
+) -> bool {
     let report = config.report();
     let tokens = user::Tokens::of(seen, line.url, config);
     let names = user::names(seen, &tokens, config);
+    let mut credentials = Credentials::find(seen.headers, line.url, config.credentials());
+    user::add_usernames(&mut credentials, seen, &tokens, config.user_info());
+    if clears(&LocalRequest {
+        client: client.address,
+        headers: seen.headers,
+        url: line.url,
+        host: line.host,
+        credentials: &credentials,
+        username: names.username.as_deref(),
+    }) {
+        return true;
+    }
+    out.reserve(HALF_BYTES);
     let head = RequestHead {
         source_ip: client.address,
         source_port: client.port,
@@ -131,7 +139,7 @@ pub fn write_request_half(
         http_version: seen
             .protocol
             .map(|protocol| protocol.strip_prefix(b"HTTP/").unwrap_or(protocol)),
-        tls: seen.tls.clone(),
+        tls: seen.tls,
         // With ids, the name's id is among the identifiers.
         username: names
             .username
@@ -144,8 +152,9 @@ pub fn write_request_half(
         &head,
         told::headers(seen.headers, &report.request_headers, config)
             .filter(|(name, _)| !name.eq_ignore_ascii_case(b"host")),
-        told::identifiers(&credentials(seen, line.url, &tokens, config), report),
+        told::identifiers(&credentials, report),
     );
+    false
 }
 
 /// Method, target and host of a request.
@@ -169,17 +178,6 @@ impl<'s> Line<'s> {
             host: authority.or_else(|| first(b"host")),
         }
     }
-}
-
-fn credentials<'s>(
-    seen: &SeenRequest<'s>,
-    url: &'s [u8],
-    tokens: &'s user::Tokens<'_>,
-    config: &'s Config,
-) -> Credentials<'s> {
-    let mut credentials = Credentials::find(seen.headers, url, config.credentials());
-    user::add_usernames(&mut credentials, seen, tokens, config.user_info());
-    credentials
 }
 
 /// Adds the names of a token request to the request half of a record.

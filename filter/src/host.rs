@@ -1,6 +1,6 @@
 //! The host's calls, raw: each returns a status, none panics, and what a host returns is read in place.
 //!
-//! With `hooks.rs` the only module with `unsafe`. Wrappers that others have written panic on statuses that are ordinary: a capability that is not
+//! With `hooks.rs` the only module with `unsafe` code; `host/imports.rs` declares what is called here. Wrappers that others have written panic on statuses that are ordinary: a capability that is not
 //! granted (`InternalFailure` on Envoy), a phase in which a map is not there, a value that is not UTF-8. Statuses are plain numbers here, so one
 //! that this ABI does not know is an error like any other. Memory that a host returns was allocated by `proxy_on_memory_allocate` of `hooks.rs`, a boxed slice of
 //! exactly the returned size; [`Returned`] takes it over.
@@ -35,106 +35,30 @@
 )]
 
 use std::ptr::null_mut;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use crate::capability::Capability;
 use crate::clock::Moment;
 use crate::dialect::{GrpcStatus, Refusal};
 
-#[link(wasm_import_module = "env")]
-unsafe extern "C" {
-    fn proxy_log(level: u32, message: *const u8, message_size: usize) -> u32;
-    fn proxy_get_log_level(level: *mut u32) -> u32;
-    fn proxy_get_current_time_nanoseconds(time: *mut u64) -> u32;
-    fn proxy_set_tick_period_milliseconds(period: u32) -> u32;
-    fn proxy_set_effective_context(context: u32) -> u32;
-    fn proxy_continue_stream(stream: u32) -> u32;
-    fn proxy_close_stream(stream: u32) -> u32;
-    fn proxy_send_local_response(
-        status: u32,
-        details: *const u8,
-        details_size: usize,
-        body: *const u8,
-        body_size: usize,
-        headers: *const u8,
-        headers_size: usize,
-        grpc_status: i32,
-    ) -> u32;
-    fn proxy_get_buffer_bytes(
-        buffer: u32,
-        start: usize,
-        max_size: usize,
-        data: *mut *mut u8,
-        size: *mut usize,
-    ) -> u32;
-    fn proxy_get_header_map_pairs(map: u32, data: *mut *mut u8, size: *mut usize) -> u32;
-    fn proxy_get_header_map_value(
-        map: u32,
-        name: *const u8,
-        name_size: usize,
-        data: *mut *mut u8,
-        size: *mut usize,
-    ) -> u32;
-    fn proxy_remove_header_map_value(map: u32, name: *const u8, name_size: usize) -> u32;
-    fn proxy_replace_header_map_value(
-        map: u32,
-        name: *const u8,
-        name_size: usize,
-        value: *const u8,
-        value_size: usize,
-    ) -> u32;
-    fn proxy_get_property(
-        path: *const u8,
-        path_size: usize,
-        data: *mut *mut u8,
-        size: *mut usize,
-    ) -> u32;
-    fn proxy_http_call(
-        cluster: *const u8,
-        cluster_size: usize,
-        headers: *const u8,
-        headers_size: usize,
-        body: *const u8,
-        body_size: usize,
-        trailers: *const u8,
-        trailers_size: usize,
-        timeout: u32,
-        token: *mut u32,
-    ) -> u32;
-    fn proxy_define_metric(kind: u32, name: *const u8, name_size: usize, id: *mut u32) -> u32;
-    fn proxy_increment_metric(id: u32, offset: i64) -> u32;
-    fn proxy_record_metric(id: u32, value: u64) -> u32;
-    fn proxy_set_property(
-        path: *const u8,
-        path_size: usize,
-        value: *const u8,
-        value_size: usize,
-    ) -> u32;
-    fn proxy_get_shared_data(
-        key: *const u8,
-        key_size: usize,
-        data: *mut *mut u8,
-        size: *mut usize,
-        cas: *mut u32,
-    ) -> u32;
-    fn proxy_set_shared_data(
-        key: *const u8,
-        key_size: usize,
-        value: *const u8,
-        value_size: usize,
-        cas: u32,
-    ) -> u32;
-    fn proxy_done() -> u32;
-}
+mod imports;
+mod refusal;
 
-#[link(wasm_import_module = "wasi_snapshot_preview1")]
-unsafe extern "C" {
-    fn random_get(buffer: *mut u8, size: usize) -> u32;
-}
+use imports::{
+    proxy_close_stream, proxy_continue_stream, proxy_define_metric, proxy_done,
+    proxy_get_buffer_bytes, proxy_get_current_time_nanoseconds, proxy_get_header_map_pairs,
+    proxy_get_header_map_value, proxy_get_log_level, proxy_get_property, proxy_get_shared_data,
+    proxy_http_call, proxy_increment_metric, proxy_log, proxy_record_metric,
+    proxy_remove_header_map_value, proxy_replace_header_map_value, proxy_send_local_response,
+    proxy_set_effective_context, proxy_set_property, proxy_set_shared_data,
+    proxy_set_tick_period_milliseconds, random_get,
+};
+pub(crate) use refusal::{Refused, refused, take_refusals};
+use refusal::{done, status};
 
 /// The request side of a stream, for the two stream calls.
 const REQUEST_STREAM: u32 = 0;
+
 /// A kind of metric.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum MetricKind {
@@ -144,22 +68,6 @@ pub(crate) enum MetricKind {
     Gauge = 1,
     /// It keeps a distribution.
     Histogram = 2,
-}
-
-/// Why a host call did nothing: the status of the ABI.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Refused(pub(crate) u32);
-
-impl Refused {
-    /// Whether the host does not offer the call at all (10 internal failure, 12 unimplemented), as against a call out of season.
-    pub(crate) fn is_denial(self) -> bool {
-        matches!(self.0, 10 | 12)
-    }
-
-    /// Whether the host understood the call and not what it is about.
-    pub(crate) fn is_bad_argument(self) -> bool {
-        self.0 == 2
-    }
 }
 
 /// A log level of the host.
@@ -499,38 +407,6 @@ pub(crate) fn random_bits(context: u32) -> u64 {
                 .wrapping_mul(0x9E37_79B9_7F4A_7C15)
                 .rotate_left(29)
         })
-}
-
-/// How often each call was refused since [`take_refusals`], for all contexts of the VM.
-static REFUSALS: [AtomicU32; Capability::ALL.len()] =
-    [const { AtomicU32::new(0) }; Capability::ALL.len()];
-
-/// Counts a refusal.
-pub(crate) fn refused(call: Capability) {
-    if let Some(count) = REFUSALS.get(call as usize) {
-        count.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
-/// What was refused since the last time, and how often.
-pub(crate) fn take_refusals() -> impl Iterator<Item = (Capability, u32)> {
-    let counts = Capability::ALL.into_iter().zip(&REFUSALS);
-    counts
-        .map(|(call, count)| (call, count.swap(0, Ordering::Relaxed)))
-        .filter(|(_, times)| *times > 0)
-}
-
-fn status(status: u32) -> Result<(), Refused> {
-    if status == 0 {
-        Ok(())
-    } else {
-        Err(Refused(status))
-    }
-}
-
-/// The status of a call; a failure is counted.
-fn done(call: Capability, code: u32) -> Result<(), Refused> {
-    status(code).inspect_err(|_| refused(call))
 }
 
 /// Runs a call that returns data. No data at all is empty data.

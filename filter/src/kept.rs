@@ -5,6 +5,8 @@
 
 use ase_core::headers::Headers;
 use ase_core::metadata::TlsFacts;
+use ase_core::transaction::Course;
+use ase_core::transaction::wire::{Record, Write};
 
 use crate::config::Config;
 use crate::head::{self, SeenRequest, Verified};
@@ -50,20 +52,27 @@ pub struct Kept {
 }
 
 impl KeptRequest {
-    /// Runs `act` on the request.
-    pub fn with<T>(&self, config: &Config, act: impl FnOnce(&SeenRequest<'_>) -> T) -> T {
-        let headers = pairs::parse(&self.headers).unwrap_or_default();
-        let headers = config.host().request_headers(headers, self.target.clone());
-        act(&SeenRequest {
-            headers: &headers,
+    /// The request, with its headers as [`Self::headers`] has them.
+    #[must_use]
+    pub fn seen<'s>(&'s self, headers: &'s Headers<'s>) -> SeenRequest<'s> {
+        SeenRequest {
+            headers,
             source_address: self.source_address.as_deref(),
             protocol: self.protocol.as_deref(),
             verified: Verified {
                 username: self.username.as_deref(),
                 client_id: self.client_id.as_deref(),
             },
-            tls: self.tls.as_deref().cloned().unwrap_or_default(),
-        })
+            tls: self.tls.as_deref(),
+        }
+    }
+
+    fn write(&self, config: &Config, out: &mut Vec<u8>) {
+        let headers = pairs::parse(&self.headers).unwrap_or_default();
+        let headers = config.host().request_headers(headers, self.target.clone());
+        let seen = self.seen(&headers);
+        let client = head::client(config.client_address(), &seen);
+        head::write_request_half(out, &seen, client, config);
     }
 }
 
@@ -86,15 +95,21 @@ impl Kept {
         }
     }
 
-    /// The body of the call that asks about the request, written when it is first wanted.
-    pub fn question(&mut self, config: &Config) -> &[u8] {
-        if let Request::Seen(seen) = &self.request {
-            let mut half = Vec::with_capacity(seen.headers.len().saturating_mul(2));
-            seen.write(config, &mut half);
-            self.request = Request::Written(half);
+    /// Of an exchange whose request is asked about by this, the request half of the report.
+    #[must_use]
+    pub fn asked(question: Vec<u8>) -> Self {
+        Self {
+            request: Request::Written(question),
+            response: None,
         }
+    }
+
+    /// The body of the call that asks about the request.
+    #[must_use]
+    pub fn question(&self) -> &[u8] {
         match &self.request {
-            Request::Written(half) => half,
+            Request::Written(question) => question,
+            // Never asked about.
             Request::Unseen | Request::Seen(_) => b"{}",
         }
     }
@@ -116,40 +131,42 @@ impl Kept {
         request.saturating_add(response.map_or(0, |(_, headers)| headers.len()))
     }
 
-    /// Appends the request half of the record, with the names that a token request has said.
-    pub fn write_request(
+    /// Hands the record of the exchange to `take`: its course, what was said in it, and the names that a token request has said.
+    pub fn record(
         &self,
+        course: &Course,
         token_request: Option<&TokenRequest>,
         config: &Config,
-        out: &mut Vec<u8>,
+        take: impl FnOnce(&Record<'_>),
     ) {
+        let request = |out: &mut Vec<u8>| match token_request {
+            None => self.write_request(config, out),
+            Some(names) => {
+                let mut half = Vec::new();
+                self.write_request(config, &mut half);
+                head::add_names(&mut half, names, config);
+                out.append(&mut half);
+            }
+        };
+        let response = self.response.as_ref().map(|(status, buffer)| {
+            move |out: &mut Vec<u8>| {
+                let headers = pairs::parse(buffer).unwrap_or_default();
+                head::write_response_half(out, *status, &headers, config);
+            }
+        });
+        take(&Record {
+            course,
+            request: &request,
+            response: response.as_ref().map(|write| write as &Write<'_>),
+        });
+    }
+
+    fn write_request(&self, config: &Config, out: &mut Vec<u8>) {
         match &self.request {
             Request::Unseen => out.extend_from_slice(b"{}"),
             Request::Seen(seen) => seen.write(config, out),
             Request::Written(half) => out.extend_from_slice(half),
         }
-        if let Some(request) = token_request {
-            head::add_names(out, request, config);
-        }
-    }
-
-    /// Appends the response half of the record. Whether there is one.
-    pub fn write_response(&self, config: &Config, out: &mut Vec<u8>) -> bool {
-        let Some((status, buffer)) = &self.response else {
-            return false;
-        };
-        let headers: Headers<'_> = pairs::parse(buffer).unwrap_or_default();
-        head::write_response_half(out, *status, &headers, config);
-        true
-    }
-}
-
-impl KeptRequest {
-    fn write(&self, config: &Config, out: &mut Vec<u8>) {
-        self.with(config, |seen| {
-            let client = head::client(config.client_address(), seen);
-            head::write_request_half(out, seen, client, config);
-        });
     }
 }
 

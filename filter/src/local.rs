@@ -67,6 +67,8 @@ pub struct Local {
     /// The other buffer, for the image that is coming.
     spare: Vec<u8>,
     confirmed: Option<Moment>,
+    /// The latest moment as of which a receipt said that ASE has another image.
+    outdated: Moment,
     taking: Option<Taking>,
     polls: Polls,
     /// Counts the images that were shared, as of the last look at the board.
@@ -87,6 +89,7 @@ impl Local {
             image: None,
             spare: Vec::new(),
             confirmed: None,
+            outdated: Moment::default(),
             taking: None,
             polls: Polls::default(),
             serial: 0,
@@ -300,6 +303,7 @@ impl Local {
             self.spare = former.into_bytes();
         }
         self.confirmed = Some(known.confirmed).filter(|_| is_complete);
+        self.outdated = Moment::default();
         Ok(())
     }
 }

@@ -48,12 +48,12 @@ pub struct OutboxLimits {
 }
 
 /// The halves of an exchange that `per_call` delivery has to send.
-#[derive(Clone, Copy, Debug)]
-pub enum Halves<'a> {
+#[derive(Clone, Debug)]
+pub enum Halves {
     /// ASE has not seen the request: first the request, then the response, if there was one.
-    RequestThenResponse(&'a [u8], Option<&'a [u8]>),
+    RequestThenResponse(Vec<u8>, Option<Vec<u8>>),
     /// This ASE has seen the request as a question.
-    Response(&'a [u8], Site),
+    Response(Vec<u8>, Site),
 }
 
 /// Where the outbox is in its life.
@@ -134,7 +134,7 @@ impl Outbox {
     }
 
     /// Takes a finished exchange for delivery call by call.
-    pub fn calls(&mut self, id: &RecordId, halves: Halves<'_>) {
+    pub fn calls(&mut self, id: &RecordId, halves: Halves) {
         self.tally.queued += 1;
         let parcel = Parcel::of_halves(id, halves);
         match self.room_for(parcel.bytes()) {

@@ -2,10 +2,10 @@
 
 use std::rc::Rc;
 
+use ase_core::transaction::Course;
 use ase_core::transaction::wire::Record;
 
 use crate::config::Config;
-use crate::exchange::Course;
 use crate::kept::Kept;
 use crate::site::Site;
 use crate::token_request::TokenRequest;
@@ -35,8 +35,6 @@ pub struct Finished {
 pub struct Unwritten {
     finished: Vec<Finished>,
     bytes: usize,
-    request: Vec<u8>,
-    response: Vec<u8>,
 }
 
 impl Unwritten {
@@ -54,30 +52,12 @@ impl Unwritten {
         let mut all = std::mem::take(&mut self.finished);
         for one in all.drain(..) {
             let (config, token_request) = (&*one.config, one.token_request.as_ref());
-            self.write_one(&one.course, &one.kept, token_request, config, |record| {
-                take(record, one.site, config);
-            });
+            one.kept
+                .record(&one.course, token_request, config, |record| {
+                    take(record, one.site, config);
+                });
         }
         self.finished = all;
-    }
-
-    /// Hands the record of an exchange to `take`, which need not be over.
-    pub fn write_one(
-        &mut self,
-        course: &Course,
-        kept: &Kept,
-        token_request: Option<&TokenRequest>,
-        config: &Config,
-        take: impl FnOnce(&Record<'_>),
-    ) {
-        kept.write_request(token_request, config, &mut self.request);
-        let answered = kept.write_response(config, &mut self.response);
-        take(&course.record(&self.request, answered.then_some(&self.response)));
-        for half in [&mut self.request, &mut self.response] {
-            half.clear();
-            // One huge request must not keep its memory for good.
-            half.shrink_to(MOST_BYTES);
-        }
     }
 }
 

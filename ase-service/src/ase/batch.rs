@@ -13,7 +13,9 @@ use ase_core::json;
 use ase_core::metadata::{RequestFault, RequestReport};
 use ase_core::time::UnixMillis;
 use ase_core::transaction::wire::read_record;
-use ase_core::transaction::{End, FailureClass, GatewayDecision, Mode, Transaction, VerdictLabel};
+use ase_core::transaction::{
+    Course, End, FailureClass, GatewayDecision, Mode, Transaction, VerdictLabel,
+};
 use ase_core::wire;
 use bytes::Bytes;
 use tokio::sync::oneshot;
@@ -187,7 +189,7 @@ impl Ase {
             }
             match read_record(&wire::body_text(line)) {
                 Ok(transaction) => {
-                    let id = transaction.id.as_str().as_bytes();
+                    let id = transaction.course.id.as_str().as_bytes();
                     let id = self.fingerprinter.of(&call.gateway, id);
                     let record = self.record(call, id, &transaction, &mut batch);
                     batch.records.push(record);
@@ -205,8 +207,13 @@ impl Ase {
         transaction: &Transaction<'_>,
         batch: &mut Batch,
     ) -> Record {
-        let started = clamped(transaction.started, call.now);
-        let report = RequestReport::of(&transaction.request).ok();
+        let Transaction {
+            course,
+            request,
+            response,
+        } = transaction;
+        let started = clamped(course.started, call.now);
+        let report = RequestReport::of(request).ok();
         if report.is_none() {
             batch.incomplete = batch.incomplete.saturating_add(1);
         }
@@ -233,31 +240,31 @@ impl Ase {
         };
         let facts = RequestFacts {
             started,
-            id: transaction.id.as_str(),
+            id: course.id.as_str(),
             gateway: call.gateway.as_str(),
-            mode: ReportMode::Batch(transaction.mode),
-            metadata: &transaction.request,
-            decision: transaction.decision,
-            verdict: transaction.verdict.or_else(own_label),
+            mode: ReportMode::Batch(course.mode),
+            metadata: request,
+            decision: course.decision,
+            verdict: course.verdict.or_else(own_label),
             found: found.as_ref(),
         };
         // The engine and the rules deal with the record of its end: then there is all to judge by, and nothing to judge twice.
-        let is_open = transaction.end == End::Open;
+        let is_open = course.end == End::Open;
         let mut observed = report
             .as_ref()
             .filter(|_| !is_open)
             .and_then(|report| self.engine.begun(report, &facts));
         if let Some(observed) = &mut observed {
-            observed.end(transaction.response.as_ref(), Some(transaction.duration));
+            observed.end(response.as_ref(), Some(course.duration));
         }
         let line = RequestHalf::of(&facts).finish(&Ending {
-            outcome: transaction.end,
-            response: transaction.response.as_ref(),
-            duration: Some(transaction.duration),
-            asked_for: transaction.asked_for,
+            outcome: course.end,
+            response: response.as_ref(),
+            duration: Some(course.duration),
+            asked_for: course.asked_for,
         });
         drop(found);
-        let deed = match question_of(transaction) {
+        let deed = match question_of(course) {
             Question::Asked => None,
             Question::NotAsked => deed.filter(|_| !is_open),
         };
@@ -339,8 +346,8 @@ enum Question {
 }
 
 /// A question that may have reached ASE counts as asked: what it missed comes with the client's next one.
-fn question_of(transaction: &Transaction<'_>) -> Question {
-    match (transaction.mode, transaction.decision) {
+fn question_of(course: &Course) -> Question {
+    match (course.mode, course.decision) {
         (Mode::Async, _)
         | (
             Mode::Sync | Mode::Shadow | Mode::Local,

@@ -1,5 +1,7 @@
 //! Values for the address module; the properties over arbitrary input are in `tests/list_model.rs`.
 
+use std::num::NonZeroU8;
+
 use super::*;
 
 fn address(text: &str) -> ClientAddress {

@@ -7,7 +7,7 @@ use crate::address::Network;
 use crate::api_id::ApiId;
 use crate::credential::{CredentialKey, KeyId};
 use crate::identifier_list::Rule;
-use crate::registry::Pattern;
+use crate::registry::{Lure, Pattern};
 use crate::wire::read_request;
 
 const NOW: UnixMillis = UnixMillis(1_000_000);

@@ -3,8 +3,9 @@
 use super::*;
 use crate::address::{ClientAddress, Network};
 use crate::api_id::{ApiGroup, ApiId};
-use crate::credential::{CredentialKey, KeyId};
+use crate::credential::{CredentialKey, CredentialKind, KeyId};
 use crate::identifier_list::{Entry, Scope};
+use crate::identity::Provenance;
 use crate::metadata::{RequestMetadata, SourceIp};
 use crate::wire::read_request;
 

@@ -27,12 +27,6 @@ impl<K: Copy + Ord + Hash> Networks<K> {
         self.0.iter().map(|(prefix, table)| (*prefix, table))
     }
 
-    /// Every network as prefix length and first address, with its entries, in no order.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (u8, K, EntryRef<'_>)> {
-        self.longest_first()
-            .flat_map(|(prefix, table)| table.iter().map(move |(key, entry)| (prefix, key, entry)))
-    }
-
     /// The networks of one length.
     pub(super) fn table(&self, prefix: u8) -> Option<&Table<K>> {
         let at = self.place(prefix).ok()?;

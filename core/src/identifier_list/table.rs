@@ -84,9 +84,9 @@ impl<K: Copy + Ord + Hash> Table<K> {
         self.leaf(place)?.live((place.tag, key), api, now)
     }
 
-    /// Every key with its entries, in no order of keys.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (K, EntryRef<'_>)> {
-        self.root.iter().flat_map(Fan::iter).flat_map(Leaf::iter)
+    /// All leaves.
+    pub(super) fn leaves(&self) -> impl Iterator<Item = &Leaf<K>> {
+        self.root.iter().flat_map(Fan::iter)
     }
 
     /// Adds an entry; one of the same key, scope and source is replaced and returned.

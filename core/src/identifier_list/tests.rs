@@ -1,5 +1,8 @@
 //! Values for the list; random operations against a naive model are in `tests/list_model.rs`.
 
+use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
+
 use super::*;
 use crate::credential::{CredentialKey, KeyId};
 
@@ -303,6 +306,33 @@ fn a_purge_goes_in_steps_and_says_when_it_is_done() {
         list.iter()
             .all(|(_, entry)| entry.expires.is_none() && entry.reason == "same")
     );
+}
+
+#[test]
+fn the_blocks_of_a_list_have_each_entry_once_and_come_in_the_same_order_each_time() {
+    let key = CredentialKey::from_bytes(KeyId(1), [9; 32]);
+    let mut list = IdentifierList::default();
+    for n in 0..2_000_u32 {
+        let (kind, id) = (CredentialKind::Cookie, n.to_be_bytes());
+        let id = key.id_of(kind, "", &id);
+        let v6 = Network::v6(u128::from(n) << 64, 64);
+        let v4 = ClientAddress::from(IpAddr::V4(Ipv4Addr::from_bits(n)));
+        for identifier in [
+            ListedIdentifier::Network(v4.prefixed(32)),
+            ListedIdentifier::Network(v6),
+            ListedIdentifier::Credential { kind, id },
+        ] {
+            list.insert(identifier, entry("all", Source::Manual, None, ""));
+        }
+    }
+    let blocks = list.blocks().count();
+    assert!(blocks > 100, "{blocks}");
+    // One by one, as whoever comes back for the next one finds them.
+    let one_by_one = (0..blocks).filter_map(|at| list.blocks().nth(at));
+    let found: Vec<_> = one_by_one.flat_map(Block::entries).collect();
+    let distinct: BTreeSet<_> = found.iter().map(|(identifier, _)| *identifier).collect();
+    assert_eq!((found.len(), distinct.len()), (6_000, 6_000));
+    assert!(found.into_iter().eq(list.iter()));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::alphabet::{Alphabet, STANDARD, URL_SAFE};
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
-use super::{Plus, percent_decoded};
+use super::parameters::{Plus, percent_decoded};
 use crate::headers::Headers;
 
 /// Longest credentials that are decoded, in base64 characters; longer ones name nobody.

@@ -1,79 +1,79 @@
-//! The header lines of a request that may hold credentials, found in one pass.
+//! The header lines of a request that may hold credentials.
 
 use super::{CredentialNames, Kinds, is_header};
 use crate::credential::CredentialKind;
 use crate::headers::Headers;
 
 /// The name of the header that cookies come in.
-const COOKIE: &[u8] = b"cookie";
+const COOKIE: &str = "cookie";
 
-/// The lines that a search is about.
+/// The lines of a request that a search may be about, in their order.
 pub(super) struct HeaderLines<'a> {
-    /// How many names were looked for.
-    names: usize,
-    /// In order of appearance, each with the place of its name.
-    named: Vec<(usize, Named<'a>)>,
-    /// The values of every `cookie` line.
-    pub(super) cookies: Vec<&'a [u8]>,
+    names: &'a CredentialNames,
+    kinds: Kinds,
+    /// Name and value of each; hardly more than those that are searched for.
+    candidates: Vec<(&'a [u8], &'a [u8])>,
 }
-
-/// A header that was looked for: what it holds, its name as it is known, and its value.
-type Named<'a> = (CredentialKind, &'a str, &'a [u8]);
 
 impl<'a> HeaderLines<'a> {
     /// Looks at each header once. Most are passed over for the length of their name.
     pub(super) fn of(headers: &'a Headers<'_>, names: &'a CredentialNames, kinds: Kinds) -> Self {
-        let known = || known(names, kinds);
-        let wants_cookies = kinds.include(CredentialKind::Cookie) && !names.cookies.is_empty();
-        let of_cookies = if wants_cookies {
-            length_bit(COOKIE.len())
-        } else {
-            0
-        };
-        let (names, lengths) = known().fold((0, of_cookies), |(names, lengths), (_, name)| {
-            (names + 1, lengths | length_bit(name.len()))
-        });
         let mut lines = Self {
             names,
-            named: Vec::new(),
-            cookies: Vec::new(),
+            kinds,
+            candidates: Vec::new(),
         };
+        let mut lengths = 0;
+        if lines.wants_cookies() {
+            lengths |= length_bit(COOKIE.len());
+        }
+        for (_, list) in lines.lists() {
+            for name in list {
+                lengths |= length_bit(name.len());
+            }
+        }
         for header in headers.iter() {
-            if lengths & length_bit(header.name.len()) == 0 {
-                continue;
-            }
-            if wants_cookies && header.name.eq_ignore_ascii_case(COOKIE) {
-                lines.cookies.push(&header.value);
-            }
-            for (place, (kind, name)) in known().enumerate() {
-                if is_header(&header.name, name) {
-                    lines.named.push((place, (kind, name, &header.value)));
-                }
+            if lengths & length_bit(header.name.len()) != 0 {
+                lines.candidates.push((&header.name, &header.value));
             }
         }
         lines
     }
 
-    /// Every named line: by the order of the names, then by that of the headers.
-    pub(super) fn in_order_of_names(&self) -> impl Iterator<Item = Named<'a>> {
-        let places = if self.named.is_empty() { 0 } else { self.names };
-        (0..places).flat_map(|place| {
-            let here = self.named.iter().filter(move |(at, _)| *at == place);
-            here.map(|(_, line)| *line)
-        })
+    /// Hands every line with a known name to `take`, by the order of the names, then by that of the lines: what it holds, its name as it is known, and its value.
+    pub(super) fn named(&self, mut take: impl FnMut(CredentialKind, &'a str, &'a [u8])) {
+        for (kind, list) in self.lists() {
+            for known in list {
+                for (name, value) in &self.candidates {
+                    if is_header(name, known) {
+                        take(kind, known, value);
+                    }
+                }
+            }
+        }
     }
-}
 
-fn known(names: &CredentialNames, kinds: Kinds) -> impl Iterator<Item = (CredentialKind, &str)> {
-    let lists = [
-        (CredentialKind::Token, &names.token_headers),
-        (CredentialKind::ApiKey, &names.api_key_headers),
-        (CredentialKind::Username, &names.username_headers),
-    ];
-    let wanted = lists
-        .into_iter()
-        .filter(move |(kind, _)| kinds.include(*kind));
-    wanted.flat_map(|(kind, names)| names.iter().map(move |name| (kind, name.as_str())))
+    /// The values of every `cookie` line, where cookies are searched for.
+    pub(super) fn cookies(&self) -> impl Iterator<Item = &'a [u8]> {
+        let wanted = self.wants_cookies();
+        let lines = self.candidates.iter().filter(move |_| wanted);
+        lines
+            .filter(|(name, _)| name.eq_ignore_ascii_case(COOKIE.as_bytes()))
+            .map(|(_, value)| *value)
+    }
+
+    fn wants_cookies(&self) -> bool {
+        self.kinds.include(CredentialKind::Cookie) && !self.names.cookies.is_empty()
+    }
+
+    fn lists(&self) -> [(CredentialKind, &'a [String]); 3] {
+        let lists = [
+            (CredentialKind::Token, &*self.names.token_headers),
+            (CredentialKind::ApiKey, &*self.names.api_key_headers),
+            (CredentialKind::Username, &*self.names.username_headers),
+        ];
+        lists.map(|(kind, list)| (kind, if self.kinds.include(kind) { list } else { &[] }))
+    }
 }
 
 /// One bit for each length; all from 63 on share the last.

@@ -186,7 +186,7 @@ proptest! {
         let at_gateway = Credentials::find(&raw, &url, &names);
 
         let head = crate::wire::RequestHead {
-            source_ip: None, source_port: None, method: b"GET", url: &url, host: Some(b"h"), http_version: None, tls: crate::metadata::TlsFacts::default(), username: None, client_id: None,
+            source_ip: None, source_port: None, method: b"GET", url: &url, host: Some(b"h"), http_version: None, tls: None, username: None, client_id: None,
         };
         let mut body = Vec::new();
         crate::wire::write_request(&mut body, &head, lines.into_iter(), std::iter::empty());

@@ -4,7 +4,8 @@
 
 use std::borrow::Cow;
 
-use super::{CredentialNames, Plus, is_parameter, percent_decoded, split_once};
+use super::CredentialNames;
+use super::parameters::{Plus, is_parameter, percent_decoded, split_once};
 
 /// A request target, with nothing for the values of the token and API key parameters that `names` points at. The path stays as it is.
 #[must_use]

@@ -1,9 +1,14 @@
 //! A JSON document as a tree of values, for configuration, answers and tokens.
 //!
-//! Takes what serde_json takes and nothing else; the tests compare the two. Numbers stay text until somebody asks for one: the machinery of fractions, and the
-//! maps of serde_json's tree, would be 30 kB of the filter's module. Documents may come from strangers: nesting is bounded, and the work is linear.
+//! Takes what serde_json takes and nothing else; the tests compare the two. hifijson reads the tokens, and numbers stay text until somebody asks for one: with
+//! serde_json the filter would be beyond its bound. Documents may come from strangers: nesting is bounded, and the work is linear.
 
 use std::fmt;
+
+use hifijson::num::LexWrite as _;
+use hifijson::str::LexAlloc as _;
+use hifijson::token::Lex as _;
+use hifijson::{Error, Expect, Read as _, SliceLexer, escape, str as string};
 
 /// Deepest nesting of arrays and objects, as in serde_json.
 const MAX_DEPTH: usize = 127;
@@ -42,6 +47,56 @@ impl fmt::Display for NotJson {
 
 impl std::error::Error for NotJson {}
 
+impl NotJson {
+    fn new(error: &Error, document: &[u8], unread: &[u8]) -> Self {
+        let passed = document.len().saturating_sub(unread.len());
+        // These two are told of when the lexer is past them.
+        let at = match error {
+            Error::Str(string::Error::Control) => passed.saturating_sub(1),
+            Error::Str(string::Error::Utf8(_)) => match std::str::from_utf8(document) {
+                Err(error) => error.valid_up_to(),
+                Ok(_) => passed,
+            },
+            Error::Str(string::Error::Eof | string::Error::Escape(_))
+            | Error::Depth
+            | Error::Num(_)
+            | Error::Token(_) => passed,
+        };
+        let passed = document.get(..at).unwrap_or_default();
+        let lines = passed.split(|&byte| byte == b'\n');
+        let (line, last) = lines.enumerate().last().unwrap_or_default();
+        Self {
+            what: what(error, unread.is_empty()),
+            line: line + 1,
+            column: last.len() + 1,
+        }
+    }
+}
+
+fn what(error: &Error, at_end: bool) -> &'static str {
+    match error {
+        Error::Str(string::Error::Eof | string::Error::Escape(escape::Error::Eof)) => {
+            "unexpected end"
+        }
+        Error::Token(_) if at_end => "unexpected end",
+        Error::Token(Expect::Value | Expect::ValueOrEnd) => "expected value",
+        Error::Token(Expect::CommaOrEnd) => "expected `,` or a closing bracket",
+        Error::Token(Expect::String) => "key must be a string",
+        Error::Token(Expect::Colon) => "expected `:`",
+        Error::Token(Expect::Eof) => "trailing characters",
+        Error::Num(_) => "invalid number",
+        Error::Str(string::Error::Control) => "control character found while parsing a string",
+        Error::Str(string::Error::Utf8(_)) => "invalid UTF-8",
+        Error::Str(string::Error::Escape(
+            escape::Error::InvalidKind(_) | escape::Error::InvalidHex(_),
+        )) => "invalid escape",
+        Error::Str(string::Error::Escape(
+            escape::Error::InvalidChar(_) | escape::Error::ExpectedLowSurrogate,
+        )) => "lone surrogate in hex escape",
+        Error::Depth => "recursion limit exceeded",
+    }
+}
+
 /// An object without members.
 impl Default for Value {
     fn default() -> Self {
@@ -72,26 +127,11 @@ impl Value {
     /// # Errors
     /// What is wrong with it first, and where.
     pub fn parse(document: &[u8]) -> Result<Self, NotJson> {
-        let (text, broken) = match std::str::from_utf8(document) {
-            Ok(text) => (text, false),
-            Err(error) => {
-                let valid = document.get(..error.valid_up_to()).unwrap_or_default();
-                (std::str::from_utf8(valid).unwrap_or_default(), true)
-            }
-        };
-        let mut reader = Reader { text, at: 0 };
-        let read = reader.document().map_err(|what| match what {
-            END if broken => "invalid UTF-8",
-            what => what,
+        let mut lexer = SliceLexer::new(document);
+        let read = lexer.exactly_one(SliceLexer::ws_peek, |next, lexer| {
+            value(next, lexer, MAX_DEPTH)
         });
-        let read = read.and_then(|value| {
-            if broken {
-                Err("invalid UTF-8")
-            } else {
-                Ok(value)
-            }
-        });
-        read.map_err(|what| reader.not_json(what))
+        read.map_err(|error| NotJson::new(&error, document, lexer.as_slice()))
     }
 
     /// The value of a member; `None` where there is none, or no object.
@@ -163,227 +203,43 @@ impl Value {
     }
 }
 
-/// The document ends within a value.
-const END: &str = "unexpected end";
-
-/// A place in a document. What a method cannot read it leaves there and names.
-struct Reader<'t> {
-    text: &'t str,
-    at: usize,
+/// The value whose first byte, `next`, is still to be read. Up to `depth` lists and objects may be opened on the way into it.
+fn value(next: u8, lexer: &mut SliceLexer<'_>, depth: usize) -> Result<Value, Error> {
+    let deeper = depth.checked_sub(1).ok_or(Error::Depth);
+    Ok(match next {
+        b'"' => Value::String(lexer.discarded().str_string()?.into_owned()),
+        b'[' => array(lexer.discarded(), deeper?)?,
+        b'{' => object(lexer.discarded(), deeper?)?,
+        b'-' | b'0'..=b'9' => Value::Number(lexer.num_string().validated()?.0.to_owned()),
+        b't' if lexer.strip_prefix(b"true") => Value::Bool(true),
+        b'f' if lexer.strip_prefix(b"false") => Value::Bool(false),
+        b'n' if lexer.strip_prefix(b"null") => Value::Null,
+        _ => return Err(Expect::Value.into()),
+    })
 }
 
-impl Reader<'_> {
-    fn document(&mut self) -> Result<Value, &'static str> {
-        let value = self.value(MAX_DEPTH)?;
-        match self.peek_behind_blanks() {
-            None => Ok(value),
-            Some(_) => Err("trailing characters"),
-        }
-    }
+fn array(lexer: &mut SliceLexer<'_>, depth: usize) -> Result<Value, Error> {
+    let mut elements = Vec::new();
+    lexer.seq(b']', SliceLexer::ws_peek, |next, lexer| {
+        elements.push(value(next, lexer, depth)?);
+        Ok::<_, Error>(())
+    })?;
+    Ok(Value::Array(elements))
+}
 
-    fn value(&mut self, depth: usize) -> Result<Value, &'static str> {
-        match self.peek_behind_blanks().ok_or(END)? {
-            b'"' => self.string().map(Value::String),
-            b'[' => self.array(self.deeper(depth)?),
-            b'{' => self.object(self.deeper(depth)?),
-            b'-' | b'0'..=b'9' => self.number(),
-            b't' => self.word("true", Value::Bool(true)),
-            b'f' => self.word("false", Value::Bool(false)),
-            b'n' => self.word("null", Value::Null),
-            _ => Err("expected value"),
-        }
-    }
-
-    fn deeper(&self, depth: usize) -> Result<usize, &'static str> {
-        depth.checked_sub(1).ok_or("recursion limit exceeded")
-    }
-
-    fn array(&mut self, depth: usize) -> Result<Value, &'static str> {
-        let mut elements = Vec::new();
-        self.at += 1;
-        if self.peek_behind_blanks() != Some(b']') {
-            loop {
-                elements.push(self.value(depth)?);
-                if !self.goes_on(b']', "expected `,` or `]`")? {
-                    break;
-                }
-            }
-        }
-        self.at += 1;
-        Ok(Value::Array(elements))
-    }
-
-    fn object(&mut self, depth: usize) -> Result<Value, &'static str> {
-        let mut members = Vec::new();
-        self.at += 1;
-        if self.peek_behind_blanks() != Some(b'}') {
-            loop {
-                self.expect(b'"', "key must be a string")?;
-                let key = self.string()?;
-                self.expect(b':', "expected `:`")?;
-                self.at += 1;
-                members.push((key, self.value(depth)?));
-                if !self.goes_on(b'}', "expected `,` or `}`")? {
-                    break;
-                }
-            }
-        }
-        self.at += 1;
-        Ok(Value::Object(members))
-    }
-
-    /// Passes a comma; `false` before `end`.
-    fn goes_on(&mut self, end: u8, else_what: &'static str) -> Result<bool, &'static str> {
-        if self.peek_behind_blanks() == Some(end) {
-            return Ok(false);
-        }
-        self.expect(b',', else_what)?;
-        self.at += 1;
-        Ok(true)
-    }
-
-    /// Blanks are passed, the byte behind them is not.
-    fn expect(&mut self, byte: u8, else_what: &'static str) -> Result<(), &'static str> {
-        match self.peek_behind_blanks() {
-            Some(found) if found == byte => Ok(()),
-            Some(_) => Err(else_what),
-            None => Err(END),
-        }
-    }
-
-    /// The text behind the quote that is next.
-    fn string(&mut self) -> Result<String, &'static str> {
-        let mut text = String::new();
-        self.at += 1;
-        loop {
-            let rest = self.text.get(self.at..).ok_or(END)?;
-            let is_odd = |byte: u8| byte < b' ' || byte == b'"' || byte == b'\\';
-            let run = rest.bytes().position(is_odd).ok_or(END)?;
-            text.push_str(rest.get(..run).unwrap_or_default());
-            self.at += run;
-            match self.peek() {
-                Some(b'"') => {
-                    self.at += 1;
-                    return Ok(text);
-                }
-                Some(b'\\') => {
-                    self.at += 1;
-                    text.push(self.escaped()?);
-                }
-                Some(_) | None => return Err("control character found while parsing a string"),
-            }
-        }
-    }
-
-    /// What the letters behind a backslash stand for.
-    fn escaped(&mut self) -> Result<char, &'static str> {
-        let letter = self.peek().ok_or(END)?;
-        self.at += 1;
-        Ok(match letter {
-            b'"' | b'\\' | b'/' => char::from(letter),
-            b'b' => '\x08',
-            b'f' => '\x0c',
-            b'n' => '\n',
-            b'r' => '\r',
-            b't' => '\t',
-            b'u' => {
-                let mut code = self.hex4()?;
-                if (0xD800..0xDC00).contains(&code) {
-                    let low = match self.text.get(self.at..).and_then(|rest| rest.get(..2)) {
-                        Some("\\u") => {
-                            self.at += 2;
-                            self.hex4()?
-                        }
-                        Some(_) | None => 0,
-                    };
-                    if !(0xDC00..0xE000).contains(&low) {
-                        return Err("lone surrogate in hex escape");
-                    }
-                    code = 0x10000 + ((code - 0xD800) << 10) + (low - 0xDC00);
-                }
-                char::from_u32(code).ok_or("lone surrogate in hex escape")?
-            }
-            _ => return Err("invalid escape"),
-        })
-    }
-
-    fn hex4(&mut self) -> Result<u32, &'static str> {
-        let mut code = 0;
-        for _ in 0..4 {
-            let digit = char::from(self.peek().ok_or(END)?).to_digit(16);
-            code = code * 16 + digit.ok_or("invalid escape")?;
-            self.at += 1;
-        }
-        Ok(code)
-    }
-
-    /// Also passes no more than the grammar has: no leading zero, no plus, digits on both sides of the point.
-    fn number(&mut self) -> Result<Value, &'static str> {
-        let start = self.at;
-        self.pass(b"-");
-        if !self.pass(b"0") {
-            self.digits()?;
-        }
-        if self.pass(b".") {
-            self.digits()?;
-        }
-        if self.pass(b"eE") {
-            self.pass(b"+-");
-            self.digits()?;
-        }
-        let number = self.text.get(start..self.at).unwrap_or_default();
-        Ok(Value::Number(number.to_owned()))
-    }
-
-    /// One digit or more.
-    fn digits(&mut self) -> Result<(), &'static str> {
-        if !self.pass(b"0123456789") {
-            return Err("invalid number");
-        }
-        while self.pass(b"0123456789") {}
-        Ok(())
-    }
-
-    /// Passes one of these bytes, if one is next.
-    fn pass(&mut self, bytes: &[u8]) -> bool {
-        let passes = self.peek().is_some_and(|byte| bytes.contains(&byte));
-        self.at += usize::from(passes);
-        passes
-    }
-
-    fn word(&mut self, word: &str, value: Value) -> Result<Value, &'static str> {
-        let rest = self.text.get(self.at..).unwrap_or_default();
-        if !rest.starts_with(word) {
-            return Err("expected value");
-        }
-        self.at += word.len();
-        Ok(value)
-    }
-
-    fn peek(&self) -> Option<u8> {
-        self.text.as_bytes().get(self.at).copied()
-    }
-
-    fn peek_behind_blanks(&mut self) -> Option<u8> {
-        while self.pass(b" \n\r\t") {}
-        self.peek()
-    }
-
-    fn not_json(&self, what: &'static str) -> NotJson {
-        let at = if what == END {
-            self.text.len()
-        } else {
-            self.at
-        };
-        let passed = self.text.as_bytes().get(..at).unwrap_or_default();
-        let lines = passed.split(|&byte| byte == b'\n');
-        let (line, last) = lines.enumerate().last().unwrap_or_default();
-        NotJson {
-            what,
-            line: line + 1,
-            column: last.len() + 1,
-        }
-    }
+fn object(lexer: &mut SliceLexer<'_>, depth: usize) -> Result<Value, Error> {
+    let mut members = Vec::new();
+    lexer.seq(b'}', SliceLexer::ws_peek, |next, lexer| {
+        lexer.expect(|_| Some(next), b'"').ok_or(Expect::String)?;
+        let key = lexer.str_string()?.into_owned();
+        lexer
+            .expect(SliceLexer::ws_peek, b':')
+            .ok_or(Expect::Colon)?;
+        let next = lexer.ws_peek().ok_or(Expect::Value)?;
+        members.push((key, value(next, lexer, depth)?));
+        Ok::<_, Error>(())
+    })?;
+    Ok(Value::Object(members))
 }
 
 #[cfg(test)]

@@ -6,36 +6,27 @@ use std::time::Duration;
 use serde::Deserialize;
 use thiserror::Error;
 
-use super::{End, FailureClass, GatewayDecision, Mode, RecordId, Transaction, VerdictLabel};
+use super::{
+    Course, End, FailureClass, GatewayDecision, Mode, RecordId, Transaction, VerdictLabel,
+};
 use crate::json;
 use crate::metadata::{RequestMetadata, ResponseMetadata};
 use crate::time::UnixMillis;
 use crate::wire::quick::{self, Cursor, fill};
 use crate::wire::{Object, RawRequest, RawResponse};
 
-/// A record about to be written; its two halves are JSON already.
-#[derive(Clone, Debug)]
+/// Appends JSON to a buffer.
+pub type Write<'a> = dyn Fn(&mut Vec<u8>) + 'a;
+
+/// A record about to be written. Its two halves are JSON objects that write themselves when it is.
+#[derive(Clone, Copy)]
 pub struct Record<'a> {
-    /// See [`Transaction::id`].
-    pub id: &'a RecordId,
-    /// See [`Transaction::started`].
-    pub started: UnixMillis,
-    /// See [`Transaction::duration`].
-    pub duration: Duration,
-    /// See [`Transaction::mode`].
-    pub mode: Mode,
-    /// See [`Transaction::decision`].
-    pub decision: GatewayDecision,
-    /// See [`Transaction::verdict`].
-    pub verdict: Option<VerdictLabel>,
-    /// See [`Transaction::asked_for`].
-    pub asked_for: Option<Duration>,
-    /// See [`Transaction::end`].
-    pub end: End,
-    /// Written by [`crate::wire::write_request`].
-    pub request_json: &'a [u8],
-    /// Written by [`crate::wire::write_response`].
-    pub response_json: Option<&'a [u8]>,
+    /// What became of the exchange.
+    pub course: &'a Course,
+    /// As [`crate::wire::write_request`] does.
+    pub request: &'a Write<'a>,
+    /// As [`crate::wire::write_response`] does; `None` where there was no response.
+    pub response: Option<&'a Write<'a>>,
 }
 
 /// What is wrong with a line of a batch.
@@ -62,25 +53,26 @@ pub enum RecordFault {
 
 /// Appends `record` and a newline.
 pub fn write_record(out: &mut Vec<u8>, record: &Record<'_>) {
+    let course = record.course;
     json::object(out, |o| {
-        o.text("id", record.id.as_str().as_bytes());
-        o.number("started_ms", record.started.0);
-        o.number("duration_us", micros(record.duration));
-        o.text("mode", record.mode.as_str().as_bytes());
-        o.text("decision", record.decision.as_str().as_bytes());
-        if let Some(class) = record.decision.cause() {
+        o.text("id", course.id.as_str().as_bytes());
+        o.number("started_ms", course.started.0);
+        o.number("duration_us", micros(course.duration));
+        o.text("mode", course.mode.as_str().as_bytes());
+        o.text("decision", course.decision.as_str().as_bytes());
+        if let Some(class) = course.decision.cause() {
             o.text("cause", class.as_str().as_bytes());
         }
-        if let Some(verdict) = record.verdict {
+        if let Some(verdict) = course.verdict {
             o.text("verdict", verdict.as_str().as_bytes());
         }
-        if let Some(asked_for) = record.asked_for {
+        if let Some(asked_for) = course.asked_for {
             o.number("ask_us", micros(asked_for));
         }
-        o.text("end", record.end.as_str().as_bytes());
-        o.raw("request", record.request_json);
-        if let Some(response) = record.response_json {
-            o.raw("response", response);
+        o.text("end", course.end.as_str().as_bytes());
+        o.json("request", record.request);
+        if let Some(response) = record.response {
+            o.json("response", response);
         }
     });
     out.push(b'\n');
@@ -188,7 +180,7 @@ impl<'a> Members<'a> {
         };
         let decision = GatewayDecision::from_parts(&self.decision, cause)
             .ok_or_else(|| unknown("decision", &self.decision))?;
-        Ok(Transaction {
+        let course = Course {
             id: RecordId::parse(&self.id)?,
             started: UnixMillis(self.started_ms),
             duration: Duration::from_micros(self.duration_us),
@@ -198,6 +190,9 @@ impl<'a> Members<'a> {
             verdict: self.verdict.as_deref().and_then(VerdictLabel::parse),
             asked_for: self.ask_us.map(Duration::from_micros),
             end: known("end", &self.end, &End::ALL, End::as_str)?,
+        };
+        Ok(Transaction {
+            course,
             request: self.request,
             response: self.response,
         })

@@ -93,7 +93,6 @@ mod tests {
     use super::*;
     use crate::credential::CredentialKind;
     use crate::identity::{Credential, Place, Provenance};
-    use crate::metadata::TlsFacts;
 
     fn user(value: &str, place: Place) -> Credential<'_> {
         Credential {
@@ -137,7 +136,7 @@ mod tests {
         ) {
             let known = user(&early.2, Place::Header);
             let head = RequestHead {
-                source_ip: None, source_port: None, method: method.as_bytes(), url: b"/", host: None, http_version: None, tls: TlsFacts::default(),
+                source_ip: None, source_port: None, method: method.as_bytes(), url: b"/", host: None, http_version: None, tls: None,
                 username: Some(early.0.as_bytes()).filter(|name| !name.is_empty()),
                 client_id: Some(early.1.as_bytes()).filter(|name| !name.is_empty()),
             };

@@ -13,7 +13,7 @@ use ase_core::identifier_list::{Entry, ListedIdentifier};
 use ase_core::identity::{
     CredentialNames, Credentials, HashedCredential, is_header, without_credentials,
 };
-use ase_core::metadata::{RequestReport, TlsFacts};
+use ase_core::metadata::RequestReport;
 use ase_core::policy_image::{
     AskReason, FingerprintBits, Judgement, LocalRequest, PolicyImage, RANGES_BYTES, Settings, build,
 };
@@ -266,7 +266,7 @@ fn question(
         url: &url,
         host: request.host.as_deref(),
         http_version: None,
-        tls: TlsFacts::default(),
+        tls: None,
         username: request.username.as_deref(),
         client_id: None,
     };

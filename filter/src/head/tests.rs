@@ -18,18 +18,24 @@ fn check(config: &str, pairs: &[(&str, &[u8])], source_address: Option<&str>, ex
         source_address: source_address.map(str::as_bytes),
         protocol: Some(b"HTTP/1.1"),
         verified: Verified::default(),
-        tls: TlsFacts::default(),
+        tls: None,
     };
     let mut out = Vec::new();
     let client = client(config.client_address(), &seen);
     write_request_half(&mut out, &seen, client, &config);
     assert_eq!(String::from_utf8(out).unwrap(), expected);
-    let wanted = if expected.contains("source_ip") && !expected.contains(r#""url":"""#) {
-        RequiredParts::Present
+    let is_whole = expected.contains("source_ip") && !expected.contains(r#""url":"""#);
+    let (head, question) = if is_whole {
+        (Head::Read, expected)
     } else {
-        RequiredParts::Missing
+        (Head::Incomplete, "")
     };
-    assert_eq!(required_parts(&seen, client), wanted);
+    let mut out = Vec::new();
+    let written = write_question(&mut out, &seen, client, &config, &mut |_| false);
+    assert_eq!(
+        (written, &*String::from_utf8(out).unwrap()),
+        (head, question)
+    );
 }
 
 #[test]

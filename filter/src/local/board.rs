@@ -6,7 +6,7 @@
 use crate::clock::Moment;
 
 /// What opens a board, with the version of the format.
-const MAGIC: [u8; 8] = *b"ase-brd1";
+const MAGIC: [u8; 8] = *b"ase-brd2";
 
 /// One reading of the board.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,6 +25,8 @@ pub struct Board {
     pub revision: u32,
     /// When ASE last confirmed all this.
     pub confirmed: Moment,
+    /// When ASE last said that it has another image: whoever fetches calls for it, unless ASE has confirmed this one since.
+    pub outdated: Moment,
     /// What was listed since the build.
     pub overlay: Vec<u8>,
 }
@@ -36,6 +38,7 @@ impl Board {
         let mut rest = bytes.strip_prefix(&MAGIC)?;
         let (owner, leased_until) = (u64_of(&mut rest)?, u64_of(&mut rest)?);
         let (build, confirmed) = (u64_of(&mut rest)?, u64_of(&mut rest)?);
+        let outdated = u64_of(&mut rest)?;
         let (serial, image_bytes) = (u32_of(&mut rest)?, u32_of(&mut rest)?);
         Some(Self {
             owner,
@@ -45,6 +48,7 @@ impl Board {
             build,
             revision: u32_of(&mut rest)?,
             confirmed: Moment::from_nanos(confirmed),
+            outdated: Moment::from_nanos(outdated),
             overlay: rest.to_vec(),
         })
     }
@@ -58,13 +62,14 @@ impl Board {
     /// As [`Self::read`] takes it.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(56 + self.overlay.len());
+        let mut out = Vec::with_capacity(60 + self.overlay.len());
         out.extend_from_slice(&MAGIC);
         for number in [
             self.owner,
             self.leased_until.nanos(),
             self.build,
             self.confirmed.nanos(),
+            self.outdated.nanos(),
         ] {
             out.extend_from_slice(&number.to_le_bytes());
         }
@@ -102,6 +107,7 @@ mod tests {
             build: 5,
             revision: 6,
             confirmed: Moment::from_nanos(7),
+            outdated: Moment::from_nanos(8),
             overlay: b"overlay".to_vec(),
         };
         let bytes = board.to_bytes();

@@ -21,7 +21,7 @@ impl Local {
         Some(Named { image, sent: now })
     }
 
-    /// A receipt came for a batch that said this. Whether that is worth telling the other VMs: an entry always is, a mere confirmation once a tick.
+    /// A receipt came for a batch that said this. Whether that is worth telling the other VMs: an entry always is, anything else once a tick.
     ///
     /// # Errors
     /// When it cannot be made use of; a call will tell what to do about it.
@@ -37,7 +37,8 @@ impl Local {
             | (News::Current | News::Overlay(_) | News::Stale, false) => Ok(false),
             (News::Stale, true) => {
                 self.polls.hasten();
-                Ok(false)
+                self.outdated = self.outdated.max(named.sent);
+                Ok(!std::mem::replace(&mut self.told, true))
             }
             (News::Current, true) => Ok(self.confirmed_as_of(named.sent)),
             (News::Overlay(overlay), true) => {

@@ -78,6 +78,9 @@ impl Local {
             };
         }
         let holds = self.holds(&board, now, limits);
+        if holds && board.outdated > board.confirmed {
+            self.polls.hasten();
+        }
         let publish = holds && board.image_bytes == 0 && self.image.is_some();
         Wish {
             post: self.renewed(&mut board, now, limits).filter(|_| !publish),
@@ -181,7 +184,7 @@ impl Local {
         board.serial = board.serial.wrapping_add(1);
         board.image_bytes = u32::try_from(image.as_bytes().len()).ok()?;
         board.build = image.build();
-        board.confirmed = Moment::default();
+        (board.confirmed, board.outdated) = Default::default();
         self.tell(image, &mut board, now);
         Some((row_of(board.serial), board.to_bytes()))
     }
@@ -192,7 +195,8 @@ impl Local {
         let (image, mut board) = (self.image.as_ref()?, board_of(seen, now)?);
         let same = board.build == image.build() && board.image_bytes != 0;
         let is_later = self.confirmed_by(now) > Some(board.confirmed);
-        let newer = image.revision() > board.revision || is_later;
+        let is_outdated = self.outdated > board.outdated.max(board.confirmed);
+        let newer = image.revision() > board.revision || is_later || is_outdated;
         if !same || !newer || image.revision() < board.revision {
             return None;
         }
@@ -211,6 +215,7 @@ impl Local {
     fn tell(&self, image: &PolicyImage, board: &mut Board, now: Moment) {
         let confirmed = self.confirmed_by(now).unwrap_or_default();
         board.confirmed = board.confirmed.max(confirmed);
+        board.outdated = board.outdated.max(self.outdated);
         board.revision = image.revision();
         board.overlay.clear();
         image.write_overlay(0, &mut board.overlay);
@@ -242,14 +247,16 @@ fn row_of(serial: u32) -> u8 {
     u8::from(serial % 2 == 1)
 }
 
-/// The board; what was confirmed after `now`, by a clock that was set back since, is not confirmed.
+/// The board; what was said after `now`, by a clock that was set back since, is not said.
 fn board_of(seen: Seen<'_>, now: Moment) -> Option<Board> {
     let mut board = match seen {
         Seen::Board(bytes) => Board::read(bytes)?,
         Seen::Nothing | Seen::Alone => return None,
     };
-    if board.confirmed > now {
-        board.confirmed = Moment::default();
+    for said in [&mut board.confirmed, &mut board.outdated] {
+        if *said > now {
+            *said = Moment::default();
+        }
     }
     Some(board)
 }

@@ -112,14 +112,18 @@ fn what_a_receipt_says_of_another_image_or_does_not_say_confirms_nothing() {
         Ok(false)
     );
     assert_eq!(vm.heard(&News::Silent, about(before.image)), Ok(false));
-    assert_eq!(vm.heard(&News::Stale, about(before.image)), Ok(false));
     assert_eq!(vm.heard(&overlay, about((build + 1, 0))), Ok(false));
     assert_eq!(vm.have(), Some(before.image), "no call for the whole image");
     let refused = Err(ImageFailure::Refused);
     assert_eq!(vm.heard(&News::Garbled, about((build + 1, 0))), refused);
     assert_eq!(vm.heard(&overlay, about(before.image)), refused);
+    assert_eq!(vm.heard(&News::Stale, about(before.image)), Ok(true));
     assert!(vm.age(sent).unwrap() >= MAX_AGE, "none of them confirms it");
-    assert_eq!(vm.heard(&News::Current, about(before.image)), Ok(true));
+    assert_eq!(
+        vm.heard(&News::Current, about(before.image)),
+        Ok(false),
+        "the others are told once a tick"
+    );
     assert_eq!(vm.age(sent), Some(Duration::ZERO));
 }
 
@@ -135,6 +139,24 @@ fn a_new_build_reaches_every_worker_and_the_old_one_serves_until_then() {
         world.ticks(4);
         assert_eq!(world.builds(), [Some(world.ase.build()); 3]);
         assert_eq!(world.who_clears(round), [false; 3]);
+    }
+}
+
+#[test]
+fn another_build_of_which_a_worker_that_does_not_call_hears_is_called_for_as_soon() {
+    let mut world = World::of(3);
+    (world.limits.poll_ticks, world.limits.quiet) = (40, TICK * 39);
+    world.ticks(8);
+    let others = (0..3).filter(|vm| Some(*vm) != world.holder());
+    world.busy = others.take(1).collect();
+    world.ticks(50);
+    let calls = world.calls;
+    for round in 1..4 {
+        world.ase.rebuild();
+        world.ticks(5);
+        assert_eq!(world.builds(), [Some(world.ase.build()); 3]);
+        world.ticks(100);
+        assert_eq!(world.calls, calls + round, "and not for ever");
     }
 }
 

@@ -60,11 +60,11 @@ impl Parcel {
         }
     }
 
-    pub(super) fn of_halves(id: &RecordId, halves: Halves<'_>) -> Self {
+    pub(super) fn of_halves(id: &RecordId, halves: Halves) -> Self {
         let (content, site, body) = match halves {
             Halves::RequestThenResponse(request, response) => (
                 Content::Request {
-                    then_response: response.map(<[u8]>::to_vec),
+                    then_response: response,
                 },
                 None,
                 request,
@@ -76,7 +76,7 @@ impl Parcel {
             attempts: 0,
             id: Some(id.clone()),
             site,
-            body: body.to_vec(),
+            body,
         }
     }
 

@@ -4,7 +4,7 @@ use std::cell::Cell;
 
 use ase_core::headers::Headers;
 use ase_core::time::UnixMillis;
-use ase_core::transaction::{End, GatewayDecision, Mode};
+use ase_core::transaction::{Course, End, GatewayDecision, Mode};
 use proptest::prelude::*;
 
 use super::*;
@@ -49,10 +49,9 @@ fn full() -> Answer {
 }
 
 fn put(outbox: &mut Outbox, request_bytes: usize) {
-    let id = RecordId::mint(1, 1);
     let request = format!("{{\"pad\":\"{}\"}}", "x".repeat(request_bytes));
-    outbox.record(&Record {
-        id: &id,
+    let course = Course {
+        id: RecordId::mint(1, 1),
         started: UnixMillis(1),
         duration: Duration::from_millis(1),
         mode: Mode::Sync,
@@ -60,9 +59,20 @@ fn put(outbox: &mut Outbox, request_bytes: usize) {
         verdict: None,
         asked_for: None,
         end: End::Upstream,
-        request_json: request.as_bytes(),
-        response_json: None,
+    };
+    outbox.record(&Record {
+        course: &course,
+        request: &|out| out.extend_from_slice(request.as_bytes()),
+        response: None,
     });
+}
+
+fn both() -> Halves {
+    Halves::RequestThenResponse(b"{}".to_vec(), Some(b"{}".to_vec()))
+}
+
+fn response() -> Halves {
+    Halves::Response(b"{}".to_vec(), Site::Primary)
 }
 
 /// Sends what is due; the number of lines of each body, and the tokens.
@@ -266,8 +276,8 @@ fn per_call_sends_the_response_once_the_request_has_been_answered() {
     let mut outbox = Outbox::new(LIMITS);
     let tokens = Cell::new(0);
     let id = RecordId::mint(1, 1);
-    outbox.calls(&id, Halves::RequestThenResponse(b"{}", Some(b"{}")));
-    outbox.calls(&id, Halves::Response(b"{}", Site::Primary));
+    outbox.calls(&id, both());
+    outbox.calls(&id, response());
     outbox.tick(TICK);
     assert_eq!(
         send(&mut outbox, &tokens),
@@ -296,10 +306,7 @@ fn per_call_sends_the_response_once_the_request_has_been_answered() {
 #[test]
 fn per_call_keeps_the_response_of_an_api_that_ase_does_not_know() {
     let mut outbox = Outbox::new(LIMITS);
-    outbox.calls(
-        &RecordId::mint(1, 1),
-        Halves::RequestThenResponse(b"{}", Some(b"{}")),
-    );
+    outbox.calls(&RecordId::mint(1, 1), both());
     send(&mut outbox, &Cell::new(0));
     outbox.answered(
         CalloutToken(0),
@@ -379,9 +386,9 @@ proptest! {
                     put_records += 1;
                     put(&mut outbox, bytes);
                 }
-                Step::Call(both) => {
+                Step::Call(with_request) => {
                     put_records += 1;
-                    let halves = if both { Halves::RequestThenResponse(b"{\"a\":1}", Some(b"{}")) } else { Halves::Response(b"{}", Site::Primary) };
+                    let halves = if with_request { both() } else { response() };
                     outbox.calls(&RecordId::mint(2, 2), halves);
                 }
                 Step::Tick => outbox.tick(Duration::from_secs(3)),

@@ -1,14 +1,16 @@
 //! What a request is when it comes in: what the host shows of it is kept, and how it is to be treated is found.
 
 use ase_core::headers::Headers;
+use ase_core::metadata::TlsFacts;
+use ase_core::text::Quoted;
 
 use super::shared::{About, Shared};
 use crate::clock::Moment;
 use crate::config::{ClientAddressSource, Config, Policy, Treatment};
 use crate::dialect::Dialect;
 use crate::exchange::Head;
-use crate::head::{self, Client, RequiredParts, SeenRequest};
-use crate::host::{self, Level, Map, Returned};
+use crate::head::{self, Client, SeenRequest};
+use crate::host::{self, Level, Map};
 use crate::kept::{Kept, KeptRequest};
 use crate::pairs;
 use crate::token_request::TokenRequest;
@@ -23,83 +25,92 @@ pub(super) struct Incoming {
 }
 
 impl Incoming {
-    /// Everything about a request that is ever used, taken while the host shows it, and how it is to be treated.
+    /// Takes everything about a request that is ever used while the host shows it, and takes off what must not reach upstream.
     pub(super) fn read(shared: &Shared, config: &Config, now: Moment) -> Self {
-        let asked = |path: Option<&[u8]>| host::property(path?).ok().map(Returned::into_vec);
         let at_host = config.host();
         let mut request = KeptRequest {
             headers: host::header_pairs(Map::Request)
                 .unwrap_or_default()
                 .into_vec(),
-            target: asked(at_host.target_property()),
+            target: property(at_host.target_property()),
             ..KeptRequest::default()
         };
-        if let ClientAddressSource::Envoy = config.client_address() {
-            let address = asked(Some(b"source\0address"));
-            let port = address
-                .as_ref()
-                .and_then(|_| asked(at_host.source_port_property()));
-            request.source_address = address.map(|address| at_host.peer(address, port.as_deref()));
+        let headers = pairs::parse(&request.headers).unwrap_or_default();
+        let headers = at_host.request_headers(headers, request.target.clone());
+        let mut incoming = Self {
+            head: Head::Unreadable,
+            kept: Kept::unseen(),
+            policy: policy_of(shared, config, &headers),
+            dialect: Dialect::Http,
+            token_request: None,
+        };
+        if headers.is_empty() {
+            return incoming;
         }
-        let mut incoming = request.with(config, |seen| look_at(seen, shared, config));
-        if incoming.head != Head::Unreadable
-            && !matches!(incoming.policy.treatment, Treatment::Off(_))
-        {
-            request.protocol =
-                asked(Some(b"request\0protocol")).filter(|protocol| !protocol.is_empty());
-            let claims = &config.user_info().verified;
-            request.username = asked(claims.username.as_deref());
-            request.client_id = asked(claims.client_id.as_deref());
-            let tls = head::tls::facts(&config.report().tls, |path| host::property(path).ok());
-            let is_told = tls.known().next().is_some();
-            request.tls = is_told.then(|| Box::new(tls));
-            if incoming.policy.treatment == Treatment::Local && incoming.head == Head::Read {
-                let cleared = request.with(config, |seen| {
-                    let client = head::client(config.client_address(), seen);
-                    head::judged(seen, client, config, |request| {
-                        shared.clears(request, config, now)
-                    })
-                });
-                if cleared {
-                    incoming.head = Head::Cleared;
-                }
-            }
-            incoming.kept = Kept::of(request);
+        // Nothing else is ever refused.
+        if incoming.policy.treatment.asks() {
+            incoming.dialect = Dialect::of(&headers);
         }
+        strip_reserved(&headers, config);
+        request.source_address = source_address(config);
+        let client = head::client(config.client_address(), &request.seen(&headers));
+        incoming.policy.treatment = incoming.policy.treatment_of(client.address);
+        if let Treatment::Off(_) = incoming.policy.treatment {
+            return incoming;
+        }
+        warn_of_port_zero(shared, config, client);
+        incoming.token_request = TokenRequest::of(&headers, config);
+        request.protocol = property(Some(b"request\0protocol"));
+        let claims = &config.user_info().verified;
+        request.username = property(claims.username.as_deref());
+        request.client_id = property(claims.client_id.as_deref());
+        request.tls = tls_facts(config);
+        let question = incoming.question(&request.seen(&headers), client, shared, config, now);
+        drop(headers);
+        incoming.kept = question.map_or_else(|| Kept::of(request), Kept::asked);
         incoming
+    }
+
+    /// The question about the request, where ASE may have to be asked.
+    fn question(
+        &mut self,
+        seen: &SeenRequest<'_>,
+        client: Client,
+        shared: &Shared,
+        config: &Config,
+        now: Moment,
+    ) -> Option<Vec<u8>> {
+        let treatment = self.policy.treatment;
+        if !treatment.asks() {
+            self.head = Head::Read;
+            return None;
+        }
+        let mut question = Vec::new();
+        self.head = head::write_question(&mut question, seen, client, config, &mut |request| {
+            treatment == Treatment::Local && shared.clears(request, config, now)
+        });
+        Some(question).filter(|_| self.head == Head::Read)
     }
 }
 
-/// What is to be known of a request before it goes on. Takes off what must not reach upstream.
-fn look_at(seen: &SeenRequest<'_>, shared: &Shared, config: &Config) -> Incoming {
-    let headers = seen.headers;
-    let mut incoming = Incoming {
-        head: Head::Unreadable,
-        kept: Kept::unseen(),
-        policy: policy_of(shared, config, headers),
-        dialect: Dialect::Http,
-        token_request: None,
-    };
-    if headers.is_empty() {
-        return incoming;
+fn property(path: Option<&[u8]>) -> Option<Vec<u8>> {
+    let value = host::property(path?).ok()?.into_vec();
+    Some(value).filter(|value| !value.is_empty())
+}
+
+fn source_address(config: &Config) -> Option<Vec<u8>> {
+    if let ClientAddressSource::Xff(_) = config.client_address() {
+        return None;
     }
-    // Nothing else is ever refused.
-    if incoming.policy.treatment.asks() {
-        incoming.dialect = Dialect::of(headers);
-    }
-    strip_reserved(headers, config);
-    let client = head::client(config.client_address(), seen);
-    incoming.policy.treatment = incoming.policy.treatment_of(client.address);
-    incoming.head = match head::required_parts(seen, client) {
-        RequiredParts::Present => Head::Read,
-        RequiredParts::Missing => Head::Incomplete,
-    };
-    if let Treatment::Off(_) = incoming.policy.treatment {
-        return incoming;
-    }
-    warn_of_port_zero(shared, config, client);
-    incoming.token_request = TokenRequest::of(headers, config);
-    incoming
+    let address = property(Some(b"source\0address"))?;
+    let port = property(config.host().source_port_property());
+    Some(config.host().peer(address, port.as_deref()))
+}
+
+fn tls_facts(config: &Config) -> Option<Box<TlsFacts<'static>>> {
+    let tls = head::tls::facts(&config.report().tls, |path| host::property(path).ok());
+    let is_told = tls.known().next().is_some();
+    is_told.then(|| Box::new(tls))
 }
 
 /// The settings for this request: those of its route's metadata over those of the first rule that covers it.
@@ -117,7 +128,7 @@ fn policy_of(shared: &Shared, config: &Config, headers: &Headers<'_>) -> Policy 
             Some(with_it) => policy = with_it,
             None => shared.notice(About::RouteMetadata, Level::Warn, || {
                 let key = String::from_utf8_lossy(&setting.name);
-                format!("a route's metadata has {key:?} with a value that is not known: it is left out (docs/filter-configuration.md, Routes)")
+                format!("a route's metadata has {} with a value that is not known: it is left out (docs/filter-configuration.md, Routes)", Quoted(&key))
             }),
         }
     }

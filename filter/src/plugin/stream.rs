@@ -259,7 +259,7 @@ impl Running {
         } = self;
         while matches!(effect, Effect::Ask) {
             shared.failed_over(exchange, config);
-            let sent = callout::ask(config, exchange, kept.question(config), context);
+            let sent = callout::ask(config, exchange, kept.question(), context);
             effect = shared.with_breaker(|breaker| exchange.dispatched(sent, config, breaker, now));
         }
         match effect {

@@ -1,7 +1,7 @@
 //! Exchanges that share a breaker, driven by any sequence of events, against the promises of `ase_filter::exchange`.
 
 use ase_core::headers::Headers;
-use ase_core::transaction::wire::{read_record, write_record};
+use ase_core::transaction::wire::{Record, Write, read_record, write_record};
 use ase_core::transaction::{GatewayDecision, RecordId};
 use ase_core::wire::body_text;
 use ase_filter::breaker::Breaker;
@@ -226,11 +226,16 @@ impl Watched {
             };
             assert_eq!(Some(course.decision), expected);
             let mut line = Vec::new();
-            let record = course.record(QUESTION, self.responded.then_some(RESPONSE));
+            let response: &Write<'_> = &|out| out.extend_from_slice(RESPONSE);
+            let record = Record {
+                course: &course,
+                request: &|out| out.extend_from_slice(QUESTION),
+                response: self.responded.then_some(response),
+            };
             write_record(&mut line, &record);
             let text = body_text(&line);
             match read_record(text.trim_end()) {
-                Ok(read) => assert_eq!((read.decision, read.end), (record.decision, record.end)),
+                Ok(read) => assert_eq!(read.course, course),
                 Err(fault) => panic!("{fault}: {text}"),
             }
         }

@@ -6,8 +6,9 @@ use ase_core::headers::Headers;
 use ase_core::metadata::{RequestFault, RequestReport};
 use ase_core::wire::{body_text, read_request, read_response};
 use ase_filter::config::Config;
+use ase_filter::exchange::Head;
 use ase_filter::exchange::{Answer, Outcome};
-use ase_filter::head::{self, RequiredParts, SeenRequest, Verified, tls};
+use ase_filter::head::{self, SeenRequest, Verified, tls};
 use ase_filter::pairs;
 
 /// Beside the defaults, those that read most.
@@ -76,6 +77,7 @@ fn lines(text: &[u8]) -> Headers<'_> {
 fn told(headers: &Headers<'_>, config: &Config) {
     let first = |name: &'static [u8]| headers.first(name).map(|value| &**value);
     let property = |path: &'static [u8]| first(path.rsplit(|byte| *byte == 0).next()?);
+    let tls = tls::facts(&config.report().tls, property);
     let seen = SeenRequest {
         headers,
         source_address: first(b":source"),
@@ -84,7 +86,7 @@ fn told(headers: &Headers<'_>, config: &Config) {
             username: first(b":username"),
             client_id: first(b":client"),
         },
-        tls: tls::facts(&config.report().tls, property),
+        tls: Some(&tls),
     };
     let client = head::client(config.client_address(), &seen);
     let (authority, path) = (first(b":authority"), first(b":path"));
@@ -108,7 +110,10 @@ fn request_half(seen: &SeenRequest<'_>, client: head::Client, config: &Config) {
         Ok(metadata) => metadata,
         Err(fault) => panic!("{fault}: {text}"),
     };
-    if head::required_parts(seen, client) == RequiredParts::Present {
+    let mut question = Vec::new();
+    let written = head::write_question(&mut question, seen, client, config, &mut |_| false);
+    if written == Head::Read {
+        assert_eq!(question, half);
         // Hosts that let requests without a host through are none of the filter's affair: ASE says no.
         let faults = RequestReport::of(&metadata).err().unwrap_or_default();
         let only_host = faults

@@ -5,7 +5,7 @@ use std::time::Duration;
 use ase_core::headers::Headers;
 use ase_core::time::UnixMillis;
 use ase_core::transaction::wire::Record;
-use ase_core::transaction::{End, GatewayDecision, Mode, RecordId};
+use ase_core::transaction::{Course, End, GatewayDecision, Mode, RecordId};
 use ase_filter::config::Config;
 use ase_filter::exchange::{Answer, CalloutToken, DispatchRefusal};
 use ase_filter::outbox::{Halves, News, Outbox, OutboxLimits, Receipt};
@@ -59,10 +59,9 @@ pub fn outbox(bytes: &[u8]) {
 }
 
 fn put(outbox: &mut Outbox, seen: &mut Seen, how: u8) {
-    let id = RecordId::mint(1, seen.put);
     let request = format!(r#"{{"url":"/{}"}}"#, "a".repeat(usize::from(how) * 20));
-    outbox.record(&Record {
-        id: &id,
+    let course = Course {
+        id: RecordId::mint(1, seen.put),
         started: UnixMillis(1_700_000_000_000),
         duration: Duration::from_millis(u64::from(how)),
         mode: Mode::Async,
@@ -70,18 +69,22 @@ fn put(outbox: &mut Outbox, seen: &mut Seen, how: u8) {
         verdict: None,
         asked_for: None,
         end: End::Upstream,
-        request_json: request.as_bytes(),
-        response_json: None,
+    };
+    outbox.record(&Record {
+        course: &course,
+        request: &|out| out.extend_from_slice(request.as_bytes()),
+        response: None,
     });
     seen.put += 1;
 }
 
 fn halves(outbox: &mut Outbox, seen: &mut Seen, how: u8) {
     let id = RecordId::mint(2, seen.put);
+    let half = || b"{}".to_vec();
     let halves = match how % 3 {
-        0 => Halves::RequestThenResponse(b"{\"a\":1}", Some(b"{}")),
-        1 => Halves::RequestThenResponse(b"{\"a\":1}", None),
-        _ => Halves::Response(b"{}", Site::Primary),
+        0 => Halves::RequestThenResponse(half(), Some(half())),
+        1 => Halves::RequestThenResponse(half(), None),
+        _ => Halves::Response(half(), Site::Primary),
     };
     outbox.calls(&id, halves);
     seen.put += 1;

@@ -1,4 +1,4 @@
-//! The reader beside serde_json's.
+//! What is read, beside serde_json's.
 
 use proptest::prelude::*;
 use serde_json::Value as Tree;
@@ -121,12 +121,35 @@ fn a_fault_names_its_place() {
     for (document, fault) in [
         (&b"{\n\"a\": }"[..], "expected value at line 2 column 6"),
         (b"{\"a\" 1}", "expected `:` at line 1 column 6"),
-        (b"[1\n,2\n 3]", "expected `,` or `]` at line 3 column 2"),
+        (
+            b"[1\n,2\n 3]",
+            "expected `,` or a closing bracket at line 3 column 2",
+        ),
         (b"{\"a\":[1,2", "unexpected end at line 1 column 10"),
         (b"{\"a", "unexpected end at line 1 column 4"),
         (b"{} x", "trailing characters at line 1 column 4"),
         (b"[\"\xff\"]", "invalid UTF-8 at line 1 column 3"),
+        (
+            "[\"é\", \"é".as_bytes(),
+            "unexpected end at line 1 column 11",
+        ),
+        (
+            b"{\"a\": \"\xc3\xa9\",\n\"b\": \"a\\n\xc3\"}",
+            "invalid UTF-8 at line 2 column 10",
+        ),
+        (
+            b"[\n\"a\nb\"]",
+            "control character found while parsing a string at line 2 column 3",
+        ),
+        (b"[\"\\x\"]", "invalid escape at line 1 column 5"),
+        (
+            b"[\"\\ud83d\"]",
+            "lone surrogate in hex escape at line 1 column 9",
+        ),
         (b"[1.x]", "invalid number at line 1 column 4"),
+        (b"-", "invalid number at line 1 column 2"),
+        (b"[nul]", "expected value at line 1 column 2"),
+        (b"{\"a\":1,}", "key must be a string at line 1 column 8"),
     ] {
         assert_eq!(Value::parse(document).unwrap_err().to_string(), fault);
     }

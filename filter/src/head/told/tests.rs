@@ -39,7 +39,7 @@ fn request_half(config: &Config, lines: &[(&[u8], &[u8])]) -> Vec<u8> {
         source_address: None,
         protocol: None,
         verified: super::super::Verified::default(),
-        tls: ase_core::metadata::TlsFacts::default(),
+        tls: None,
     };
     let client = Client {
         address: None,

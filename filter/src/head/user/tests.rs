@@ -38,7 +38,7 @@ fn half_by(document: &str, lines: &[(&[u8], &[u8])], verified: Verified<'_>) -> 
         source_address: None,
         protocol: None,
         verified,
-        tls: ase_core::metadata::TlsFacts::default(),
+        tls: None,
     };
     let client = Client {
         address: None,

@@ -170,6 +170,7 @@ pub(super) struct World {
     pub(super) shares: bool,
     pub(super) now: Moment,
     pub(super) way: Way,
+    pub(super) limits: LocalLimits,
     late: Vec<Late>,
     /// Who has records to send at each tick.
     pub(super) busy: Vec<usize>,
@@ -192,6 +193,7 @@ impl World {
             shares: true,
             now: Moment::from_nanos(1_700_000_000_000_000_000),
             way: Way::Arrives,
+            limits: limits(),
             late: Vec::new(),
             busy: Vec::new(),
             stalled: BTreeMap::new(),
@@ -262,7 +264,7 @@ impl World {
     }
 
     fn tick(&mut self, vm: usize) {
-        let limits = limits();
+        let limits = self.limits.clone();
         let mut local = std::mem::replace(&mut self.vms[vm], Local::new(99));
         let wish = local.tick(self.seen(), self.now, &limits);
         while let Some(piece) = local.wanted_piece() {
@@ -309,7 +311,7 @@ impl World {
     }
 
     fn deliver(&mut self, vm: usize, token: CalloutToken, answer: Option<(bool, Vec<u8>)>) {
-        let limits = limits();
+        let limits = self.limits.clone();
         let mut local = std::mem::replace(&mut self.vms[vm], Local::new(99));
         if let Some((_, sent)) = local.answered(token) {
             let taken = match answer {
@@ -373,7 +375,7 @@ impl World {
         let datum = self.shared.values_mut().nth(usize::from(key) % keys);
         if let Some(byte) = datum.and_then(|bytes| bytes.get_mut(usize::from(place))) {
             // A host keeps what it is given; other plugins may write anywhere, but none forges a time or a lease.
-            if !(8..52).contains(&place) {
+            if !(8..60).contains(&place) {
                 *byte ^= 0x55;
             }
         }
