@@ -5,33 +5,36 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::Duration;
 
 use ase_core::address::Ipv6Width;
-use ase_core::fault::{FaultCollector, Faults, Fields, Item};
+use ase_core::fault::{FaultCollector, Faults, Fields};
 use ase_core::json::Value;
 use thiserror::Error;
 
-use self::transport::{Transport, TransportLimits};
+use self::transport::Transport;
 use crate::access_log::outputs::Outputs;
 use crate::access_log::rotation::Rotation;
 use crate::config::real_time::RealTimeSettings;
-use crate::leniency::{Leniency, Tone};
+use crate::leniency::Leniency;
 use crate::secret::Secret;
-use crate::tokens::{Token, Tokens};
+use crate::tokens::Tokens;
 
 pub mod access_log_outputs;
 pub mod access_log_rotation;
 pub mod engine;
+mod limits;
 mod management;
 pub mod metrics;
 pub mod otel;
 pub mod real_time;
 pub mod reference;
-
-pub use management::{AdminTls, ManagementSettings};
+pub(crate) mod tokens;
 pub mod transport;
+
+pub use limits::Limits;
+use limits::read_limits;
+pub use management::{AdminTls, ManagementSettings};
+use tokens::read_tokens;
 
 /// Where the data port listens by default.
 pub const DEFAULT_DATA_LISTEN: &str = "127.0.0.1:8000";
@@ -39,8 +42,6 @@ pub const DEFAULT_DATA_LISTEN: &str = "127.0.0.1:8000";
 pub const DEFAULT_ADMIN_LISTEN: &str = "127.0.0.1:8010";
 /// The state folder by default.
 pub const DEFAULT_STATE_DIR: &str = "ase-state";
-
-const MIB: usize = 1024 * 1024;
 
 /// All that `ase serve` needs to know.
 #[derive(Clone, Debug)]
@@ -94,48 +95,6 @@ pub enum KeepAlive {
     On,
     /// `Connection: close` after each answer.
     Off,
-}
-
-/// Bounds of everything that could grow.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Largest body of a request or response call, in bytes.
-    pub body_bytes: usize,
-    /// Largest batch, in bytes.
-    pub batch_bytes: usize,
-    /// Most exchanges that wait for their response call.
-    pub correlation_entries: usize,
-    /// Most bytes of their log lines together.
-    pub correlation_bytes: usize,
-    /// How long they wait.
-    pub correlation_ttl: Duration,
-    /// Most lines that wait for the access log's writer.
-    pub access_log_queue: usize,
-    /// Most bytes that they have together.
-    pub access_log_queue_bytes: usize,
-    /// Most record ids that are remembered to recognise a retry.
-    pub record_ids: usize,
-    /// How long a stop may take.
-    pub drain: Duration,
-    /// What the connections of the data port may cost.
-    pub transport: TransportLimits,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            body_bytes: MIB,
-            batch_bytes: 16 * MIB,
-            correlation_entries: 100_000,
-            correlation_bytes: 256 * MIB,
-            correlation_ttl: Duration::from_secs(180),
-            access_log_queue: 65_536,
-            access_log_queue_bytes: 128 * MIB,
-            record_ids: 1_000_000,
-            drain: Duration::from_secs(10),
-            transport: TransportLimits::default(),
-        }
-    }
 }
 
 /// What the flags of `ase serve` say; each one overrides the file.
@@ -374,136 +333,6 @@ fn listen_address(
                 None
             }
         },
-    }
-}
-
-/// The tokens, and the names of those whose gateways are answered leniently.
-fn read_tokens(fields: &mut Fields<'_, '_>, folder: &Path) -> (Vec<Token>, Vec<Arc<str>>) {
-    let mut names: Vec<String> = Vec::new();
-    let mut lenient_gateways = Vec::new();
-    let tokens = fields.list("tokens", |item| {
-        let (token, tone) = read_token(item, folder)?;
-        match tone {
-            Tone::Lenient => lenient_gateways.push(Arc::clone(&token.name)),
-            Tone::Strict => {}
-        }
-        let name = token.name.to_string();
-        if names.contains(&name) {
-            item.fault(format_args!(
-                "a token of the name {name:?} stands before this one"
-            ));
-        }
-        names.push(name);
-        Some(token)
-    });
-    (tokens, lenient_gateways)
-}
-
-fn read_token(item: &mut Item<'_, '_>, folder: &Path) -> Option<(Token, Tone)> {
-    let mut fields = item.fields();
-    let name = fields.required_custom("name", token_name);
-    let value = fields.text("value");
-    let file = fields.text("value_file");
-    let value = match (value, file) {
-        (Some(value), None) => checked_value(&mut fields, "value", value),
-        (None, Some(file)) => match std::fs::read_to_string(folder.join(&file)) {
-            Ok(value) => checked_value(&mut fields, "value_file", value.trim().to_owned()),
-            Err(error) => {
-                fields.fault(
-                    "value_file",
-                    format_args!("{file:?} cannot be read: {error}"),
-                );
-                None
-            }
-        },
-        (Some(_), Some(_)) => {
-            fields.fault("value_file", "has no meaning beside value");
-            None
-        }
-        (None, None) => {
-            fields.fault("value", "is required (or value_file)");
-            None
-        }
-    };
-    let tone = match fields.flag("lenient", false) {
-        true => Tone::Lenient,
-        false => Tone::Strict,
-    };
-    fields.finish();
-    let (name, value) = (name?.into(), value?);
-    Some((Token { name, value }, tone))
-}
-
-pub(crate) fn token_name(text: &str) -> Result<String, String> {
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
-    // The access log writes "-" for a gateway that was not checked.
-    if (1..=64).contains(&text.len()) && text.bytes().all(allowed) && text != "-" {
-        Ok(text.to_owned())
-    } else {
-        Err(format!(
-            "{text:?} is not a token name: use 1 to 64 characters of [0-9a-zA-Z_.-]"
-        ))
-    }
-}
-
-fn checked_value(fields: &mut Fields<'_, '_>, key: &str, value: String) -> Option<Secret> {
-    let printable = value.bytes().all(|byte| byte.is_ascii_graphic());
-    if value.len() < 16 || value.len() > 512 || !printable {
-        fields.fault(key, "a token has 16 to 512 visible ASCII characters");
-        return None;
-    }
-    Some(Secret::new(value))
-}
-
-fn read_limits(fields: &mut Fields<'_, '_>) -> Limits {
-    let default = Limits::default();
-    let mut limits = fields.object("limits");
-    let mut count = |key: &str, low: usize, high: usize, default: usize| {
-        let wide = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
-        let found = limits.integer(key, wide(low)..=wide(high), wide(default));
-        usize::try_from(found).unwrap_or(default)
-    };
-    let body_bytes = count("body_bytes", 1024, 64 * MIB, default.body_bytes);
-    let batch_bytes = count("batch_bytes", 1024, 256 * MIB, default.batch_bytes);
-    let correlation_entries = count(
-        "correlation_entries",
-        1,
-        10_000_000,
-        default.correlation_entries,
-    );
-    let correlation_bytes = count(
-        "correlation_bytes",
-        65_536,
-        64 * 1024 * MIB,
-        default.correlation_bytes,
-    );
-    let access_log_queue = count("access_log_queue", 1, 10_000_000, default.access_log_queue);
-    let access_log_queue_bytes = count(
-        "access_log_queue_bytes",
-        65_536,
-        64 * 1024 * MIB,
-        default.access_log_queue_bytes,
-    );
-    let record_ids = count("record_ids", 2, 100_000_000, default.record_ids);
-    let ttl = limits.integer(
-        "correlation_ttl_s",
-        1..=86_400_u64,
-        default.correlation_ttl.as_secs(),
-    );
-    let drain = limits.integer("drain_s", 1..=3600_u64, default.drain.as_secs());
-    let transport = TransportLimits::read(&mut limits);
-    limits.finish();
-    Limits {
-        body_bytes,
-        batch_bytes,
-        correlation_entries,
-        correlation_bytes,
-        correlation_ttl: Duration::from_secs(ttl),
-        access_log_queue,
-        access_log_queue_bytes,
-        record_ids,
-        drain: Duration::from_secs(drain),
-        transport,
     }
 }
 

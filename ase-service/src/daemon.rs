@@ -1,105 +1,58 @@
 //! The daemon: opens what it needs, serves both ports, and stops without losing what it took.
 
-use std::io;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use ase_core::decision::Snapshot;
-use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::access_log::{AccessLog, Destination};
 use crate::ase::Ase;
-use crate::audit::{Audit, AuditError};
+use crate::audit::Audit;
 use crate::clock;
 use crate::config::Settings;
 use crate::counters::Counters;
 use crate::data_port::Port;
-use crate::definitions::{Folder, FolderError, Followed};
+use crate::definitions::{Folder, Followed};
 use crate::engine_host::{EngineHost, Keeper};
 use crate::health::Part;
 use crate::lifetimes::SharedLifetimes;
-use crate::lists::{self, ListFileError, Lists};
-use crate::management::tls::{AdminCertificate, AdminTlsError};
-use crate::management::{self, ApiFolder, Followers, Management, restricted};
+use crate::lists::{self, Lists};
+use crate::management::tls::AdminCertificate;
+use crate::management::{self, ApiFolder, Exports, Followers, Management, restricted};
 use crate::policy_image::Images;
 use crate::real_time::RealTime;
 use crate::secret::Secret;
-use crate::state::{ListName, SharedState, State, StateError};
+use crate::state::{ListName, SharedState, State};
 use crate::telemetry::Telemetry;
 use crate::telemetry::port::Observed;
-use crate::telemetry::sideband_stats::{self, SidebandStats};
-use crate::tls::{Tls, TlsError};
+use crate::tls::Tls;
 use crate::whole_file::{self, Audience, WriteError};
 
 mod listeners;
+mod secret_file;
+mod start_error;
+mod upkeep;
 
 pub use listeners::DataAddresses;
 use listeners::Listeners;
+use secret_file::admin_secret;
+pub use start_error::StartError;
+use start_error::of_file;
+use upkeep::upkeep;
 
 /// The file in the state folder that says where the ports are.
 pub const ADDRESSES_FILE: &str = "addresses.json";
 /// The file in the state folder that holds the management secret.
 pub const SECRET_FILE: &str = "admin.secret";
 
-/// Between two looks for exchanges whose response did not come in time.
-const EXPIRE_EVERY: Duration = Duration::from_millis(500);
-/// Between two removals of expired list entries.
-const PURGE_EVERY: Duration = Duration::from_secs(60);
 /// How long a port may take to end beyond the drain time.
 const LAST_CALLS: Duration = Duration::from_secs(1);
-
-/// Why the daemon does not start.
-#[derive(Debug, Error)]
-pub enum StartError {
-    /// The state.
-    #[error(transparent)]
-    State(#[from] StateError),
-    /// The data port would be open to a network.
-    #[error("{0}")]
-    Unguarded(String),
-    /// The folder of API definitions.
-    #[error(transparent)]
-    Definitions(#[from] FolderError),
-    /// A list file.
-    #[error(transparent)]
-    ListFile(#[from] ListFileError),
-    /// The audit log.
-    #[error(transparent)]
-    Audit(#[from] AuditError),
-    /// TLS of the management port.
-    #[error("admin_tls: {0}")]
-    AdminTls(#[from] AdminTlsError),
-    /// A file that must be written.
-    #[error("{}: {error}", path.display())]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// What the system says.
-        error: io::Error,
-    },
-    /// A thread that the system does not give.
-    #[error("no thread for lists, engine or policy images: {0}")]
-    Thread(io::Error),
-    /// Certificate and key.
-    #[error(transparent)]
-    Tls(#[from] TlsError),
-    /// A port that cannot be listened on.
-    #[error("{flag} {address}: {error}")]
-    Listen {
-        /// The flag that changes it.
-        flag: &'static str,
-        /// The address.
-        address: SocketAddr,
-        /// What the system says.
-        error: io::Error,
-    },
-}
 
 /// How a stop ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -214,6 +167,7 @@ impl Daemon {
             lifetimes,
             configured_lifetimes: settings.real_time.lifetimes,
             followers: Followers::new(settings.access_log.clone(), admin_stopped.clone()),
+            exports: Exports::default(),
             settings: settings.management,
             ipv6_prefix: settings.ipv6_prefix,
             started: now,
@@ -350,35 +304,6 @@ fn registered(settings: &Settings) -> Result<(Option<Folder>, Snapshot), StartEr
     Ok((Some(folder), snapshot))
 }
 
-/// What goes on beside the calls.
-fn upkeep(
-    (followed, tls, admin_tls): (
-        Option<Arc<Followed>>,
-        Option<Arc<Tls>>,
-        Option<AdminCertificate>,
-    ),
-    ase: &Arc<Ase>,
-    lists: Arc<Lists>,
-) -> Vec<JoinHandle<()>> {
-    let mut tasks = vec![
-        tokio::spawn(expire(Arc::clone(ase))),
-        tokio::spawn(tell_failures(Arc::clone(ase))),
-        tokio::spawn(listeners::follow(tls, Arc::clone(&ase.counters), || {})),
-        tokio::spawn(listeners::follow(
-            admin_tls.as_ref().map(|admin| Arc::clone(&admin.tls)),
-            Arc::clone(&ase.counters),
-            move || {
-                if let Some(admin) = &admin_tls {
-                    admin.show();
-                }
-            },
-        )),
-        tokio::spawn(purge(lists)),
-    ];
-    tasks.extend(followed.map(|followed| tokio::spawn(followed.follow())));
-    tasks
-}
-
 fn load_list_files(settings: &Settings, lists: &Lists) -> Result<(), StartError> {
     let files = [
         (ListName::Deny, &settings.attack_list_file),
@@ -431,34 +356,6 @@ fn local(flag: &'static str, listener: &TcpListener) -> Result<SocketAddr, Start
     })
 }
 
-/// The management secret, and the same again when this start has drawn it. `given` counts only where there is none yet.
-fn admin_secret(
-    path: &Path,
-    given: Option<&Secret>,
-) -> Result<(Secret, Option<Secret>), StartError> {
-    match std::fs::read_to_string(path) {
-        Ok(text) if !text.trim().is_empty() => Ok((Secret::new(text.trim().to_owned()), None)),
-        Ok(_) => make_secret(path, given),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => make_secret(path, given),
-        Err(error) => Err(of_file(path, error)),
-    }
-}
-
-fn make_secret(
-    path: &Path,
-    given: Option<&Secret>,
-) -> Result<(Secret, Option<Secret>), StartError> {
-    let (secret, drawn) = match given {
-        Some(given) => (given.clone(), None),
-        None => {
-            let drawn = Secret::random().map_err(|error| of_file(path, error))?;
-            (drawn.clone(), Some(drawn))
-        }
-    };
-    write_whole(path, &format!("{}\n", secret.reveal()))?;
-    Ok((secret, drawn))
-}
-
 fn write_addresses(
     folder: &Path,
     addresses: (&DataAddresses, SocketAddr),
@@ -471,43 +368,4 @@ fn write_addresses(
 fn write_whole(path: &Path, text: &str) -> Result<(), StartError> {
     let written = whole_file::write(path, text.as_bytes(), Audience::Owner);
     written.map_err(|WriteError { path, error }| StartError::File { path, error })
-}
-
-fn of_file(path: &Path, error: io::Error) -> StartError {
-    StartError::File {
-        path: path.to_path_buf(),
-        error,
-    }
-}
-
-async fn expire(ase: Arc<Ase>) {
-    let mut ticks = tokio::time::interval(EXPIRE_EVERY);
-    loop {
-        ticks.tick().await;
-        ase.expire(Instant::now());
-    }
-}
-
-async fn tell_failures(ase: Arc<Ase>) {
-    let mut stats = SidebandStats::default();
-    let mut ticks = tokio::time::interval(sideband_stats::EVERY);
-    loop {
-        ticks.tick().await;
-        if let Some(line) = stats.line(&ase.counters) {
-            tracing::warn!("{line}");
-        }
-    }
-}
-
-async fn purge(lists: Arc<Lists>) {
-    let mut ticks = tokio::time::interval(PURGE_EVERY);
-    loop {
-        ticks.tick().await;
-        let lists = Arc::clone(&lists);
-        match tokio::task::spawn_blocking(move || lists.purge_expired(clock::now())).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::error!(%error, "expired list entries stay in the state"),
-            Err(error) => tracing::error!(%error, "the removal of expired list entries broke off"),
-        }
-    }
 }

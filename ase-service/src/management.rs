@@ -37,6 +37,7 @@ mod clients;
 mod detections;
 mod discovery;
 mod documented;
+mod export;
 mod follow;
 mod guard;
 mod keys;
@@ -69,6 +70,7 @@ const OFF_PATH_AT_ONCE: usize = BATCHES_AT_ONCE - 2;
 static OFF_PATH: Semaphore = Semaphore::const_new(OFF_PATH_AT_ONCE);
 
 pub use apis::ApiFolder;
+pub use export::Exports;
 pub use follow::Followers;
 pub(crate) use switches::restore;
 
@@ -113,6 +115,8 @@ pub struct Management {
     pub configured_lifetimes: Lifetimes,
     /// Who follows the access log.
     pub followers: Followers,
+    /// Who reads a whole list.
+    pub exports: Exports,
     /// How the port is guarded.
     pub settings: ManagementSettings,
     /// How much of a bare IPv6 address a listing covers.

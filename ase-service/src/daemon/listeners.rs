@@ -11,7 +11,8 @@ use serde_json::{Map, Value};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use super::{StartError, listen, local, of_file};
+use super::start_error::{StartError, of_file};
+use super::{listen, local};
 use crate::config::Settings;
 use crate::counters::{Counter, Counters, PortEvent};
 use crate::data_port::{self, Listener, PROTOCOLS, Port};

@@ -16,7 +16,7 @@ use super::reply::{Refusal, plain};
 use super::route::{Route, Verb};
 use super::{Management, off_path};
 use crate::clock;
-use crate::config::token_name;
+use crate::config::tokens::token_name;
 use crate::secret::{Secret, random_bytes};
 use crate::state::{StoredToken, TokenDigest};
 use crate::tokens::Managed;

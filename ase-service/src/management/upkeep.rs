@@ -2,33 +2,29 @@
 //!
 //! An import is all or nothing unless the caller says otherwise.
 
-use std::convert::Infallible;
 use std::sync::Arc;
 
 use ase_core::identifier_list::Sources;
-use axum::body::{Body, Bytes};
+use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, Query, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use http_body_util::channel::Channel;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::caller::Caller;
 use super::change::Force;
+use super::export::Export;
 use super::openapi::Schema;
-use super::reply::{Refusal, document, plain};
+use super::reply::{Refusal, plain};
 use super::route::{Presence, Route, Verb};
-use super::transfer::{First, Format, Imported, Reader};
+use super::transfer::{Format, Imported, Reader};
 use super::{Management, off_path};
 use crate::clock;
-use crate::lists::list_of;
 use crate::state::ListName;
 
 /// Largest import, in bytes.
 const MAX_IMPORT_BYTES: usize = 256 * 1024 * 1024;
-/// How much of an export is sent at once, in bytes.
-const CHUNK: usize = 64 * 1024;
 
 const FORMAT: &str = "plain (the default), json or csv";
 const SOURCES: &str = "all, manual, file, engine, real_time or real_time:RULE";
@@ -206,41 +202,12 @@ async fn import(
     .await
 }
 
-/// Written while it is sent, from the lists as they are at this moment.
 fn export(management: &Management, name: ListName, options: &Options) -> Result<Response, Refusal> {
     let format = format(options)?;
     let sources = sources(options.source.as_deref().unwrap_or("all"))?;
-    let snapshot = management.ase.snapshot.load_full();
-    let now = clock::now();
-    let (mut sender, body) = Channel::<Bytes, Infallible>::new(4);
-    tokio::task::spawn_blocking(move || {
-        let runtime = tokio::runtime::Handle::current();
-        let mut send = |text: &mut String| {
-            let chunk = Bytes::from(std::mem::take(text));
-            // The reader has gone away: nobody needs the rest.
-            runtime.block_on(sender.send_data(chunk)).is_ok()
-        };
-        let mut text = format.head().to_owned();
-        let mut first = First::Yes;
-        for (identifier, entry) in list_of(&snapshot, name).iter() {
-            if entry.is_expired(now) || !sources.include(entry.source) {
-                continue;
-            }
-            format.write(&mut text, (&identifier, &entry), first);
-            first = First::No;
-            if text.len() >= CHUNK && !send(&mut text) {
-                return;
-            }
-        }
-        text.push_str(format.foot());
-        send(&mut text);
-    });
-    let kind = match format {
-        Format::Plain => "text/plain; charset=utf-8",
-        Format::Json => "application/json",
-        Format::Csv => "text/csv; charset=utf-8",
-    };
-    Ok(document(kind, Body::new(body)))
+    let list = (management.ase.snapshot.load_full(), name);
+    let export = Export::new(list, (format, sources), clock::now());
+    management.exports.begin(export)
 }
 
 fn format(options: &Options) -> Result<Format, Refusal> {

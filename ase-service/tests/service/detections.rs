@@ -1,10 +1,10 @@
 //! What real-time rules have found: kept, filtered, redacted, undone; and how long whoever was found stays listed.
 
 use std::path::Path;
-use std::process::Command;
 
 use serde_json::{Value, json};
 
+use crate::command_line::command;
 use crate::harness::{Ase, Connection, prepared, question, record, wait_for};
 use crate::processes::{serve, signal};
 
@@ -26,15 +26,7 @@ fn found(daemon: &Ase, query: &str) -> Vec<Value> {
 }
 
 fn ase(folder: &Path, arguments: &[&str]) -> String {
-    let output = Command::new(env!("CARGO_BIN_EXE_ase"))
-        .args(arguments)
-        .arg("--state-dir")
-        .arg(folder.join("state"))
-        .env_remove("ASE_ADMIN_SECRET")
-        .env_remove("ASE_ADMIN_URL")
-        .env_remove("ASE_STATE_DIR")
-        .output()
-        .unwrap();
+    let output = command(&folder.join("state"), arguments).output().unwrap();
     let mut said = String::from_utf8(output.stdout).unwrap();
     said.push_str(&String::from_utf8(output.stderr).unwrap());
     said

@@ -4,9 +4,9 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use serde_json::{Value, json};
 
+use crate::command_line::ase;
 use crate::engine::{batch, event, failures, listed};
 use crate::harness::{Ase, record, wait_for};
-use crate::operating::ase;
 
 const ATTACKER: &str = "203.0.113.9";
 

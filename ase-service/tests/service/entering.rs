@@ -1,22 +1,16 @@
 //! What operators type: values that must not be seen, values that would hit everybody, names of nothing.
 
 use std::io::Write as _;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use serde_json::{Value, json};
 
+use crate::command_line::command;
 use crate::harness::{Ase, question};
 
 /// Exit code and both outputs of a command that is given `input`.
 fn ase(ase: &Ase, arguments: &[&str], input: &str) -> (Option<i32>, String) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_ase"));
-    command
-        .args(arguments)
-        .arg("--state-dir")
-        .arg(ase.folder.path().join("state"))
-        .env_remove("ASE_ADMIN_SECRET")
-        .env_remove("ASE_ADMIN_URL")
-        .env_remove("ASE_STATE_DIR");
+    let mut command = command(&ase.folder.path().join("state"), arguments);
     command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

@@ -6,10 +6,11 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::Command;
 
+use crate::certificates::{Authority, der, shake};
 use crate::harness::{Ase, Connection, DEADLINE, prepared, question, record, wait_for};
 use crate::processes::{BINARY, Process, served, signal};
 use crate::rotation::ids;
-use crate::transport::{Authority, block_on, der, shake};
+use crate::transport::block_on;
 
 const TLS: &str = "data_tls = {listen = \"127.0.0.1:0\", cert = \"cert.pem\", key = \"key.pem\"}\n";
 /// File descriptors of a daemon that shall run out of them; it uses some thirty by itself.

@@ -1,22 +1,15 @@
 //! Deny and allow lists: through the management port and through the real command line.
 
-use std::process::{Command, Output};
+use std::process::Output;
 
 use serde_json::{Value, json};
 
+use crate::command_line::command;
 use crate::harness::{Ase, prepared, question, wait_for};
 
 fn ase(ase: &Ase, arguments: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_ase"));
-    command
-        .args(arguments)
-        .arg("--state-dir")
-        .arg(ase.folder.path().join("state"));
-    command
-        .env_remove("ASE_ADMIN_SECRET")
-        .env_remove("ASE_ADMIN_URL")
-        .env_remove("ASE_STATE_DIR");
-    command.output().unwrap()
+    let output = command(&ase.folder.path().join("state"), arguments).output();
+    output.unwrap()
 }
 
 fn said(output: &Output) -> String {
@@ -251,4 +244,41 @@ fn exit_codes_tell_wrong_usage_a_refusal_and_a_missing_daemon_apart() {
         assert_eq!(output.status.code(), Some(code), "{arguments:?}");
         assert!(!output.stderr.is_empty());
     }
+}
+
+#[test]
+fn the_documented_lists_are_kept_apart_by_tag() {
+    let daemon = Ase::start();
+    let path = "/v5/ase/firewall/blacklist";
+    let entry = json!({"type": "ip", "value": "10.10.10.10"});
+    let (_, answer) = daemon.admin("POST", path, &entry);
+    assert_eq!(
+        answer,
+        json!({"status": "success", "status_message": "ip 10.10.10.10 added to blacklist"})
+    );
+    assert_eq!(
+        daemon.ask("1", &question("10.10.10.10", "/shop")).status,
+        403
+    );
+    let (_, manual) = daemon.admin("GET", &format!("{path}?tag=manual"), &Value::Null);
+    assert_eq!(manual["manual"][0]["value"], "10.10.10.10");
+    let (_, decoy) = daemon.admin("GET", &format!("{path}?tag=decoy"), &Value::Null);
+    assert_eq!(decoy, json!({"status": "success", "decoy": []}));
+    assert_eq!(
+        daemon
+            .admin("GET", &format!("{path}?tag=x"), &Value::Null)
+            .0,
+        400
+    );
+    let (_, answer) = daemon.admin("POST", "/v4/ase/firewall/whitelist", &entry);
+    assert_eq!(
+        answer["status_message"],
+        "ip 10.10.10.10 added to whitelist"
+    );
+    assert_eq!(
+        daemon.ask("2", &question("10.10.10.10", "/shop")).status,
+        200
+    );
+    assert_eq!(daemon.admin("DELETE", path, &entry).0, 200);
+    assert_eq!(daemon.admin("DELETE", path, &entry).0, 404);
 }
