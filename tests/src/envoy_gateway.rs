@@ -212,7 +212,7 @@ impl Gateway for EnvoyGateway {
         None
     }
 
-    fn longest_hook(&self) -> Option<Duration> {
+    fn heaviest_hook(&self) -> Option<u64> {
         None
     }
 

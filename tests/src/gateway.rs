@@ -131,8 +131,8 @@ pub trait Gateway {
     /// # Errors
     /// When the gateway has ended.
     fn memory_bytes(&self) -> Result<u64>;
-    /// How long the filter has held its worker at most; none where the gateway does not tell.
-    fn longest_hook(&self) -> Option<Duration>;
+    /// How many WebAssembly instructions the filter has held its worker at most; none where the gateway does not tell.
+    fn heaviest_hook(&self) -> Option<u64>;
     /// Leaves what is less grave out of the log from now on.
     ///
     /// # Errors

@@ -18,6 +18,8 @@ const CONNECTIONS: u32 = 100;
 pub struct LoadPlan {
     /// The gateway.
     pub gateway: SocketAddr,
+    /// When it begins; times are told from here.
+    pub start: Instant,
     /// Requests per second over all connections.
     pub per_second: u32,
     /// How long.
@@ -29,7 +31,7 @@ pub struct LoadPlan {
 /// What became of one request.
 #[derive(Clone, Debug)]
 pub struct Sent {
-    /// When it left, since the start of the load.
+    /// When it left, since the start.
     pub at: Duration,
     /// The client address that it carried.
     pub client: String,
@@ -44,11 +46,10 @@ pub struct Sent {
 /// # Errors
 /// When a sender itself breaks; a request without a reply is no error here.
 pub fn run(plan: &LoadPlan) -> Result<Vec<Sent>> {
-    let started = Instant::now();
     let senders: Vec<_> = (0..CONNECTIONS)
         .map(|number| {
             let plan = plan.clone();
-            thread::spawn(move || send_share(&plan, number, started))
+            thread::spawn(move || send_share(&plan, number))
         })
         .collect();
     let mut all = Vec::new();
@@ -59,7 +60,7 @@ pub fn run(plan: &LoadPlan) -> Result<Vec<Sent>> {
     Ok(all)
 }
 
-fn send_share(plan: &LoadPlan, number: u32, started: Instant) -> Vec<Sent> {
+fn send_share(plan: &LoadPlan, number: u32) -> Vec<Sent> {
     let period = Duration::from_secs(1) * CONNECTIONS / plan.per_second;
     let mut leaves = period * number / CONNECTIONS;
     let mut clients = plan
@@ -70,12 +71,12 @@ fn send_share(plan: &LoadPlan, number: u32, started: Instant) -> Vec<Sent> {
     let mut connection = None;
     let mut all = Vec::new();
     while leaves < plan.duration {
-        thread::sleep(leaves.saturating_sub(started.elapsed()));
+        thread::sleep(leaves.saturating_sub(plan.start.elapsed()));
         leaves += period;
         let Some(client) = clients.next() else {
             break;
         };
-        let at = started.elapsed();
+        let at = plan.start.elapsed();
         let status = exchange(&mut connection, plan.gateway, client);
         if status.is_err() {
             connection = None;
@@ -84,7 +85,7 @@ fn send_share(plan: &LoadPlan, number: u32, started: Instant) -> Vec<Sent> {
             at,
             client: client.clone(),
             status: status.map_err(|error| format!("{error:#}")),
-            took: started.elapsed().saturating_sub(at),
+            took: plan.start.elapsed().saturating_sub(at),
         });
     }
     all

@@ -31,7 +31,6 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
@@ -184,7 +183,7 @@ pub struct WasmGateway {
     telemetry: Arc<Telemetry>,
     trapped: Arc<AtomicBool>,
     memory_bytes: Arc<AtomicUsize>,
-    longest_hook_us: Arc<AtomicU64>,
+    heaviest_hook: Arc<AtomicU64>,
     events: mpsc::UnboundedSender<Event>,
     accepting: JoinHandle<()>,
     vm: JoinHandle<()>,
@@ -210,7 +209,7 @@ impl WasmGateway {
         let telemetry = Arc::new(Telemetry::default());
         let trapped = Arc::new(AtomicBool::new(false));
         let memory_bytes = Arc::new(AtomicUsize::new(0));
-        let longest_hook_us = Arc::new(AtomicU64::new(0));
+        let heaviest_hook = Arc::new(AtomicU64::new(0));
         let contexts = Arc::new(AtomicU32::new(1));
         let parts = Parts {
             module,
@@ -231,7 +230,7 @@ impl WasmGateway {
             contexts: Arc::clone(&contexts),
             trapped: Arc::clone(&trapped),
             memory_bytes: Arc::clone(&memory_bytes),
-            longest_hook_us: Arc::clone(&longest_hook_us),
+            heaviest_hook: Arc::clone(&heaviest_hook),
         };
         let vm = Vm::start(parts, &config.plugin_configuration)?;
         let (events, received) = mpsc::unbounded_channel();
@@ -251,7 +250,7 @@ impl WasmGateway {
             telemetry,
             trapped,
             memory_bytes,
-            longest_hook_us,
+            heaviest_hook,
             events,
             accepting,
             vm,
@@ -299,9 +298,9 @@ impl WasmGateway {
         self.memory_bytes.load(Ordering::Relaxed)
     }
 
-    /// How long the longest hook of the filter took so far.
-    pub fn longest_hook(&self) -> Duration {
-        Duration::from_micros(self.longest_hook_us.load(Ordering::Relaxed))
+    /// How many WebAssembly instructions the heaviest hook of the filter took so far.
+    pub fn heaviest_hook(&self) -> u64 {
+        self.heaviest_hook.load(Ordering::Relaxed)
     }
 
     /// Leaves lines that are less grave out of the log from now on, and tells the filter so.

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use anyhow::{Context, Result};
 use serde_json::Value;
@@ -81,8 +80,8 @@ impl Gateway for WasmtimeGateway {
         Ok(u64::try_from(self.host.memory_bytes())?)
     }
 
-    fn longest_hook(&self) -> Option<Duration> {
-        Some(self.host.longest_hook())
+    fn heaviest_hook(&self) -> Option<u64> {
+        Some(self.host.heaviest_hook())
     }
 
     fn lines_in_vain(&self) -> Option<u64> {

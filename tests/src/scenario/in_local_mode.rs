@@ -2,8 +2,11 @@
 
 use serde_json::{Value, json};
 
-use super::{AseCluster, Scenario, WhileAsked, merge};
+use super::{AseCluster, Rise, Scenario, WhileAsked, merge};
 use crate::gateway::GatewayKind;
+
+/// Counts refusals of the call that reads the headers of each of ASE's answers: those to the calls for the image, which come when they come, too.
+const REFUSED_HEADERS: &str = "ase_host_refused_proxy_get_header_map_pairs";
 
 impl Scenario {
     /// The same in `local` mode; `None` where it is about another mode, or about how often a call of any kind fails: the calls for the image fail as well.
@@ -20,6 +23,11 @@ impl Scenario {
             }
             if let Some(WhileAsked::Reconfigure(to)) = &mut step.while_asked {
                 merge_into(to, &local);
+            }
+            if let Some(rise) = step.counters.get_mut(REFUSED_HEADERS)
+                && let Rise::Exactly(at_least) = *rise
+            {
+                *rise = Rise::AtLeast { at_least };
             }
             let Some(record) = &mut step.record else {
                 continue;
@@ -62,4 +70,22 @@ fn merge_into(into: &mut Value, changes: &Value) {
         *into = json!({});
     }
     merge(into, changes);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_that_the_calls_for_the_image_meet_too_are_counted_from_below() {
+        let text = "name = \"s\"\n[[step]]\ncounters = { ase_host_refused_proxy_get_header_map_pairs = 3, ase_permit_fail_open = 1 }\n";
+        let scenario: Scenario = toml::from_str(text).unwrap();
+        let local = scenario.in_local_mode().unwrap();
+        let counters = &local.step[0].counters;
+        assert!(matches!(
+            counters[REFUSED_HEADERS],
+            Rise::AtLeast { at_least: 3 }
+        ));
+        assert!(matches!(counters["ase_permit_fail_open"], Rise::Exactly(1)));
+    }
 }

@@ -24,8 +24,8 @@ pub(super) struct Parts {
     pub(super) trapped: Arc<AtomicBool>,
     /// The size of the working VM's memory.
     pub(super) memory_bytes: Arc<AtomicUsize>,
-    /// How long the longest hook of the working VM took, in microseconds.
-    pub(super) longest_hook_us: Arc<AtomicU64>,
+    /// How many instructions the heaviest hook of the working VM took.
+    pub(super) heaviest_hook: Arc<AtomicU64>,
 }
 
 impl Parts {

@@ -4,11 +4,10 @@
 //! must never be called again.
 
 use std::collections::BTreeMap;
-use std::path::Path;
-use std::sync::{Mutex, OnceLock, PoisonError};
-use std::time::{Duration, Instant};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
-use wasmtime::{Engine, Instance, Linker, Module, Store, WasmParams, WasmResults};
+use wasmtime::{Config, Engine, Instance, Linker, Module, Store, WasmParams, WasmResults};
 
 use super::abi::Action;
 use super::host::Host;
@@ -17,10 +16,15 @@ use super::{imports, wasi};
 
 /// Compiles a module, once per process and path: a compiled module is immutable and shared.
 pub(super) fn compile(path: &Path) -> wasmtime::Result<Module> {
-    static COMPILED: OnceLock<(Engine, Mutex<BTreeMap<std::path::PathBuf, Module>>)> =
-        OnceLock::new();
-    let (engine, modules) = COMPILED.get_or_init(|| (Engine::default(), Mutex::default()));
-    let mut modules = modules.lock().unwrap_or_else(PoisonError::into_inner);
+    static COMPILED: Mutex<Option<(Engine, BTreeMap<PathBuf, Module>)>> = Mutex::new(None);
+    let mut compiled = COMPILED.lock().unwrap_or_else(PoisonError::into_inner);
+    let (engine, modules) = match &mut *compiled {
+        Some(compiled) => compiled,
+        none => none.insert((
+            Engine::new(Config::new().consume_fuel(true))?,
+            BTreeMap::new(),
+        )),
+    };
     if let Some(module) = modules.get(path) {
         return Ok(module.clone());
     }
@@ -33,7 +37,7 @@ pub(super) fn compile(path: &Path) -> wasmtime::Result<Module> {
 pub(super) struct Guest {
     store: Store<Host>,
     instance: Instance,
-    longest_call: Duration,
+    heaviest_call: u64,
 }
 
 impl Guest {
@@ -43,11 +47,12 @@ impl Guest {
         imports::link(&mut linker)?;
         wasi::link(&mut linker)?;
         let mut store = Store::new(module.engine(), host);
+        store.set_fuel(u64::MAX)?;
         let instance = linker.instantiate(&mut store, module)?;
         let mut guest = Self {
             store,
             instance,
-            longest_call: Duration::ZERO,
+            heaviest_call: 0,
         };
         for start in ["_initialize", "_start"] {
             if guest.instance.get_func(&mut guest.store, start).is_some() {
@@ -62,9 +67,9 @@ impl Guest {
         self.store.data_mut()
     }
 
-    /// How long the longest hook took so far.
-    pub(super) fn longest_call(&self) -> Duration {
-        self.longest_call
+    /// How many instructions the heaviest hook took so far. Unlike time, that is the same on a busy machine.
+    pub(super) fn heaviest_call(&self) -> u64 {
+        self.heaviest_call
     }
 
     /// The size of the guest's linear memory.
@@ -180,9 +185,10 @@ impl Guest {
         self.store.data_mut().hook = hook;
         self.store.data_mut().current = context;
         self.store.data_mut().effective = None;
-        let started = Instant::now();
+        let before = self.store.get_fuel()?;
         let result = function.call(&mut self.store, arguments);
-        self.longest_call = self.longest_call.max(started.elapsed());
+        let spent = before.saturating_sub(self.store.get_fuel()?);
+        self.heaviest_call = self.heaviest_call.max(spent);
         self.store.data_mut().current = current;
         self.store.data_mut().effective = effective;
         result

@@ -61,9 +61,8 @@ impl Vm {
             self.plan_ticks();
             let memory = self.chain.guest.memory_bytes();
             self.parts.memory_bytes.store(memory, Ordering::Relaxed);
-            let longest = u64::try_from(self.chain.guest.longest_call().as_micros());
-            let longest = longest.unwrap_or(u64::MAX);
-            self.parts.longest_hook_us.store(longest, Ordering::Relaxed);
+            let heaviest = self.chain.guest.heaviest_call();
+            self.parts.heaviest_hook.store(heaviest, Ordering::Relaxed);
             let next_tick = self.ticks.values().map(|(_, at)| *at).min();
             tokio::select! {
                 event = events.recv() => match event {
