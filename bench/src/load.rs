@@ -18,6 +18,11 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub trait Calls {
     /// Writes the call number `turn` of a connection into `out`, which is cleared first.
     fn write(&self, connection: usize, turn: usize, out: &mut Vec<u8>);
+
+    /// The status that must answer it.
+    fn status(&self, _connection: usize, _turn: usize) -> u16 {
+        200
+    }
 }
 
 /// When calls are made.
@@ -26,10 +31,25 @@ pub enum Pace {
     /// Each connection calls as soon as it has its answer.
     Closed,
     /// At fixed times, whether or not earlier calls were answered; latency counts from the due time.
-    Open {
-        /// Calls a second, over all connections.
-        per_second: f64,
-    },
+    Open(Rate),
+}
+
+/// Calls a second, over all connections.
+#[derive(Clone, Copy, Debug)]
+pub struct Rate(f64);
+
+impl Rate {
+    /// So many calls a second: a number from 1 on.
+    ///
+    /// # Errors
+    /// For any other, such as what a round without an answer says of the rate of a server.
+    pub fn per_second(calls: f64) -> Result<Self> {
+        ensure!(
+            calls.is_finite() && calls >= 1.0,
+            "{calls} calls a second is no rate that can be kept: it takes a number from 1 on"
+        );
+        Ok(Self(calls))
+    }
 }
 
 /// What came of a run.
@@ -143,7 +163,6 @@ impl Connections {
     pub fn start<'a, C: Calls>(
         &'a mut self,
         calls: &'a C,
-        expected: &'a [u16],
         pace: Pace,
         length: Duration,
     ) -> Run<'a, C> {
@@ -152,7 +171,6 @@ impl Connections {
             idle: (0..self.open.len()).rev().collect(),
             connections: self,
             calls,
-            expected,
             pace,
             length,
             buffer: Vec::with_capacity(4096),
@@ -172,7 +190,6 @@ impl Connections {
 pub struct Run<'a, C> {
     connections: &'a mut Connections,
     calls: &'a C,
-    expected: &'a [u16],
     pace: Pace,
     length: Duration,
     idle: Vec<usize>,
@@ -184,7 +201,8 @@ pub struct Run<'a, C> {
 }
 
 impl<C: Calls> Run<'_, C> {
-    /// Makes the calls that are due and takes the answers that are there; true until the time is over and the last answer has come.
+    /// Makes the calls that are due and takes the answers that are there; true until the time is over and the last answer has come. A machine that stands
+    /// still for the whole of the time makes its first calls after it: a run without any would say nothing.
     ///
     /// It never sleeps: to wake it would cost the server under load more than an answer, and the slower server more often.
     ///
@@ -192,7 +210,7 @@ impl<C: Calls> Run<'_, C> {
     /// When an answer is not what was expected, or none has come for ten seconds.
     pub fn step(&mut self) -> Result<bool> {
         let now = Instant::now();
-        let over = now.duration_since(self.started) >= self.length;
+        let over = self.made > 0 && now.duration_since(self.started) >= self.length;
         while !over && let Some(due) = self.next_due(now) {
             let Some(number) = self.idle.pop() else { break };
             let connection = self.connections.open.get_mut(number);
@@ -215,7 +233,8 @@ impl<C: Calls> Run<'_, C> {
             let number = event.token().0;
             let connection = open.get_mut(number).context("a connection")?;
             if let Some((status, latency)) = connection.take()? {
-                ensure!(self.expected.contains(&status), "answered {status}");
+                let expected = self.calls.status(number, connection.turn - 1);
+                ensure!(status == expected, "answered {status} for {expected}");
                 self.heard = now;
                 self.outcome.not_ok += usize::from(status != 200);
                 self.outcome.latencies.push(latency);
@@ -243,7 +262,7 @@ impl<C: Calls> Run<'_, C> {
     fn next_due(&self, now: Instant) -> Option<Instant> {
         match self.pace {
             Pace::Closed => Some(now),
-            Pace::Open { per_second } => {
+            Pace::Open(Rate(per_second)) => {
                 let due = self.started + Duration::from_secs_f64(self.made as f64 / per_second);
                 (due <= now).then_some(due)
             }
@@ -318,6 +337,8 @@ fn whole(bytes: &[u8]) -> Result<Option<Answer>> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::TcpListener;
+
     use super::*;
 
     #[test]
@@ -340,6 +361,31 @@ mod tests {
     }
 
     #[test]
+    fn a_rate_that_cannot_be_kept_is_refused() {
+        for calls in [0.0, -1.0, 0.5, f64::NAN, f64::INFINITY] {
+            assert!(Rate::per_second(calls).is_err(), "{calls}");
+        }
+        assert!(Rate::per_second(1.0).is_ok());
+    }
+
+    #[test]
+    fn a_run_whose_time_is_over_before_it_begins_still_has_an_answer() -> Result<()> {
+        let listener = TcpListener::bind("127.0.0.1:0")?;
+        let server = listener.local_addr()?;
+        let answering = std::thread::spawn(move || -> Result<()> {
+            let (mut stream, _) = listener.accept()?;
+            stream.read_exact(&mut [0; 4])?;
+            Ok(stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")?)
+        });
+        let mut connections = Connections::open(server, 1)?;
+        let pace = Pace::Open(Rate::per_second(1.0)?);
+        let run = connections.start(&Ping, pace, Duration::ZERO);
+        let outcome = run.finish()?;
+        assert_eq!(outcome.latencies.len(), 1);
+        answering.join().expect("no panic")
+    }
+
+    #[test]
     fn a_percentile_is_the_latency_that_this_part_of_the_calls_stays_within() {
         let outcome = Outcome {
             latencies: (1..=100).rev().map(Duration::from_micros).collect(),
@@ -347,5 +393,14 @@ mod tests {
         };
         assert_eq!(outcome.percentile_us(0.99), 100.0);
         assert_eq!(outcome.percentile_us(0.5), 51.0);
+    }
+
+    struct Ping;
+
+    impl Calls for Ping {
+        fn write(&self, _connection: usize, _turn: usize, out: &mut Vec<u8>) {
+            out.clear();
+            out.extend_from_slice(b"ping");
+        }
     }
 }

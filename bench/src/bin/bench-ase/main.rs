@@ -17,7 +17,7 @@ mod server;
 mod workload;
 mod yardstick;
 
-use ase_bench::load::{Outcome, Pace};
+use ase_bench::load::{Outcome, Pace, Rate};
 use ase_bench::process;
 use ase_bench::statistics::{median, paired, spread};
 use server::Server;
@@ -163,7 +163,7 @@ fn tails(name: &str, workload: &Workload, rounds: usize, servers: [&Server; 2]) 
         let [yardstick, _] = servers;
         let peak = yardstick.run(workload, Pace::Closed, TAIL_ROUND)?.rate();
         let per_second = peak / 2.0;
-        let pace = Pace::Open { per_second };
+        let pace = Pace::Open(Rate::per_second(per_second)?);
         let beginning = per_second * TAIL_BEGINNING.as_secs_f64();
         for ((server, by_round), together) in servers.iter().zip(&mut by_round).zip(&mut together) {
             let outcome = server.run(workload, pace, TAIL_ROUND)?;

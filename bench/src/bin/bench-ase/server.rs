@@ -67,7 +67,7 @@ impl Server {
     pub(crate) fn run(&self, calls: &impl Calls, pace: Pace, length: Duration) -> Result<Outcome> {
         let mut connections = Connections::open(self.serving.data, CONNECTIONS)?;
         let before = self.cpu()?;
-        let run = connections.start(calls, &[200], pace, length);
+        let run = connections.start(calls, pace, length);
         let outcome = run.finish()?;
         Ok(Outcome {
             cpu: self.cpu()?.saturating_sub(before),

@@ -25,7 +25,7 @@ local function call(handle, path, id, body, waits_not)
     [":authority"] = "ase",
     ["content-type"] = "application/json",
     ["x-correlationid"] = id,
-  }, body, 500, waits_not)
+  }, body, 5000, waits_not)
 end
 
 function envoy_on_request(handle)

@@ -11,6 +11,10 @@ use serde_json::{Value, json};
 use crate::requests::HEADER_NAMES;
 use crate::variant::Variant;
 
+/// How long each variant waits for an answer or a connection: longer than a machine stands still, which is no answer. The script and the module that
+/// makes our host calls have the same.
+const PATIENCE_MS: u32 = 5000;
+const PATIENCE: &str = "5s";
 const SHIPPED: &str = include_str!("../../../../envoy/bootstrap.yaml");
 const LUA: &str = include_str!("callouts.lua");
 
@@ -53,6 +57,14 @@ pub(crate) fn bootstrap(variant: Variant, places: &Places) -> Result<Value> {
             format!("/static_resources/clusters/1{ENDPOINT}{PORT}"),
             json!(places.upstream.port()),
         ),
+        (
+            "/static_resources/clusters/0/connect_timeout".to_owned(),
+            json!(PATIENCE),
+        ),
+        (
+            "/static_resources/clusters/1/connect_timeout".to_owned(),
+            json!(PATIENCE),
+        ),
         (format!("{MANAGER}/xff_num_trusted_hops"), json!(1)),
     ] {
         *place(&mut bootstrap, &at)? = value;
@@ -87,6 +99,7 @@ pub(crate) fn plugin_configuration(mode: &str, settings: &Value) -> Result<Strin
 fn in_mode(shipped: &str, mode: &str, settings: &Value) -> Result<String> {
     let mut configuration: Value = serde_json::from_str(shipped)?;
     *place(&mut configuration, "/mode")? = json!(mode);
+    *place(&mut configuration, "/ase/timeout_ms")? = json!(PATIENCE_MS);
     *place(&mut configuration, "/on_failure")? = json!("closed");
     merge(&mut configuration, settings);
     Ok(configuration.to_string())
@@ -145,15 +158,15 @@ fn ext_authz() -> Value {
     json!({"name": "envoy.filters.http.ext_authz", "typed_config": {
         "@type": "type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3.ExtAuthz",
         "transport_api_version": "V3",
-        "http_service": {"server_uri": {"uri": "http://ase", "cluster": "ase", "timeout": "0.5s"}, "path_prefix": "/check"},
+        "http_service": {"server_uri": {"uri": "http://ase", "cluster": "ase", "timeout": PATIENCE}, "path_prefix": "/check"},
         "allowed_headers": {"patterns": patterns}}})
 }
 
 fn ext_proc() -> Value {
     json!({"name": "envoy.filters.http.ext_proc", "typed_config": {
         "@type": "type.googleapis.com/envoy.extensions.filters.http.ext_proc.v3.ExternalProcessor",
-        "grpc_service": {"envoy_grpc": {"cluster_name": "grpc"}, "timeout": "0.5s"},
-        "message_timeout": "0.5s",
+        "grpc_service": {"envoy_grpc": {"cluster_name": "grpc"}, "timeout": PATIENCE},
+        "message_timeout": PATIENCE,
         "processing_mode": {"request_header_mode": "SEND", "response_header_mode": "SEND"}}})
 }
 
@@ -166,7 +179,7 @@ fn access_log() -> Value {
 }
 
 fn grpc_cluster(stub: SocketAddr) -> Value {
-    json!({"name": "grpc", "type": "STATIC", "connect_timeout": "1s",
+    json!({"name": "grpc", "type": "STATIC", "connect_timeout": PATIENCE,
         "typed_extension_protocol_options": {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
             "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
             "explicit_http_config": {"http2_protocol_options": {}}}},
@@ -184,7 +197,7 @@ fn place<'a>(value: &'a mut Value, pointer: &str) -> Result<&'a mut Value> {
 mod tests {
     use super::*;
 
-    fn filters_of(variant: Variant) -> Vec<String> {
+    fn bootstrap_of(variant: Variant) -> Value {
         let nowhere = SocketAddr::from(([127, 0, 0, 1], 9));
         let places = Places {
             ase: nowhere,
@@ -194,7 +207,11 @@ mod tests {
             do_nothing: PathBuf::from("nothing.wasm"),
             settings: json!({}),
         };
-        let bootstrap = bootstrap(variant, &places).unwrap();
+        bootstrap(variant, &places).unwrap()
+    }
+
+    fn filters_of(variant: Variant) -> Vec<String> {
+        let bootstrap = bootstrap_of(variant);
         let filters = bootstrap
             .pointer(&format!("{MANAGER}/http_filters"))
             .and_then(Value::as_array)
@@ -217,6 +234,29 @@ mod tests {
             assert!(filters[1].contains("http.router"), "{filters:?}");
         }
         assert_eq!(filters_of(Variant::Bare).len(), 1);
+    }
+
+    #[test]
+    fn a_machine_that_stands_still_for_a_second_fails_no_variant() {
+        for (variant, waits) in [
+            (Variant::Lua, "}, body, 5000, waits_not)"),
+            (Variant::ExtAuthz, r#""timeout":"5s""#),
+            (Variant::ExtAuthzLog, r#""timeout":"5s""#),
+            (Variant::ExtProc, r#""message_timeout":"5s""#),
+            (Variant::Sync, r#"\"timeout_ms\":5000"#),
+            (Variant::Async, r#"\"timeout_ms\":5000"#),
+            (Variant::Local, r#"\"timeout_ms\":5000"#),
+        ] {
+            let filters = filters_of(variant);
+            assert!(filters[0].contains(waits), "{filters:?}");
+            let bootstrap = bootstrap_of(variant);
+            let clusters = bootstrap
+                .pointer("/static_resources/clusters")
+                .and_then(Value::as_array);
+            for cluster in clusters.unwrap() {
+                assert_eq!(cluster.get("connect_timeout"), Some(&json!("5s")));
+            }
+        }
     }
 
     #[test]

@@ -43,24 +43,46 @@ const USER_AGENTS: [&str; 3] = [
 #[derive(Debug)]
 pub(crate) struct Requests {
     requests: Vec<Vec<u8>>,
+    listed_percent: u32,
+    listed: Listed,
+}
+
+/// What must become of requests of listed clients: a wrong answer may be a fast one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Listed {
+    Pass,
+    AreRefused,
 }
 
 impl Requests {
     /// Requests of which so many in a hundred are of listed clients.
-    pub(crate) fn new(listed_percent: u32) -> Self {
+    pub(crate) fn new(listed_percent: u32, listed: Listed) -> Self {
         Self {
             requests: (0..DIFFERENT).map(|n| request(n, listed_percent)).collect(),
+            listed_percent,
+            listed,
         }
     }
+}
+
+/// Which request a connection makes; they start at different places.
+fn place(connection: usize, turn: usize) -> u32 {
+    let at = connection.wrapping_mul(61).wrapping_add(turn) % DIFFERENT as usize;
+    u32::try_from(at).unwrap_or(0)
 }
 
 impl Calls for Requests {
     fn write(&self, connection: usize, turn: usize, out: &mut Vec<u8>) {
         out.clear();
-        let length = self.requests.len().max(1);
-        // Connections start at different places.
-        let at = connection.wrapping_mul(61).wrapping_add(turn) % length;
-        out.extend_from_slice(self.requests.get(at).map_or(&[], Vec::as_slice));
+        let request = self.requests.get(place(connection, turn) as usize);
+        out.extend_from_slice(request.map_or(&[], Vec::as_slice));
+    }
+
+    fn status(&self, connection: usize, turn: usize) -> u16 {
+        match self.listed {
+            Listed::AreRefused if is_listed(place(connection, turn), self.listed_percent) => 403,
+            Listed::AreRefused | Listed::Pass => 200,
+        }
     }
 }
 
@@ -93,13 +115,17 @@ fn request(n: u32, listed_percent: u32) -> Vec<u8> {
     text.into_bytes()
 }
 
-/// One in a hundred clients of each hundred requests, and so on: a share of the requests, spread evenly.
 fn client(n: u32, listed_percent: u32) -> String {
-    if n.wrapping_mul(37) % 100 < listed_percent {
+    if is_listed(n, listed_percent) {
         format!("{LISTED_PREFIX}{}", n % LISTED_CLIENTS + 1)
     } else {
         format!("10.{}.{}.{}", n >> 8 & 255, n & 255, n % 250 + 1)
     }
+}
+
+/// One in a hundred clients of each hundred requests, and so on: a share of the requests, spread evenly.
+fn is_listed(n: u32, percent: u32) -> bool {
+    n.wrapping_mul(37) % 100 < percent
 }
 
 fn line_and_body(n: u32) -> (String, Option<String>) {
@@ -169,7 +195,7 @@ mod tests {
     #[test]
     fn so_many_in_a_hundred_are_of_listed_clients() {
         for percent in [0, 1, 20] {
-            let requests = Requests::new(percent);
+            let requests = Requests::new(percent, Listed::Pass);
             let listed = requests.requests.iter().filter(|bytes| {
                 let text = String::from_utf8_lossy(bytes);
                 text.contains(&format!("x-forwarded-for: {LISTED_PREFIX}"))
@@ -179,6 +205,22 @@ mod tests {
                 (listed - f64::from(percent) / 100.0).abs() < 0.002,
                 "{listed}"
             );
+        }
+    }
+
+    #[test]
+    fn just_the_requests_of_listed_clients_are_to_be_refused_and_only_where_that_is_asked_for() {
+        let (strict, lenient) = (
+            Requests::new(20, Listed::AreRefused),
+            Requests::new(20, Listed::Pass),
+        );
+        let mut request = Vec::new();
+        for turn in 0..DIFFERENT as usize {
+            strict.write(3, turn, &mut request);
+            let text = String::from_utf8_lossy(&request);
+            let listed = text.contains(&format!("x-forwarded-for: {LISTED_PREFIX}"));
+            assert_eq!(strict.status(3, turn) == 403, listed, "{text}");
+            assert_eq!(lenient.status(3, turn), 200);
         }
     }
 }
