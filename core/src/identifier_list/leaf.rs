@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::{Entry, EntryRef, RemoveWhich, Scope, Source};
 use crate::api_id::{ApiGroup, ApiId};
@@ -21,8 +22,8 @@ const WASTE_BYTES: usize = 256;
 /// See the module's text.
 #[derive(Clone, Debug)]
 pub(super) struct Leaf<K> {
-    /// The tag of each slot.
-    tags: Vec<u16>,
+    /// The tag of each slot. Whoever looks for a key has them too, so a change makes new ones.
+    tags: Arc<[u16]>,
     slots: Vec<Slot<K>>,
     /// The reasons, one after another.
     texts: String,
@@ -45,7 +46,7 @@ struct Slot<K> {
 impl<K> Default for Leaf<K> {
     fn default() -> Self {
         Self {
-            tags: Vec::new(),
+            tags: Arc::default(),
             slots: Vec::new(),
             texts: String::new(),
             scopes: Vec::new(),
@@ -57,7 +58,7 @@ impl<K> Default for Leaf<K> {
 impl<K: Copy + Ord> Leaf<K> {
     /// The entries of `key`, by scope and source.
     pub(super) fn of_key(&self, (tag, key): (u16, K)) -> impl Iterator<Item = EntryRef<'_>> {
-        let slots = self.slots.get(self.tagged(tag)).unwrap_or_default();
+        let slots = self.slots.get(tagged(&self.tags, tag)).unwrap_or_default();
         slots
             .iter()
             .filter(move |slot| slot.key == key)
@@ -82,20 +83,9 @@ impl<K: Copy + Ord> Leaf<K> {
             })
     }
 
-    /// The places of the slots with this tag; where they would be, when there are none.
-    fn tagged(&self, tag: u16) -> Range<usize> {
-        let tags = &*self.tags;
-        let guess = (usize::from(tag) * tags.len()) >> u16::BITS;
-        let below = tags.get(..guess).unwrap_or_default();
-        let start = match below.iter().rposition(|held| *held < tag) {
-            Some(last) => last + 1,
-            None => 0,
-        };
-        let rest = tags.get(start..).unwrap_or_default();
-        let skipped = rest.iter().take_while(|held| **held < tag).count();
-        let start = start + skipped;
-        let rest = rest.get(skipped..).unwrap_or_default();
-        start..start + rest.iter().take_while(|held| **held == tag).count()
+    /// The tag of each slot.
+    pub(super) fn tags(&self) -> Arc<[u16]> {
+        Arc::clone(&self.tags)
     }
 
     /// Every key with its entries, in the order of their tags.
@@ -107,9 +97,9 @@ impl<K: Copy + Ord> Leaf<K> {
 
     /// Where an entry of this key, scope and source is, or belongs.
     fn place(&self, (tag, key): (u16, K), entry: &Entry) -> Result<usize, usize> {
-        let tagged = self.tagged(tag);
-        let start = tagged.start;
-        let slots = self.slots.get(tagged).unwrap_or_default();
+        let places = tagged(&self.tags, tag);
+        let start = places.start;
+        let slots = self.slots.get(places).unwrap_or_default();
         let found = slots.binary_search_by(|slot| {
             let scope = || {
                 usize::try_from(slot.scope)
@@ -150,10 +140,11 @@ impl<K: Copy + Ord> Leaf<K> {
                 if self.slots.len() == self.slots.capacity() {
                     let more = self.slots.len() / SLACK_SHARE + 1;
                     self.slots.reserve_exact(more);
-                    self.tags.reserve_exact(more);
                 }
                 self.slots.insert(at, slot);
-                self.tags.insert(at, tag);
+                let (before, after) = self.tags.split_at_checked(at).unwrap_or((&self.tags, &[]));
+                let tags = before.iter().chain(std::iter::once(&tag)).chain(after);
+                self.tags = tags.copied().collect();
                 None
             }
         }
@@ -173,7 +164,7 @@ impl<K: Copy + Ord> Leaf<K> {
         let (tags, slots): (Vec<u16>, Vec<Slot<K>>) = kept.map(|(tag, slot)| (*tag, *slot)).unzip();
         let removed = before.saturating_sub(slots.len());
         if removed > 0 {
-            self.tags = tags;
+            self.tags = tags.into();
             self.slots = slots;
             self.tidy();
         }
@@ -249,8 +240,8 @@ impl<K: Copy + Ord> Leaf<K> {
 
     /// Brings texts, scopes and the soonest expiry down to those in use.
     fn tidy(&mut self) {
+        let mut tags = Vec::with_capacity(self.slots.len());
         let mut fresh = Self {
-            tags: Vec::with_capacity(self.slots.len()),
             slots: Vec::with_capacity(self.slots.len()),
             ..Self::default()
         };
@@ -275,12 +266,28 @@ impl<K: Copy + Ord> Leaf<K> {
             });
             slot.scope = *scope;
             fresh.soonest = fresh.soonest.min(slot.expires);
-            fresh.tags.push(*tag);
+            tags.push(*tag);
             fresh.slots.push(slot);
         }
         fresh.texts.shrink_to_fit();
+        fresh.tags = tags.into();
         *self = fresh;
     }
+}
+
+/// Where a tag is among those of a leaf, which are sorted; where it would be, when it is not there.
+pub(super) fn tagged(tags: &[u16], tag: u16) -> Range<usize> {
+    let guess = (usize::from(tag) * tags.len()) >> u16::BITS;
+    let below = tags.get(..guess).unwrap_or_default();
+    let start = match below.iter().rposition(|held| *held < tag) {
+        Some(last) => last + 1,
+        None => 0,
+    };
+    let rest = tags.get(start..).unwrap_or_default();
+    let skipped = rest.iter().take_while(|held| **held < tag).count();
+    let start = start + skipped;
+    let rest = rest.get(skipped..).unwrap_or_default();
+    start..start + rest.iter().take_while(|held| **held == tag).count()
 }
 
 #[cfg(test)]
