@@ -24,7 +24,7 @@ use crate::health::Part;
 use crate::lifetimes::SharedLifetimes;
 use crate::lists::{self, Lists};
 use crate::management::tls::AdminCertificate;
-use crate::management::{self, ApiFolder, Exports, Followers, Management, restricted};
+use crate::management::{self, ApiFolder, Documents, Followers, Management, restricted};
 use crate::policy_image::Images;
 use crate::real_time::RealTime;
 use crate::secret::Secret;
@@ -167,7 +167,7 @@ impl Daemon {
             lifetimes,
             configured_lifetimes: settings.real_time.lifetimes,
             followers: Followers::new(settings.access_log.clone(), admin_stopped.clone()),
-            exports: Exports::default(),
+            documents: Documents::default(),
             settings: settings.management,
             ipv6_prefix: settings.ipv6_prefix,
             started: now,

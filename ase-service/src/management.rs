@@ -37,6 +37,7 @@ mod clients;
 mod detections;
 mod discovery;
 mod documented;
+mod documents;
 mod export;
 mod follow;
 mod guard;
@@ -47,6 +48,7 @@ mod openapi;
 mod reply;
 pub mod restricted;
 mod route;
+mod sections;
 mod server;
 mod settings;
 mod status;
@@ -70,7 +72,7 @@ const OFF_PATH_AT_ONCE: usize = BATCHES_AT_ONCE - 2;
 static OFF_PATH: Semaphore = Semaphore::const_new(OFF_PATH_AT_ONCE);
 
 pub use apis::ApiFolder;
-pub use export::Exports;
+pub use documents::Documents;
 pub use follow::Followers;
 pub(crate) use switches::restore;
 
@@ -116,7 +118,7 @@ pub struct Management {
     /// Who follows the access log.
     pub followers: Followers,
     /// Who reads a whole list.
-    pub exports: Exports,
+    pub documents: Documents,
     /// How the port is guarded.
     pub settings: ManagementSettings,
     /// How much of a bare IPv6 address a listing covers.

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use ase_core::identifier_list::{Entry, ListedIdentifier, Scope};
+use ase_core::identifier_list::{Entry, ListedIdentifier, Scope, Sources};
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::response::Response;
 use serde_json::{Value, json};
 
 use super::caller::Caller;
@@ -13,10 +14,11 @@ use super::change::{Addition, Removal};
 use super::openapi::Schema;
 use super::reply::{Refusal, plain};
 use super::route::{Route, Verb};
+use super::sections::{Head, Sections};
 use super::{Management, off_path};
 use crate::clock;
 use crate::lifetimes::Lifetimes;
-use crate::lists::{Removed, list_of};
+use crate::lists::Removed;
 use crate::state::ListName;
 
 pub(super) fn routes() -> Vec<Route> {
@@ -40,8 +42,10 @@ pub(super) fn routes() -> Vec<Route> {
             &path,
             show,
             Schema::Entries,
-            move |State(management)| async move {
-                plain(StatusCode::OK, entries(management, name).await)
+            move |State(management): State<Arc<Management>>| async move {
+                entries(&management, name)
+                    .await
+                    .unwrap_or_else(Refusal::plain)
             },
         ));
         let adding = move |State(management), caller: Caller, body: Bytes| async move {
@@ -64,18 +68,11 @@ pub(super) fn routes() -> Vec<Route> {
     routes
 }
 
-async fn entries(management: Arc<Management>, name: ListName) -> Result<Value, Refusal> {
-    off_path(move || {
-        let snapshot = management.ase.snapshot.load();
-        let now = clock::now();
-        let entries: Vec<Value> = list_of(&snapshot, name)
-            .iter_sorted()
-            .filter(|(_, entry)| !entry.is_expired(now))
-            .map(|(identifier, entry)| entry_json(&identifier, &entry.to_entry()))
-            .collect();
-        Ok(json!({"entries": entries}))
-    })
-    .await
+async fn entries(management: &Management, name: ListName) -> Result<Response, Refusal> {
+    let list = (management.ase.snapshot.load_full(), name);
+    let all = (Head::Bare, vec![("entries", Sources::All)]);
+    let entries = Sections::new(list, all, clock::now());
+    management.documents.begin(entries).await
 }
 
 /// Adds what a body says.

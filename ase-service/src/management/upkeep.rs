@@ -103,10 +103,8 @@ fn of_list(name: ListName) -> [Route; 3] {
         exporting,
         Schema::Report,
         move |State(management): State<Arc<Management>>, Query(options): Query<Options>| async move {
-            match export(&management, name, &options) {
-                Ok(exported) => exported,
-                Err(refusal) => refusal.plain(),
-            }
+            let exported = export(&management, name, &options).await;
+            exported.unwrap_or_else(Refusal::plain)
         },
     );
     let optional = Presence::Optional;
@@ -202,12 +200,16 @@ async fn import(
     .await
 }
 
-fn export(management: &Management, name: ListName, options: &Options) -> Result<Response, Refusal> {
+async fn export(
+    management: &Management,
+    name: ListName,
+    options: &Options,
+) -> Result<Response, Refusal> {
     let format = format(options)?;
     let sources = sources(options.source.as_deref().unwrap_or("all"))?;
     let list = (management.ase.snapshot.load_full(), name);
     let export = Export::new(list, (format, sources), clock::now());
-    management.exports.begin(export)
+    management.documents.begin(export).await
 }
 
 fn format(options: &Options) -> Result<Format, Refusal> {

@@ -8,7 +8,7 @@ use std::process::Command;
 
 use crate::certificates::{Authority, der, shake};
 use crate::harness::{Ase, Connection, DEADLINE, prepared, question, record, wait_for};
-use crate::processes::{BINARY, Process, served, signal};
+use crate::processes::{BINARY, Process, ended, served, signal};
 use crate::rotation::ids;
 use crate::transport::block_on;
 
@@ -49,7 +49,7 @@ fn the_metrics_show_the_open_connections_of_each_listener() {
 #[test]
 fn a_daemon_without_file_descriptors_counts_it_and_serves_again_when_it_has_some() {
     let folder = prepared("[access_log_rotation]\nmax_bytes = 4096\n");
-    let process = limited(folder.path());
+    let mut process = limited(folder.path());
     let body = question("192.0.2.1", "/shop").to_string();
     let ask = |connection: &mut Connection| {
         let reply = connection.call("POST", "/ase/request", &[], body.as_bytes());
@@ -90,15 +90,14 @@ fn a_daemon_without_file_descriptors_counts_it_and_serves_again_when_it_has_some
     assert!(count("ase_data_port_events_total{event=\"accept failed\"}") > 0);
     assert!(count("ase_access_log_rotations_failed_total") > 0);
     signal(process.child.id(), "-TERM");
-    wait_for("both batches in the log", || {
-        let batches = ids(folder.path());
-        (batches
-            .iter()
+    assert_eq!(ended(&mut process), Some(0));
+    let batches = ids(folder.path()).into_iter();
+    assert_eq!(
+        batches
             .filter(|id| id.contains('-') && id.len() > 1)
-            .count()
-            == 40)
-            .then_some(())
-    });
+            .count(),
+        40
+    );
 }
 
 fn limited(folder: &Path) -> Process {

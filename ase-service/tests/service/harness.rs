@@ -246,6 +246,12 @@ impl Connection {
         headers: &[(&str, &str)],
         body: &[u8],
     ) -> Reply {
+        self.ask(method, path, headers, body);
+        self.reply()
+    }
+
+    /// A call whose answer is still to be read.
+    pub(crate) fn ask(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) {
         let host = self.peer();
         let mut head = format!(
             "{method} {path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: {}\r\n",
@@ -257,7 +263,6 @@ impl Connection {
         head.push_str("\r\n");
         self.send(head.as_bytes());
         self.send(body);
-        self.reply()
     }
 
     /// Everything until the other end closes.
@@ -283,6 +288,18 @@ impl Connection {
 
     /// The next answer; an interim one (100) too.
     pub(crate) fn reply(&mut self) -> Reply {
+        let mut reply = self.reply_head();
+        reply.bytes = match reply.header("content-length") {
+            Some(length) => self.bytes(length.parse().unwrap()),
+            None if reply.header("transfer-encoding") == Some("chunked") => self.chunks(),
+            None => Vec::new(),
+        };
+        reply.body = String::from_utf8_lossy(&reply.bytes).into_owned();
+        reply
+    }
+
+    /// The next answer but for its body, which is still to be read.
+    pub(crate) fn reply_head(&mut self) -> Reply {
         let status = self.line();
         let status = status
             .split(' ')
@@ -298,20 +315,30 @@ impl Connection {
                 None => break,
             }
         }
-        let mut reply = Reply {
+        Reply {
             status,
             headers,
             body: String::new(),
             bytes: Vec::new(),
-        };
-        let length = reply
-            .header("content-length")
-            .map_or(0, |length| length.parse().unwrap());
-        let mut body = vec![0; length];
-        self.0.read_exact(&mut body).unwrap();
-        reply.body = String::from_utf8_lossy(&body).into_owned();
-        reply.bytes = body;
-        reply
+        }
+    }
+
+    fn bytes(&mut self, length: usize) -> Vec<u8> {
+        let mut bytes = vec![0; length];
+        self.0.read_exact(&mut bytes).unwrap();
+        bytes
+    }
+
+    fn chunks(&mut self) -> Vec<u8> {
+        let mut all = Vec::new();
+        loop {
+            let length = usize::from_str_radix(&self.line(), 16).unwrap();
+            all.extend(self.bytes(length));
+            assert_eq!(self.line(), "", "no end of a chunk");
+            if length == 0 {
+                return all;
+            }
+        }
     }
 
     fn line(&mut self) -> String {

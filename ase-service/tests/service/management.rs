@@ -195,12 +195,11 @@ fn every_documented_call_is_served_and_no_other() {
     for (path, operations) in paths {
         let path = path.replace("{id}", "shop");
         for method in ["GET", "POST", "PUT", "DELETE"] {
-            let call = || {
-                ase.connect_admin()
-                    .call(method, &path, &ase.credentials(), b"?")
-            };
+            // The log that is followed has no end.
+            let mut asked = ase.connect_admin();
+            asked.ask(method, &path, &ase.credentials(), b"?");
             let known = operations.get(method.to_ascii_lowercase()).is_some();
-            assert_eq!(call().status != 405, known, "{method} {path}");
+            assert_eq!(asked.reply_head().status != 405, known, "{method} {path}");
             let open = operations["get"]["security"][0]["accessKey"].is_null();
             if known && !open {
                 let refused = ase.connect_admin().call(method, &path, &[], b"?");

@@ -42,9 +42,25 @@ fn text(path: &Path) -> String {
     }
 }
 
-/// The ids of all whole lines of all files; panics on anything that is not a line.
+/// The ids of all lines of all files, when nobody writes them any more; panics on anything that is not a line.
 pub(crate) fn ids(folder: &Path) -> Vec<String> {
-    let mut ids = Vec::new();
+    let lines = all_lines(folder).into_iter();
+    lines.map(|line| id(&line).unwrap()).collect()
+}
+
+/// The same where the writer was killed, which may leave the beginning of a line.
+pub(crate) fn ids_of_whole_lines(folder: &Path) -> Vec<String> {
+    let lines = all_lines(folder).into_iter();
+    lines.filter_map(|line| id(&line).ok()).collect()
+}
+
+fn id(line: &str) -> serde_json::Result<String> {
+    let line: Value = serde_json::from_str(line)?;
+    Ok(line["id"].as_str().unwrap().to_owned())
+}
+
+fn all_lines(folder: &Path) -> Vec<String> {
+    let mut all = Vec::new();
     for file in files(folder) {
         let text = text(&file);
         assert!(
@@ -52,12 +68,9 @@ pub(crate) fn ids(folder: &Path) -> Vec<String> {
             "{}",
             file.display()
         );
-        for line in text.lines() {
-            let line: Value = serde_json::from_str(line).unwrap();
-            ids.push(line["id"].as_str().unwrap().to_owned());
-        }
+        all.extend(text.lines().map(str::to_owned));
     }
-    ids
+    all
 }
 
 fn batch(name: &str, records: usize) -> String {
@@ -202,12 +215,16 @@ fn an_external_rotation_and_an_own_one_lose_nothing_together() {
                 .status,
             200
         );
-        std::fs::rename(folder.path().join("access.jsonl"), moved).unwrap();
+        // There is none between the two steps of an own rotation.
+        wait_for("a file to move away", || {
+            std::fs::rename(folder.path().join("access.jsonl"), &moved).ok()
+        });
         signal(process.child.id(), "-HUP");
         wait_for("the new file", || {
             folder.path().join("access.jsonl").exists().then_some(())
         });
     }
+    drop(process);
     let found = ids(folder.path());
     assert_eq!(found.len(), 200);
     assert_eq!(found.iter().collect::<BTreeSet<_>>().len(), 200);

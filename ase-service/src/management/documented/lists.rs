@@ -5,16 +5,17 @@ use std::sync::Arc;
 use ase_core::identifier_list::{Rule, Source, Sources};
 use axum::body::Bytes;
 use axum::extract::State;
-use serde_json::{Map, Value};
+use axum::response::Response;
+use serde_json::Value;
 
 use super::{Names, Parameters, name, parameters, success};
 use crate::clock;
-use crate::lists::list_of;
 use crate::management::caller::Caller;
 use crate::management::openapi::Schema;
 use crate::management::reply::{Refusal, documented};
 use crate::management::route::{Presence, Route, Verb};
-use crate::management::{Management, lists, off_path, upkeep};
+use crate::management::sections::{Head, Sections};
+use crate::management::{Management, lists, upkeep};
 use crate::state::ListName;
 
 /// The sections of a list by their documented tags, and what is in them.
@@ -50,8 +51,10 @@ pub(super) fn routes(prefix: &str, names: Names) -> Vec<Route> {
             ),
         };
         let path = format!("{prefix}/firewall/{path}");
-        let viewing = async move |State(management), query: Parameters| {
-            documented(viewed(management, list, query).await)
+        let viewing = async move |State(management): State<Arc<Management>>, query: Parameters| {
+            viewed(&management, list, query)
+                .await
+                .unwrap_or_else(Refusal::documented)
         };
         let summary = "The entries of the list by where they come from";
         let route = Route::new(
@@ -64,7 +67,8 @@ pub(super) fn routes(prefix: &str, names: Names) -> Vec<Route> {
         routes.push(route.query("tag", Presence::Optional, tag));
         let adding =
             async move |State(management), query: Parameters, caller: Caller, body: Bytes| {
-                documented(posted(management, list, query, (&caller, &body)).await)
+                let answered = posted(management, list, query, (&caller, &body)).await;
+                answered.unwrap_or_else(Refusal::documented)
             };
         let summary =
             "Add an entry; with a tag and without a body, the view, as some clients ask for it";
@@ -100,16 +104,16 @@ async fn posted(
     list: ListName,
     query: Parameters,
     (caller, body): (&Caller, &[u8]),
-) -> Result<Value, Refusal> {
+) -> Result<Response, Refusal> {
     if let Some(tag) = tag_instead_of_body(query, body)? {
-        return shown(management, list, &tag).await;
+        return shown(&management, list, &tag).await;
     }
     let entry = lists::add(management, list, caller, body).await?;
     let mut answer = success(&format!("{} added to {}", subject(&entry), list_name(list)));
     if let (Some(answer), Some(warnings)) = (answer.as_object_mut(), entry.get("warnings")) {
         answer.insert("warnings".to_owned(), warnings.clone());
     }
-    Ok(answer)
+    Ok(documented(Ok(answer)))
 }
 
 async fn deleted(
@@ -170,41 +174,20 @@ fn wanted(tag: &str) -> Result<Vec<(&'static str, Source)>, Refusal> {
 }
 
 async fn viewed(
-    management: Arc<Management>,
+    management: &Management,
     list: ListName,
     query: Parameters,
-) -> Result<Value, Refusal> {
+) -> Result<Response, Refusal> {
     let tag = parameters(query, &["tag"])?.remove("tag");
     shown(management, list, tag.as_deref().unwrap_or("all")).await
 }
 
-async fn shown(management: Arc<Management>, list: ListName, tag: &str) -> Result<Value, Refusal> {
-    let wanted = wanted(tag)?;
-    off_path(move || {
-        let snapshot = management.ase.snapshot.load();
-        let now = clock::now();
-        let mut sections: Vec<(&str, Source, Vec<Value>)> = wanted
-            .into_iter()
-            .map(|(name, source)| (name, source, Vec::new()))
-            .collect();
-        for (identifier, entry) in list_of(&snapshot, list).iter_sorted() {
-            if entry.is_expired(now) {
-                continue;
-            }
-            for (_, source, entries) in &mut sections {
-                if *source == entry.source {
-                    entries.push(lists::entry_json(&identifier, &entry.to_entry()));
-                }
-            }
-        }
-        let mut answer = Map::new();
-        answer.insert("status".to_owned(), "success".into());
-        for (name, _, entries) in sections {
-            answer.insert(name.to_owned(), entries.into());
-        }
-        Ok(Value::Object(answer))
-    })
-    .await
+async fn shown(management: &Management, list: ListName, tag: &str) -> Result<Response, Refusal> {
+    let sections = wanted(tag)?.into_iter();
+    let sections = sections.map(|(name, source)| (name, Sources::Only(source)));
+    let list = (management.ase.snapshot.load_full(), list);
+    let sections = Sections::new(list, (Head::Success, sections.collect()), clock::now());
+    management.documents.begin(sections).await
 }
 
 /// As the original's commands name an entry.
