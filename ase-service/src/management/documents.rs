@@ -50,20 +50,20 @@ impl Default for Documents {
 }
 
 impl Documents {
-    /// The answer that is the document; one of a single piece is sent with its length.
+    /// The answer that is the document; one of a single piece is sent with its length and needs no room.
     ///
     /// # Errors
-    /// When as many are under way as there may be, or the first piece cannot be written.
+    /// When as many long ones are under way as there may be, or the first piece cannot be written.
     pub(super) async fn begin(&self, pieces: impl Pieces) -> Result<Response, Refusal> {
-        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
-            let fault = format!("{MAX_DOCUMENTS} long answers are under way already");
-            return Err(Refusal::conflict(fault));
-        };
         let media_type = pieces.media_type();
         let (pieces, first) = written(pieces).await?;
         if let (text, Rest::Done) = first {
             return Ok(document(media_type, Body::from(text)));
         }
+        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
+            let fault = format!("{MAX_DOCUMENTS} long answers are under way already");
+            return Err(Refusal::conflict(fault));
+        };
         let (sender, body) = Channel::new(WAITING_PIECES);
         tokio::spawn(send((pieces, first), sender, (self.patience, place)));
         Ok(document(media_type, Body::new(body)))
@@ -143,6 +143,19 @@ mod tests {
         assert!(room.is_ok(), "it keeps its place");
         let read = axum::body::to_bytes(answer.into_body(), usize::MAX).await;
         assert!(read.is_err(), "it ends as if it were whole");
+    }
+
+    #[tokio::test]
+    async fn a_short_document_is_sent_with_its_length_however_many_long_ones_are_under_way() {
+        let documents = Documents::default();
+        let mut under_way = Vec::new();
+        for _ in 0..MAX_DOCUMENTS {
+            under_way.push(documents.begin(Long(MANY)).await.unwrap());
+        }
+        assert!(documents.begin(Long(MANY)).await.is_err());
+        let short = documents.begin(Long(1)).await.unwrap().into_body();
+        let length = axum::body::HttpBody::size_hint(&short).exact();
+        assert_eq!(length, Some("piece\n".len() as u64));
     }
 
     #[tokio::test]
